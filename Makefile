@@ -1,0 +1,58 @@
+# Builds, installs and tests Spunnel. `make help` lists the targets.
+
+PREFIX  ?= /opt/spunnel
+DESTDIR ?=
+CC      ?= cc
+SWIFT   ?= swift
+INSTALL ?= install
+
+lib     := $(DESTDIR)$(PREFIX)/lib/spunnel
+bin     := $(DESTDIR)$(PREFIX)/bin
+libexec := $(DESTDIR)$(PREFIX)/libexec/spunnel
+doc     := $(DESTDIR)$(PREFIX)/share/doc/spunnel
+
+release := .build/release
+out     := build
+
+SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c)
+SHIM_HEADERS := $(wildcard Sources/SpunnelC/*.h) Sources/SpunnelInterface/include/spunnel.h
+# SLURM_CFLAGS=-I… compiles against another Slurm than the installed one.
+SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
+	-Wno-unknown-pragmas -ISources/SpunnelInterface/include $(SLURM_CFLAGS)
+# nodelete: Slurm may dlclose a plugin whose core has been loaded.
+# lazy: Slurm's functions are found in the srun that loads the plugin, when they are called.
+SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,lazy
+
+.PHONY: all
+all: $(out)/spunnel.so swift ## Build everything (release)
+
+$(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map
+	@mkdir -p $(out)
+	$(CC) $(SHIM_CFLAGS) $(CFLAGS) $(SHIM_SOURCES) $(SHIM_LDFLAGS) $(LDFLAGS) -ldl -o $@
+
+.PHONY: swift
+swift: ## Build the core, the keeper and spunnelctl
+	$(SWIFT) build -c release
+
+.PHONY: install
+install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
+	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc)
+	$(INSTALL) -m 755 $(out)/spunnel.so $(lib)/spunnel.so
+	$(INSTALL) -s -m 755 $(release)/libSpunnel.so $(lib)/libSpunnel.so
+	$(INSTALL) -s -m 755 $(release)/spunnel-keeper $(libexec)/spunnel-keeper
+	$(INSTALL) -s -m 755 $(release)/spunnelctl $(bin)/spunnelctl
+	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
+
+.PHONY: uninstall
+uninstall: ## Remove what install laid down
+	rm -f $(lib)/spunnel.so $(lib)/libSpunnel.so $(libexec)/spunnel-keeper $(bin)/spunnelctl
+	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md)
+	-rmdir -p --ignore-fail-on-non-empty $(lib) $(libexec) $(bin) $(doc)
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf .build $(out)
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20

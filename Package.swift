@@ -1,0 +1,48 @@
+// swift-tools-version: 6.2
+// What SwiftPM builds: the core, the keeper and the command. The plugin that Slurm loads
+// (Sources/SpunnelC) is C compiled against one Slurm version, needs no Swift, and is built by the
+// Makefile: a target that defines `slurm_spank_*` must never be linked into a program or a test.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "Spunnel",
+  products: [
+    .library(name: "Spunnel", type: .dynamic, targets: ["Spunnel"]),
+    .executable(name: "spunnel-keeper", targets: ["spunnel-keeper"]),
+    .executable(name: "spunnelctl", targets: ["spunnelctl"]),
+  ],
+  targets: [
+    .target(name: "SpunnelInterface"),
+    .target(name: "CSystem"),
+    .target(name: "SpunnelSystem", dependencies: ["CSystem"], swiftSettings: strict),
+    .target(
+      name: "Spunnel",
+      dependencies: ["SpunnelInterface", "SpunnelSystem"],
+      swiftSettings: strict,
+      // One file that needs no Swift on the machine: the plugin opens it inside srun.
+      linkerSettings: [.unsafeFlags(["-static-stdlib"])]
+    ),
+    .executableTarget(
+      name: "spunnel-keeper",
+      dependencies: ["Spunnel"],
+      swiftSettings: strict,
+      // No loader, no relocations: a keeper costs half the memory of a dynamic one.
+      linkerSettings: [.unsafeFlags(["-static-executable"])]
+    ),
+    .executableTarget(
+      name: "spunnelctl",
+      dependencies: ["Spunnel"],
+      swiftSettings: strict,
+      linkerSettings: [.unsafeFlags(["-static-stdlib"])]
+    ),
+    .testTarget(
+      name: "SpunnelTests", dependencies: ["Spunnel", "SpunnelSystem"], swiftSettings: strict),
+  ]
+)

@@ -1,0 +1,75 @@
+/* What Linux offers and Swift cannot say: variadic calls, macros, and what runs between fork and
+ * exec. Every function returns a value of zero or more, or the negated errno. */
+#ifndef CSYSTEM_H
+#define CSYSTEM_H
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#ifdef __clang__
+#pragma clang assume_nonnull begin
+#else
+#define _Nullable
+#define _Nonnull
+#endif
+
+/** What `csystem_spawn` starts. All pointers are borrowed for the call. */
+struct csystem_program {
+	const char *path;               /**< absolute path of the executable */
+	char *_Nullable const *_Nonnull argv; /**< argument vector, NULL-terminated */
+	char *_Nullable const *_Nonnull envp; /**< environment, NULL-terminated */
+	const int *descriptors;         /**< becomes 0, 1, 2 … in the child; all others are closed */
+	size_t descriptor_count;
+	int parent_death_signal;        /**< sent to the child when the caller dies; 0: none */
+	int new_session;                /**< non-zero: setsid(2) */
+	int raise_descriptor_limit;     /**< non-zero: soft RLIMIT_NOFILE up to the hard one */
+};
+
+/** Starts a program with every signal at its default and none blocked.
+ *  @return its process id, or the negated errno of the step that failed, exec included. */
+pid_t csystem_spawn(const struct csystem_program *program);
+
+/** fork(2), which Swift hides: only for a process with one thread.
+ *  @param parent_death_signal sent to the child when the caller dies; 0: none
+ *  @return the child's process id, 0 in the child, or the negated errno */
+pid_t csystem_fork(int parent_death_signal);
+
+/** Raises the soft limit of open files to the hard one; failure is harmless. */
+void csystem_raise_descriptor_limit(void);
+
+/** Names the process for ps(1) and top(1). @param name at most 15 bytes are kept */
+void csystem_set_process_name(const char *name);
+
+/** The exit status of wait(2), or 128 + the signal that ended the process. */
+int csystem_exit_code(int wait_status);
+
+/** open(2) relative to a directory, with a mode: variadic in C. */
+int csystem_openat(int directory, const char *path, int flags, mode_t mode);
+
+/** pipe2(2), close-on-exec and non-blocking. @param ends the read end, then the write end */
+int csystem_pipe(int ends[_Nonnull 2]);
+
+/** accept4(2), close-on-exec and non-blocking, with the peer's address. */
+int csystem_accept(int listener, struct sockaddr_storage *peer, socklen_t *length);
+
+/** splice(2) at the descriptors' own offsets, non-blocking. @return bytes moved, 0 at end of file */
+ssize_t csystem_splice(int source, int target, size_t limit);
+
+/** fcntl(F_SETPIPE_SZ). @return the capacity in bytes */
+int csystem_set_pipe_capacity(int pipe, int bytes);
+
+/** Sends one byte with one descriptor attached (SCM_RIGHTS), as OpenSSH's mm_send_fd does. */
+int csystem_send_descriptor(int socket, int descriptor);
+
+#ifdef __clang__
+#pragma clang assume_nonnull end
+#endif
+#endif

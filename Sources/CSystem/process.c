@@ -1,0 +1,154 @@
+/* Starting processes: what runs between fork and exec may only use async-signal-safe calls. */
+#define _GNU_SOURCE
+#include "csystem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+void csystem_raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+void csystem_set_process_name(const char *name)
+{
+	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+int csystem_exit_code(int wait_status)
+{
+	return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+}
+
+static void close_from(int first)
+{
+	struct rlimit limit;
+
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, (unsigned)first, ~0U, 0U) == 0)
+		return;
+#endif
+	/* Linux before 5.9. A huge limit would take seconds, and srun opens its files from below. */
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 65536)
+		limit.rlim_cur = 65536;
+	for (int fd = first; fd < (int)limit.rlim_cur; fd++)
+		(void)close(fd);
+}
+
+static void reset_signals(void)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++)
+		(void)sigaction(number, &action, NULL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Asks for the signal, and dies by it at once when the parent was already gone before the asking. */
+static void die_with_parent(int signal_number, pid_t parent)
+{
+	if (signal_number == 0)
+		return;
+	(void)prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0);
+	if (getppid() != parent)
+		(void)raise(signal_number);
+}
+
+/* Puts the wanted descriptors at 0, 1, 2 … and `report` behind them, and closes the rest. */
+static int place_descriptors(const struct csystem_program *program, int report)
+{
+	int count = (int)program->descriptor_count;
+	int above[count + 1];
+
+	/* First all of them out of the way: a source may stand where another one belongs. */
+	for (int i = 0; i <= count; i++) {
+		int source = i < count ? program->descriptors[i] : report;
+		above[i] = fcntl(source, F_DUPFD, count + 1);
+		if (above[i] < 0)
+			return -1;
+	}
+	for (int i = 0; i <= count; i++)
+		if (dup2(above[i], i) < 0)
+			return -1;
+	if (fcntl(count, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	close_from(count + 1);
+	return count;
+}
+
+static void run_child(const struct csystem_program *program, int report, pid_t parent)
+{
+	int failure, moved;
+
+	reset_signals();
+	if (program->new_session)
+		(void)setsid();
+	if (program->raise_descriptor_limit)
+		csystem_raise_descriptor_limit();
+	moved = place_descriptors(program, report);
+	if (moved >= 0) {
+		report = moved;
+		die_with_parent(program->parent_death_signal, parent);
+		(void)execve(program->path, program->argv, program->envp);
+	}
+	failure = errno;
+	(void)!write(report, &failure, sizeof failure);
+	_exit(127);
+}
+
+pid_t csystem_spawn(const struct csystem_program *program)
+{
+	int report[2], failure = 0;
+	sigset_t all, before;
+	pid_t parent = getpid(), child;
+	ssize_t got;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return -errno;
+	/* No handler of the host process may run in the child before its signals are reset. */
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	child = fork();
+	if (child == 0)
+		run_child(program, report[1], parent);
+	failure = child < 0 ? errno : 0;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	(void)close(report[1]);
+	if (child > 0) {
+		/* End of file: exec closed the pipe. */
+		do
+			got = read(report[0], &failure, sizeof failure);
+		while (got < 0 && errno == EINTR);
+		if (got == (ssize_t)sizeof failure)
+			while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+				;
+		else
+			failure = 0;
+	}
+	(void)close(report[0]);
+	return failure != 0 ? -failure : child;
+}
+
+pid_t csystem_fork(int parent_death_signal)
+{
+	pid_t parent = getpid(), child = fork();
+
+	if (child < 0)
+		return -errno;
+	if (child == 0)
+		die_with_parent(parent_death_signal, parent);
+	return child;
+}

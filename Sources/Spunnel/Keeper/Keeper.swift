@@ -1,0 +1,260 @@
+// The process between srun and ssh: one for each tunnel, one thread, one event loop.
+//
+// It lives as long as its lifeline: srun holds the other end, and however srun dies the kernel
+// closes it. A second, tiny process (see Guardian) removes the record if this one is killed.
+
+import Glibc
+import SpunnelSystem
+
+final class Keeper: EventHandler {
+  /// Milliseconds between two attempts while the tunnel is first made.
+  private static let startPause = 250
+  /// Milliseconds for which a refusal that looks final is tried again.
+  private static let brief = 2000
+  /// Milliseconds before the first attempt to return, doubled up to the longest.
+  private static let firstPause = 100
+  private static let longestPause = 10_000
+  /// Milliseconds between two writings of the counters.
+  private static let statusPause = 1000
+
+  private let request: KeeperRequest
+  private let record: Record
+  private let loop: EventLoop
+  private let signals: SignalWatch
+  private let changes: DirectoryWatch
+  private var lifeline: FileDescriptor?
+  private var relay: Relay?
+  private var supervisor: Supervisor?
+  private var status = Status()
+  private var statusTimer: EventLoop.Timer?
+  private var deadline = 0
+  private var firstRefusal: Int?
+  private var pause = Keeper.firstPause
+  private var probes: [Forward] = []
+  private var probe: Channel?
+  private var wasUp = false
+
+  init(
+    _ request: KeeperRequest, _ record: Record, lifeline: consuming FileDescriptor
+  ) throws(SystemError) {
+    self.request = request
+    self.record = record
+    self.lifeline = consume lifeline
+    loop = try EventLoop()
+    signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
+    changes = try DirectoryWatch(record.directory)
+    // splice(2) into a pipe that ssh has closed.
+    _ = signal(SIGPIPE, SIG_IGN)
+  }
+
+  /// Keeps the tunnel until its end is meant; the record is gone when it returns.
+  ///
+  /// - Parameter listeners: the claimed ports
+  func run(_ listeners: [Listener]) {
+    do throws(SystemError) {
+      try begin(listeners)
+      try loop.run()
+    } catch { fail("\(error)") }
+    relay?.close()
+    supervisor?.stop()
+    record.remove()
+  }
+
+  private func begin(_ listeners: [Listener]) throws(SystemError) {
+    let now = Clock.wallMilliseconds()
+    status.started = now
+    status.keeper = Int(getpid())
+    deadline = Clock.milliseconds() + request.settings.timeout * 1000
+    do throws(RecordError) {
+      try record.write(HostFile(node: request.node, forwards: request.spec.forwards))
+    } catch { return fail("\(error)") }
+    enter(.starting)
+    try watch()
+    let relay = try Relay(
+      loop, access: request.settings.access, owner: getuid(),
+      patience: request.settings.timeout * 1000, observer: self)
+    for listener in listeners { try relay.add(listener) }
+    self.relay = relay
+    supervisor = Supervisor(
+      loop, SSHCommand(request.settings, node: request.node, controlPath: record.controlPath),
+      node: request.node, environment: Process.environment(), observer: self)
+    loop.after(milliseconds: request.settings.timeout * 1000) { [weak self] in self?.startIsOver() }
+    connect()
+  }
+
+  private func watch() throws(SystemError) {
+    if let raw = lifeline?.raw { try loop.add(raw, [.input], self) }
+    try loop.add(signals.descriptor.raw, [.input], self)
+    try loop.add(changes.descriptor.raw, [.input], self)
+  }
+
+  // MARK: Events
+
+  func handle(_ descriptor: CInt, _ readiness: Readiness) {
+    do throws(SystemError) {
+      if descriptor == lifeline?.raw {
+        // srun sends nothing: whatever comes here is its end.
+        close("srun ended")
+      } else if descriptor == signals.descriptor.raw {
+        for signal in try signals.take() { take(signal) }
+      } else {
+        try changes.clear()
+        if record.exitIsMeant { return close("the exit flag was set") }
+        if status.ssh != 0, status.state != .up, record.controlExists { connected() }
+      }
+    } catch { fail("\(error)") }
+  }
+
+  private func take(_ signal: CInt) {
+    if signal == SIGCHLD { supervisor?.reap() } else { close("signal \(signal)") }
+  }
+
+  // MARK: Connecting
+
+  private func connect() {
+    record.removeControl()
+    guard let supervisor, status.state != .closing else { return }
+    if let diagnosis = supervisor.start() { return sshEnded(diagnosis) }
+    status.ssh = Int(supervisor.child ?? 0)
+  }
+
+  /// ssh has logged in and listens on its control socket.
+  private func connected() {
+    if wasUp { return up() }
+    if probe == nil {
+      probes = request.spec.forwards
+      probeNext()
+    }
+  }
+
+  /// Opens each forward once and closes it again: a far sshd that forbids it says so only then.
+  private func probeNext() {
+    probe = nil
+    guard let forward = probes.popLast() else { return up() }
+    do throws(SystemError) {
+      let channel = try Channel(loop, controlPath: record.controlPath)
+      probe = channel
+      _ = try channel.open(host: Connection.serviceHost, port: forward.exec) { [weak self] event in
+        self?.probed(forward, event)
+      }
+    } catch { fail("\(request.node):\(forward.exec): \(error)") }
+  }
+
+  private func probed(_ forward: Forward, _ event: Channel.Event) {
+    probe?.abandon()
+    supervisor?.listen()
+    switch event {
+    case .opened: probeNext()
+    case .closed: probe = nil
+    case .refused:
+      // "Connection refused" is the usual case: the service is not there yet.
+      let lines = supervisor?.lines.filter { $0.contains("open failed") } ?? []
+      if let last = lines.last, last.contains("prohibited") {
+        let diagnosis = SSHDiagnosis(lines: [last], node: request.node, exitCode: 0)
+        return fail("\(request.node):\(forward.exec): \(diagnosis.message)")
+      }
+      probeNext()
+    }
+  }
+
+  private func up() {
+    pause = Keeper.firstPause
+    enter(.up)
+    relay?.connect(through: record.controlPath)
+    if wasUp { return }
+    wasUp = true
+    report(.ready)
+  }
+
+  private func startIsOver() {
+    if wasUp || status.state == .closing { return }
+    let said = supervisor?.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
+    fail(
+      "\(request.node) is not reached within \(request.settings.timeout) seconds\(said): "
+        + "see whether ssh \(request.node) works, or raise timeout=")
+  }
+
+  /// Decides after a failed first attempt.
+  private func retryStart(_ diagnosis: SSHDiagnosis) {
+    let now = Clock.milliseconds()
+    let since = firstRefusal ?? now
+    firstRefusal = since
+    let limit =
+      switch diagnosis.retry {
+      case .never: now
+      case .briefly: min(since + Keeper.brief, deadline)
+      case .untilTimeout: deadline
+      }
+    if now + Keeper.startPause >= limit { return fail("\(request.node): \(diagnosis.message)") }
+    loop.after(milliseconds: Keeper.startPause) { [weak self] in self?.connect() }
+  }
+
+  // MARK: The end
+
+  private func close(_ why: String) {
+    if status.state == .closing { return }
+    record.log("closing: \(why)")
+    // The ports first: whoever waits for them need not wait for ssh.
+    relay?.close()
+    enter(.closing)
+    loop.stop()
+  }
+
+  private func fail(_ reason: String) {
+    if !wasUp { report(.failed(reason)) }
+    close(reason)
+  }
+
+  /// Tells srun, once. It may be gone, which is no news: the lifeline tells.
+  private func report(_ report: KeeperReport) {
+    do throws(SystemError) { try lifeline?.writeAll(Array(report.line.utf8)) } catch {}
+  }
+
+  // MARK: Status
+
+  private func enter(_ state: Status.State) {
+    status.state = state
+    status.since = Clock.wallMilliseconds()
+    record.log(state.rawValue)
+    writeStatus()
+  }
+
+  private func writeStatus() {
+    loop.cancel(statusTimer)
+    statusTimer = nil
+    if let relay {
+      status.connections = relay.open
+      (status.accepted, status.refused) = (relay.accepted, relay.refused)
+      (status.sent, status.received) = relay.bytes
+    }
+    record.write(status)
+  }
+}
+
+extension Keeper: RelayObserver {
+  func relayNotes(_ line: String) { record.log(line) }
+
+  /// Writes the counters, but not more often than people read them.
+  func relayChanged() {
+    if statusTimer != nil { return }
+    statusTimer = loop.after(milliseconds: Keeper.statusPause) { [weak self] in
+      self?.statusTimer = nil
+      self?.writeStatus()
+    }
+  }
+}
+
+extension Keeper: SupervisorObserver {
+  func sshSays(_ line: String) { record.log("ssh: \(line)") }
+
+  func sshEnded(_ diagnosis: SSHDiagnosis) {
+    status.ssh = 0
+    if status.state == .closing { return }
+    if !wasUp { return retryStart(diagnosis) }
+    relay?.disconnect()
+    record.log("ssh ended: \(diagnosis.message)")
+    if status.state != .reconnecting { enter(.reconnecting) }
+    loop.after(milliseconds: pause) { [weak self] in self?.connect() }
+    pause = min(pause * 2, Keeper.longestPause)
+  }
+}

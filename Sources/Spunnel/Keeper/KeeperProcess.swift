@@ -1,0 +1,86 @@
+// How a keeper becomes a process of its own, and who cleans up when it is killed.
+
+import Glibc
+import SpunnelSystem
+
+/// The whole life of the keeper's executable.
+public enum KeeperProcess {
+  /// - Parameter words: the argument vector behind the program's name
+  /// - Returns: the exit status
+  public static func main(_ words: [String]) -> CInt {
+    guard let request = KeeperRequest(words: words) else { return usage() }
+    do throws(SystemError) {
+      // srun waits for the process that it started; the keeper is that one's child and in the end
+      // nobody's, so that srun never has a zombie.
+      if case .parent = try Process.fork() { return 0 }
+    } catch { return 1 }
+    let lifeline = FileDescriptor(owning: KeeperRequest.lifeline)
+    do throws(RecordError) {
+      let record = try Record.create(
+        request.step, in: request.settings.stateDirectory, user: getuid())
+      return keep(request, record, lifeline)
+    } catch {
+      let line = KeeperReport.failed("\(error)").line
+      do throws(SystemError) { try lifeline.writeAll(Array(line.utf8)) } catch { return 1 }
+      return 1
+    }
+  }
+
+  private static func usage() -> CInt {
+    let text = "spunnel-keeper is started by srun --tunnel; see spunnelctl --help\n"
+    _ = unsafe write(STDERR_FILENO, text, text.utf8.count)
+    return 2
+  }
+
+  /// The keeper proper is a child of the guardian, which does nothing but wait for it: killed with
+  /// -9, the keeper cannot remove its record. The other way round the guardian's death ends it.
+  private static func keep(
+    _ request: KeeperRequest, _ record: Record, _ lifeline: consuming FileDescriptor
+  ) -> CInt {
+    do throws(SystemError) {
+      if case .parent(let child) = try Process.fork(parentDeathSignal: SIGTERM) {
+        return guardian(child, record, lifeline)
+      }
+      let listeners = try listeners(request.spec)
+      try Keeper(request, record, lifeline: lifeline).run(listeners)
+    } catch {
+      record.remove()
+      return 1
+    }
+    return 0
+  }
+
+  private static func guardian(
+    _ child: pid_t, _ record: Record, _ lifeline: consuming FileDescriptor
+  ) -> CInt {
+    Process.setName("spunnel-guard")
+    // Held here they would keep a dead keeper's ports, and srun waiting for its end.
+    for descriptor in listenerDescriptors() { _ = close(descriptor) }
+    _ = consume lifeline
+    Process.wait(for: child)
+    record.remove()
+    return 0
+  }
+
+  /// The descriptors that hold bound sockets: they follow each other without a gap.
+  private static func listenerDescriptors() -> [CInt] {
+    var found: [CInt] = []
+    while Socket.isListening(KeeperRequest.firstListener + CInt(found.count)) {
+      found.append(KeeperRequest.firstListener + CInt(found.count))
+    }
+    return found
+  }
+
+  /// Each bound socket with the forward that its port belongs to.
+  private static func listeners(_ spec: TunnelSpec) throws(SystemError) -> [Listener] {
+    var listeners: [Listener] = []
+    for raw in listenerDescriptors() {
+      let socket = FileDescriptor(owning: raw)
+      let port = try Socket.localAddress(of: raw).port
+      if let forward = spec.forwards.first(where: { $0.submit.number == port }) {
+        listeners.append(Listener(socket, forward))
+      }
+    }
+    return listeners
+  }
+}

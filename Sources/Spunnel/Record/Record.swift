@@ -1,0 +1,122 @@
+// One tunnel's directory, as its keeper holds it and as others find it.
+
+import Glibc
+import SpunnelSystem
+
+/// The names in a record's directory.
+enum RecordFile {
+  /// Which node, which ports.
+  static let host = "host"
+  /// The control socket of ssh (ssh_config(5), `ControlPath`).
+  static let control = "control"
+  /// There once the end is meant: the keeper tears down and does not heal.
+  static let exit = "exit"
+  static let status = "status"
+  static let log = "log"
+  /// The log before this one: a log of full length is moved here.
+  static let oldLog = "log.old"
+}
+
+/// A record held by this process: alive as long as its directory is locked.
+final class Record {
+  let step: StepName
+  let directory: Directory
+  private let state: StateDirectory
+
+  /// Longest path that ssh can bind: it appends a dot and 16 characters, and sun_path has 108
+  /// bytes with the final zero (mux.c, `muxserver_listen`; unix(7)).
+  static let longestControlPath = 90
+  private static let longestLog = 256 * 1024
+
+  private init(_ step: StepName, _ directory: consuming Directory, _ state: consuming StateDirectory) {
+    self.step = step
+    self.directory = directory
+    self.state = state
+  }
+
+  /// Makes and locks the record of a step.
+  ///
+  /// - Parameters:
+  ///   - base: an absolute path, of `state_dir=`
+  ///   - user: the tunnel's owner
+  static func create(
+    _ step: StepName, in base: String, user: uid_t
+  ) throws(RecordError) -> Record {
+    for _ in 0..<16 {
+      let state = try StateDirectory.create(in: base, user: user)
+      guard let directory = try state.add(step) else { continue }
+      let record = Record(step, directory, state)
+      if record.controlPath.utf8.count > longestControlPath {
+        record.remove()
+        throw .tooLong(path: record.controlPath, limit: longestControlPath)
+      }
+      return record
+    }
+    throw .system(SystemError("mkdir \(base)/spunnel-\(user)/\(step)", ENOENT))
+  }
+
+  var controlPath: String { directory.path + "/" + RecordFile.control }
+
+  var exitIsMeant: Bool { directory.contains(RecordFile.exit) }
+
+  var controlExists: Bool { directory.contains(RecordFile.control) }
+
+  /// A socket left by an ssh that was killed would make the next one go on without any.
+  func removeControl() { directory.remove(RecordFile.control) }
+
+  func write(_ host: HostFile) throws(RecordError) {
+    try recording { () throws(SystemError) in
+      try directory.replace(RecordFile.host, with: Array(host.text.utf8))
+    }
+  }
+
+  /// Writes the status; a full disk must not end a tunnel, so failure goes by.
+  func write(_ status: Status) {
+    do throws(SystemError) {
+      try directory.replace(RecordFile.status, with: Array(status.text.utf8))
+    } catch {}
+  }
+
+  /// Sets the exit flag, which anybody who may write here can set as well.
+  func markExit() {
+    do throws(SystemError) {
+      _ = try FileDescriptor.open(
+        RecordFile.exit, in: directory.descriptor.raw, O_WRONLY | O_CREAT | O_NOFOLLOW)
+    } catch {}
+  }
+
+  /// Appends a line with the time; failure goes by.
+  func log(_ line: String) {
+    do throws(SystemError) {
+      let file = try FileDescriptor.open(
+        RecordFile.log, in: directory.descriptor.raw, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW)
+      try file.writeAll(Array("\(timestamp(Clock.wallMilliseconds())) \(printable(line))\n".utf8))
+      if try file.size() > Record.longestLog {
+        try directory.rename(RecordFile.log, to: RecordFile.oldLog)
+      }
+    } catch {}
+  }
+
+  /// Removes the record with all that is in it.
+  func remove() {
+    do throws(RecordError) { try state.remove(step, directory) } catch {}
+    state.removeIfEmpty()
+  }
+}
+
+/// A point in time as RFC 3339 writes it, in UTC, to the millisecond.
+///
+/// - Parameter milliseconds: since 1970
+public func timestamp(_ milliseconds: Int) -> String {
+  var seconds = time_t(milliseconds / 1000)
+  var parts = unsafe tm()
+  unsafe gmtime_r(&seconds, &parts)
+  func padded(_ value: some BinaryInteger, _ width: Int = 2) -> String {
+    let digits = String(value)
+    return String(repeating: "0", count: max(0, width - digits.count)) + digits
+  }
+  let year = unsafe padded(parts.tm_year + 1900, 4)
+  let date = unsafe "\(year)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
+  let time = unsafe "\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))"
+  return "\(date)T\(time).\(padded(milliseconds % 1000, 3))Z"
+}

@@ -1,0 +1,160 @@
+// Where records lie: `<base>/spunnel-<uid>/<job>.<step>/`, in a place that strangers share.
+
+import Glibc
+import SpunnelSystem
+
+/// One user's directory of records, open and checked.
+public struct StateDirectory: ~Copyable {
+  private let base: Directory
+  private let root: Directory
+  private let name: String
+
+  private init(base: consuming Directory, root: consuming Directory, name: String) {
+    self.base = base
+    self.root = root
+    self.name = name
+  }
+
+  /// Opens the directory and makes it when it is not there.
+  ///
+  /// - Parameters:
+  ///   - base: an absolute path, `/tmp` unless `state_dir=` says otherwise
+  ///   - user: whose records
+  public static func create(in base: String, user: uid_t) throws(RecordError) -> StateDirectory {
+    let name = "spunnel-\(user)"
+    let parent = try openBase(base, user)
+    // More than once: a keeper that ends may remove the empty directory between the two calls.
+    for _ in 0..<16 {
+      try recording { () throws(SystemError) in _ = try parent.create(name) }
+      if let root = try openRoot(in: parent, name, user) {
+        return StateDirectory(base: parent, root: root, name: name)
+      }
+    }
+    throw .system(SystemError("mkdir \(base)/\(name)", ENOENT))
+  }
+
+  /// Opens the directory, to look at it.
+  ///
+  /// - Returns: `nil` when this user has none
+  public static func find(in base: String, user: uid_t) throws(RecordError) -> StateDirectory? {
+    let name = "spunnel-\(user)"
+    let parent = try openBase(base, user)
+    guard let root = try openRoot(in: parent, name, user) else { return nil }
+    return StateDirectory(base: parent, root: root, name: name)
+  }
+
+  private static func openBase(_ path: String, _ user: uid_t) throws(RecordError) -> Directory {
+    let base = try recording { () throws(SystemError) in try Directory.open(following: path) }
+    let found = try recording { () throws(SystemError) in try base.attributes() }
+    if found.st_uid != 0 && found.st_uid != user {
+      throw .untrusted(path: path, why: "it belongs to uid \(found.st_uid)")
+    }
+    // Without the sticky bit whoever may write here could move our directory away.
+    if found.st_mode & 0o022 != 0 && found.st_mode & S_ISVTX == 0 {
+      throw .untrusted(path: path, why: "others may write to it and it is not sticky")
+    }
+    return base
+  }
+
+  private static func openRoot(
+    in base: borrowing Directory, _ name: String, _ user: uid_t
+  ) throws(RecordError) -> Directory? {
+    let path = base.path + "/" + name
+    guard let root = try openRoot(in: base, name, path) else { return nil }
+    let found = try recording { () throws(SystemError) in try root.attributes() }
+    if found.st_uid != user {
+      throw .untrusted(path: path, why: "it belongs to uid \(found.st_uid)")
+    }
+    if found.st_mode & 0o077 != 0 {
+      let mode = String(found.st_mode & 0o7777, radix: 8)
+      throw .untrusted(path: path, why: "its mode is \(mode) and not 700")
+    }
+    return root
+  }
+
+  private static func openRoot(
+    in base: borrowing Directory, _ name: String, _ path: String
+  ) throws(RecordError) -> Directory? {
+    do throws(SystemError) { return try base.open(name) } catch {
+      switch error.code {
+      case ENOENT: return nil
+      case ELOOP, ENOTDIR: throw .untrusted(path: path, why: "it is not a directory")
+      case EACCES: throw .untrusted(path: path, why: "it cannot be opened")
+      default: throw .system(error)
+      }
+    }
+  }
+}
+
+// MARK: - Records
+
+extension StateDirectory {
+  /// The names of all records, alive and stale, lowest first.
+  public borrowing func steps() throws(RecordError) -> [StepName] {
+    let names = try recording { () throws(SystemError) in try root.names() }
+    return names.compactMap { StepName($0) }.sorted { ($0.job, $0.step) < ($1.job, $1.step) }
+  }
+
+  /// Opens one record's directory.
+  ///
+  /// - Returns: `nil` when it is gone
+  borrowing func open(_ step: StepName) throws(RecordError) -> Directory? {
+    do throws(SystemError) { return try root.open(step.description) } catch {
+      if error.code == ENOENT { return nil }
+      throw .system(error)
+    }
+  }
+
+  /// Makes a record and locks it; stale ones are swept away on the occasion.
+  ///
+  /// - Returns: `nil` when the state directory itself was removed meanwhile: create it again
+  borrowing func add(_ step: StepName) throws(RecordError) -> Directory? {
+    // One at a time: between mkdir and lock a new record looks like a stale one.
+    _ = try recording { () throws(SystemError) in try root.lock(waiting: true) }
+    defer { root.unlock() }
+    let found = try recording { () throws(SystemError) in try root.attributes() }
+    if found.st_nlink == 0 { return nil }
+    try sweepLocked()
+    let isNew = try recording { () throws(SystemError) in try root.create(step.description) }
+    if !isNew { throw .taken(step) }
+    return try recording { () throws(SystemError) in
+      let record = try root.open(step.description)
+      _ = try record.lock(waiting: true)
+      return record
+    }
+  }
+
+  /// Removes the records that nobody holds.
+  ///
+  /// - Returns: the steps that were removed
+  @discardableResult
+  public borrowing func sweep() throws(RecordError) -> [StepName] {
+    _ = try recording { () throws(SystemError) in try root.lock(waiting: true) }
+    defer { root.unlock() }
+    let swept = try sweepLocked()
+    removeIfEmpty()
+    return swept
+  }
+
+  @discardableResult
+  private borrowing func sweepLocked() throws(RecordError) -> [StepName] {
+    var swept: [StepName] = []
+    for step in try steps() {
+      guard let record = try open(step), !record.isLocked() else { continue }
+      try remove(step, record)
+      swept.append(step)
+    }
+    return swept
+  }
+
+  /// Removes a record with all that is in it, and the state directory with the last one.
+  borrowing func remove(_ step: StepName, _ record: borrowing Directory) throws(RecordError) {
+    try recording { () throws(SystemError) in
+      for name in try record.names() { record.remove(name) }
+    }
+    root.removeDirectory(step.description)
+  }
+
+  /// Leaves nothing behind, not even an empty directory.
+  borrowing func removeIfEmpty() { base.removeDirectory(name) }
+}

@@ -1,0 +1,110 @@
+// What ssh said when it gave up: the line that matters, what to do next, and whether to try again.
+
+/// One failed attempt to connect, understood.
+struct SSHDiagnosis: Equatable {
+  /// Whether another attempt at once may succeed.
+  enum Retry: Equatable {
+    /// It will not help.
+    case never
+    /// For a moment: something may be restarting.
+    case briefly
+    /// Until the timeout: the node may not know the job yet.
+    case untilTimeout
+  }
+
+  /// ssh's own words, one line.
+  let said: String
+  /// What the user can do.
+  let advice: String
+  let retry: Retry
+
+  private struct Rule: Sendable {
+    let sign: String
+    let advice: @Sendable (NodeName) -> String
+    let retry: Retry
+  }
+
+  /// The first rule whose sign is in what ssh said decides, so the more specific comes first.
+  private static let rules: [Rule] = [
+    Rule(
+      sign: "REMOTE HOST IDENTIFICATION HAS CHANGED",
+      advice: {
+        "the host key of \($0) changed: ask your administrator whether it was reinstalled, then "
+          + "run ssh-keygen -R \($0)"
+      }, retry: .never),
+    Rule(
+      sign: "Host key verification failed",
+      advice: {
+        "the host key of \($0) is unknown: run ssh \($0) once and accept it, or ask your "
+          + "administrator to list it in /etc/ssh/ssh_known_hosts"
+      }, retry: .never),
+    Rule(
+      sign: "active jobs on this node",
+      advice: { "\($0) does not know the job yet or refuses logins: try again" },
+      retry: .untilTimeout),
+    Rule(
+      sign: "Permission denied (",
+      advice: {
+        "\($0) took none of your keys: make ssh \($0) work without a question first, with a key "
+          + "in ~/.ssh/authorized_keys"
+      }, retry: .briefly),
+    Rule(
+      sign: "administratively prohibited",
+      advice: { "sshd on \($0) forbids forwarding (AllowTcpForwarding, PermitOpen in sshd_config): "
+        + "ask your administrator" }, retry: .never),
+    Rule(
+      sign: "Could not resolve hostname",
+      advice: { "this host knows no address for \($0): ask your administrator" }, retry: .never),
+    Rule(
+      sign: "Connection refused",
+      advice: { "no sshd answers on \($0): ask your administrator" }, retry: .briefly),
+    Rule(
+      sign: "No route to host", advice: { "\($0) is down or cut off: ask your administrator" },
+      retry: .briefly),
+    Rule(
+      sign: "Network is unreachable",
+      advice: { "\($0) is not reachable from this host: ask your administrator" }, retry: .briefly),
+    Rule(
+      sign: "timed out",
+      advice: { "\($0) does not answer: ask your administrator, or raise timeout=" },
+      retry: .briefly),
+    Rule(
+      sign: "onfiguration option",
+      advice: { _ in "mend ~/.ssh/config, or ask your administrator to mend /etc/ssh/ssh_config" },
+      retry: .never),
+    Rule(
+      sign: "Connection closed by",
+      advice: { "\($0) closed the connection: see whether ssh \($0) works" }, retry: .untilTimeout),
+    Rule(
+      sign: "Connection reset by",
+      advice: { "\($0) closed the connection: see whether ssh \($0) works" }, retry: .untilTimeout),
+  ]
+
+  /// - Parameters:
+  ///   - lines: what ssh wrote to its standard error, in order
+  ///   - node: where to
+  ///   - exitCode: ssh's own, for when it said nothing
+  init(lines: [String], node: NodeName, exitCode: Int) {
+    for rule in SSHDiagnosis.rules {
+      guard let line = lines.last(where: { $0.contains(rule.sign) }) else { continue }
+      said = SSHDiagnosis.plain(line)
+      advice = rule.advice(node)
+      retry = rule.retry
+      return
+    }
+    said = lines.last.map(SSHDiagnosis.plain) ?? "ssh ended with status \(exitCode)"
+    advice = "see whether ssh \(node) works"
+    retry = .never
+  }
+
+  /// The whole in one line: `<what ssh said>: <what to do>`.
+  var message: String { "\(said): \(advice)" }
+
+  /// Without ssh's decoration: `@@@ … @@@` around a warning, a full stop at the end.
+  private static func plain(_ line: String) -> String {
+    var text = Substring(printable(line))
+    while let last = text.last, "@. ".contains(last) { text.removeLast() }
+    while let first = text.first, "@ ".contains(first) { text.removeFirst() }
+    return String(text)
+  }
+}

@@ -1,0 +1,21 @@
+// Who and where we are, for messages.
+
+import Glibc
+
+enum Host {
+  /// This host's name, as gethostname(2) gives it.
+  static var name: String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "this host" }
+    let bytes = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The login name of this process's user, or its number.
+  static var userName: String {
+    guard let entry = unsafe getpwuid(getuid()), let name = unsafe entry.pointee.pw_name else {
+      return String(getuid())
+    }
+    return unsafe String(cString: name)
+  }
+}

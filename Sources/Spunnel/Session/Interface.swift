@@ -1,0 +1,112 @@
+// The contract of spunnel.h, implemented: what the C plugin calls inside srun and salloc.
+
+import Glibc
+import SpunnelInterface
+import SpunnelSystem
+import Synchronization
+
+/// The one session of this process. A heterogeneous job calls from a second thread.
+private let session = Mutex<SessionSlot>(SessionSlot())
+
+private struct SessionSlot: ~Copyable {
+  var session: Session?
+}
+
+/// Reads spec and arguments and says what is wrong with them.
+@c @implementation
+public func spunnel_check(
+  _ spec: UnsafePointer<CChar>, _ host: UnsafePointer<spunnel_host>
+) -> CInt {
+  let host = unsafe HostView(host)
+  return host.read(unsafe String(cString: spec)) == nil ? -1 : 0
+}
+
+/// Reads spec and arguments and binds the submit ports.
+@c @implementation
+public func spunnel_claim(
+  _ spec: UnsafePointer<CChar>, _ origin: spunnel_origin, _ host: UnsafePointer<spunnel_host>
+) -> CInt {
+  let host = unsafe HostView(host)
+  guard let (spec, settings) = host.read(unsafe String(cString: spec)) else { return -1 }
+  return session.withLock { slot in
+    // The option may come twice; the ports of the first must be free for the second.
+    slot.session?.close()
+    slot.session = nil
+    do throws(ClaimError) {
+      slot.session = Session(try Claim(spec, settings), arguments: host.arguments)
+      return 0
+    } catch {
+      if case .own(let port, let step) = error, origin == SPUNNEL_INHERITED {
+        host.voice.info("port \(port) is in use by step \(step): this step has no tunnel")
+        return 0
+      }
+      host.voice.error("--tunnel: \(error)")
+      return -1
+    }
+  }
+}
+
+/// Starts the keeper and waits until the tunnel is ready or has failed.
+@c @implementation
+public func spunnel_open(
+  _ job: UInt32, _ step: UInt32, _ nodes: UnsafePointer<CChar>,
+  _ host: UnsafePointer<spunnel_host>
+) -> CInt {
+  let host = unsafe HostView(host)
+  let nodes = unsafe String(cString: nodes)
+  return session.withLock { slot in
+    guard let session = slot.session else { return 0 }
+    let first = nodes.prefix { $0 != "," }
+    guard let node = NodeName(first) else {
+      host.voice.error("no tunnel: Slurm names the node '\(printable(first))', which is no host name")
+      return -1
+    }
+    let isOpen = session.open(
+      StepName(job: job, step: step), node, directory: host.directory, host.voice)
+    return isOpen ? 0 : -1
+  }
+}
+
+/// Ends the tunnel and gives up the claim.
+@c @implementation
+public func spunnel_close() {
+  session.withLock { slot in
+    guard let session = slot.session, session.process == getpid() else { return }
+    session.close()
+    slot.session = nil
+  }
+}
+
+/// The host's words, copied out of C.
+private struct HostView: Sendable {
+  let directory: String
+  let arguments: [String]
+  let voice: Voice
+
+  init(_ host: UnsafePointer<spunnel_host>) {
+    let say = unsafe host.pointee.say
+    unsafe directory = String(cString: host.pointee.directory)
+    var arguments: [String] = []
+    if let vector = unsafe host.pointee.arguments {
+      for index in 0..<Int(unsafe host.pointee.argument_count) {
+        guard let word = unsafe vector[index] else { break }
+        arguments.append(unsafe String(cString: word))
+      }
+    }
+    self.arguments = arguments
+    voice = Voice { isError, line in
+      unsafe line.withCString { unsafe say(isError ? SPUNNEL_ERROR : SPUNNEL_INFO, $0) }
+    }
+  }
+
+  /// Reads spec and arguments; says what is wrong with them.
+  func read(_ text: String) -> (TunnelSpec, Settings)? {
+    do throws(SettingsError) {
+      let settings = try Settings(arguments: arguments)
+      do throws(SpecError) { return (try TunnelSpec(text), settings) } catch {
+        voice.error("--tunnel: \(error)")
+      }
+    } catch { voice.error("plugstack.conf: \(error)") }
+    return nil
+  }
+}

@@ -1,0 +1,128 @@
+// What happens inside srun: claim the ports, start the keeper, wait for its word, let it go.
+//
+// No thread, no signal handler, nothing that runs while the job runs.
+
+import Glibc
+import SpunnelSystem
+
+/// Shows the user a line.
+struct Voice: Sendable {
+  let level: @Sendable (Bool, String) -> Void
+
+  func info(_ line: String) { level(false, "spunnel: \(line)") }
+  func error(_ line: String) { level(true, "spunnel: \(line)") }
+}
+
+/// One srun's tunnel, from the claim to the end.
+final class Session {
+  /// Milliseconds that the end may take before srun goes on without waiting.
+  private static let endPatience = 2000
+  /// Milliseconds for the keeper's own start and end, on top of `timeout=`.
+  private static let startMargin = 3000
+
+  let process = getpid()
+  private var claim: Claim?
+  private var arguments: [String]
+  private var lifeline: FileDescriptor?
+
+  /// - Parameters:
+  ///   - claim: the bound ports
+  ///   - arguments: of plugstack.conf, for the keeper
+  init(_ claim: consuming Claim, arguments: [String]) {
+    self.claim = consume claim
+    self.arguments = arguments
+  }
+
+  /// Starts the keeper and waits until the tunnel is ready.
+  ///
+  /// - Parameters:
+  ///   - step: the step that srun starts
+  ///   - node: the first node of the step
+  ///   - directory: where the plugin lies
+  func open(_ step: StepName, _ node: NodeName, directory: String, _ voice: Voice) -> Bool {
+    // The steps of a heterogeneous job come one by one; the first has the tunnel.
+    guard let claim = claim.take() else { return true }
+    do throws(SessionError) {
+      let report = try start(claim, step, node, directory)
+      if case .failed(let reason) = report { throw SessionError(reason) }
+      if !claim.settings.quiet { announce(claim.spec, node, voice) }
+      return true
+    } catch {
+      lifeline = nil
+      voice.error("no tunnel: \(error.reason)")
+      voice.info("the job goes on without it, unless plugstack.conf says 'required'")
+      return false
+    }
+  }
+
+  private func start(
+    _ claim: borrowing Claim, _ step: StepName, _ node: NodeName, _ directory: String
+  ) throws(SessionError) -> KeeperReport {
+    let path = directory + "/../../libexec/spunnel/spunnel-keeper"
+    let request: KeeperRequest
+    do throws(SettingsError) {
+      request = try KeeperRequest(
+        step: step, node: node, spec: claim.spec, arguments: arguments)
+    } catch { throw SessionError("\(error)") }
+    do throws(SystemError) {
+      let null = try FileDescriptor.open("/dev/null", O_RDWR)
+      let pair = try FileDescriptor.streamPair()
+      let ours = pair.left
+      let program = Program(
+        path: path, arguments: [path] + request.words, environment: Process.environment(),
+        descriptors: [null.raw, null.raw, null.raw, pair.right.raw]
+          + claim.sockets.map { $0.socket.raw })
+      Process.wait(for: try program.start())
+      lifeline = consume ours
+    } catch { throw SessionError("\(error): is Spunnel installed as a whole?") }
+    return try hear(milliseconds: claim.settings.timeout * 1000 + Session.startMargin)
+  }
+
+  /// Waits for the keeper's one line.
+  private func hear(milliseconds: Int) throws(SessionError) -> KeeperReport {
+    let deadline = Clock.milliseconds() + milliseconds
+    var heard: [UInt8] = []
+    while heard.last != UInt8(ascii: "\n") {
+      let left = deadline - Clock.milliseconds()
+      guard left > 0, lifeline?.waitReadable(milliseconds: left) ?? false else {
+        throw SessionError("the keeper did not answer within \(milliseconds / 1000) seconds")
+      }
+      let more = try? lifeline?.read(atMost: 4096) ?? nil
+      guard let more, !more.isEmpty, heard.count < 65536 else {
+        throw SessionError("the keeper ended without a word: see your administrator")
+      }
+      heard += more
+    }
+    let line = String(decoding: heard.dropLast(), as: UTF8.self)
+    guard let report = KeeperReport(line: line) else {
+      throw SessionError("the keeper said '\(printable(line))': is Spunnel installed as a whole?")
+    }
+    return report
+  }
+
+  private func announce(_ spec: TunnelSpec, _ node: NodeName, _ voice: Voice) {
+    for forward in spec.forwards {
+      voice.info("localhost:\(forward.submit) -> \(node):\(forward.exec)")
+    }
+    let options = spec.forwards.map { "-L \($0.submit):localhost:\($0.submit)" }
+    voice.info(
+      "on your own computer: ssh \(options.joined(separator: " ")) \(Host.userName)@\(Host.name)")
+  }
+
+  /// Ends the tunnel and waits until the ports are free, a bounded time.
+  func close() {
+    claim = nil
+    guard let raw = lifeline?.raw else { return }
+    // The keeper reads end of file, tears down, and closes its own end last.
+    _ = shutdown(raw, CInt(SHUT_WR))
+    _ = lifeline?.waitReadable(milliseconds: Session.endPatience)
+    lifeline = nil
+  }
+}
+
+/// Why there is no tunnel, in one line.
+struct SessionError: Error, Equatable {
+  let reason: String
+
+  init(_ reason: String) { self.reason = reason }
+}

@@ -1,0 +1,59 @@
+// Names that come from Slurm and go into paths and command lines.
+
+/// The name of a node, safe as an argument of ssh and as a part of a line.
+public struct NodeName: Hashable, Sendable, CustomStringConvertible {
+  public let description: String
+
+  /// - Parameter text: letters, digits, `.`, `-` and `_`; a leading `-` would be an option
+  /// - Returns: `nil` for anything else, and for more than 255 bytes (RFC 1035)
+  public init?(_ text: some StringProtocol) {
+    guard (1...255).contains(text.utf8.count), text.utf8.first != UInt8(ascii: "-"),
+      text.utf8.allSatisfy(NodeName.allows)
+    else { return nil }
+    description = String(text)
+  }
+
+  private static func allows(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"),
+      UInt8(ascii: "_"):
+      true
+    default: false
+    }
+  }
+}
+
+/// A step of a job, `<job>.<step>`: the name of a tunnel and of its record.
+public struct StepName: Hashable, Sendable, CustomStringConvertible {
+  public let job: UInt32
+  public let step: UInt32
+
+  public init(job: UInt32, step: UInt32) {
+    self.job = job
+    self.step = step
+  }
+
+  /// Reads `<job>.<step>`, digits alone.
+  public init?(_ text: some StringProtocol) {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 2, let job = wholeNumber(parts[0]), let step = wholeNumber(parts[1]),
+      let job = UInt32(exactly: job), let step = UInt32(exactly: step)
+    else { return nil }
+    self.init(job: job, step: step)
+    // One name a step: no leading zeros.
+    if description != text { return nil }
+  }
+
+  public var description: String { "\(job).\(step)" }
+
+  /// The step as Slurm's own commands write it (slurm.h, `SLURM_INTERACTIVE_STEP` and others).
+  public var stepLabel: String {
+    switch step {
+    case 0xffff_fffa: "interactive"
+    case 0xffff_fffb: "batch"
+    case 0xffff_fffc: "extern"
+    default: String(step)
+    }
+  }
+}

@@ -1,0 +1,191 @@
+/* The SPANK plugin (spank(8)): what Slurm calls, and nothing that it need not do.
+ *
+ * Every srun, salloc, sbatch, slurmd and slurmstepd of a cluster loads this file, the last two as
+ * root. There it registers its option, because the far side would warn otherwise, and does
+ * nothing else. The core is loaded in srun and salloc alone, and only when --tunnel was given. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <slurm/slurm.h>
+#include <slurm/slurm_errno.h>
+#include <slurm/spank.h>
+
+#include "shim.h"
+
+SPANK_PLUGIN(spunnel, 1)
+
+/* What Slurm puts into the environment of what salloc starts: its own prefix, the plugin's name
+ * and the option's. */
+#define INHERITED_OPTION "SLURM_SPANK__SLURM_SPANK_OPTION_spunnel_tunnel"
+
+static struct {
+	spank_context_t context;
+	int argument_count;
+	char **arguments;       /* Slurm's, valid as long as the plugin stack */
+	char *inherited;        /* a spec from the environment that is not claimed yet */
+	int calls;              /* of the option's callback */
+} self;
+
+static void say(enum spunnel_level level, const char *line)
+{
+	if (level == SPUNNEL_ERROR)
+		slurm_error("%s", line);
+	else
+		slurm_spank_log("%s", line);
+}
+
+static struct spunnel_host host(void)
+{
+	struct spunnel_host host = {
+		.directory = core_directory(),
+		.argument_count = self.argument_count,
+		.arguments = self.arguments,
+		.say = say,
+	};
+
+	return host;
+}
+
+static int is_sbatch(void)
+{
+	return strcmp(program_invocation_short_name, "sbatch") == 0;
+}
+
+/* Slurm replays the option from the environment first and from the command line after. */
+static int is_inherited(void)
+{
+	return self.calls == 1 && getenv(INHERITED_OPTION) != NULL;
+}
+
+static int in_allocator(const char *spec, const struct spunnel_host *host)
+{
+	const struct core *core;
+
+	if (is_inherited())
+		return 0;
+	if (is_sbatch()) {
+		say(SPUNNEL_ERROR, "spunnel: --tunnel: sbatch has no tunnels yet: take srun --tunnel, or "
+				   "salloc --tunnel and srun in it");
+		return -1;
+	}
+	/* salloc hands the option on to the srun that it starts; here it is only read. */
+	core = core_load(host);
+	return core != NULL ? core->check(spec, host) : -1;
+}
+
+static int in_srun(const char *spec, const struct spunnel_host *host)
+{
+	const struct core *core;
+
+	free(self.inherited);
+	self.inherited = NULL;
+	if (is_inherited()) {
+		/* On a compute node a tunnel would begin at the wrong end. */
+		if (getenv("SLURMD_NODENAME") != NULL)
+			return 0;
+		/* Another one may follow from the command line; see slurm_spank_init_post_opt. */
+		self.inherited = strdup(spec);
+		return self.inherited != NULL ? 0 : -1;
+	}
+	core = core_load(host);
+	return core != NULL ? core->claim(spec, SPUNNEL_TYPED, host) : -1;
+}
+
+/* Called for --tunnel, and in slurmstepd for what srun was given. An error from here ends the
+ * command before anything is queued, under "optional" as well. */
+static int take_option(int value, const char *spec, int remote)
+{
+	struct spunnel_host ours;
+
+	(void)value;
+	if (remote || spec == NULL)
+		return 0;
+	self.calls++;
+	ours = host();
+	switch (self.context) {
+	case S_CTX_LOCAL:
+		return in_srun(spec, &ours);
+	case S_CTX_ALLOCATOR:
+		return in_allocator(spec, &ours);
+	default:
+		return 0;
+	}
+}
+
+static struct spank_option tunnel_option = {
+	.name = "tunnel",
+	.arginfo = "port:port[,...]",
+	.usage = "reach ports of the step's first node through ports "
+		 "of this host, <submit port>:<exec port>, while the step "
+		 "runs, as in 8001:8000,8889:8888",
+	.has_arg = 1,
+	.val = 0,
+	.cb = take_option,
+};
+
+int slurm_spank_init(spank_t spank, int argument_count, char **arguments)
+{
+	self.context = spank_context();
+	self.argument_count = argument_count;
+	self.arguments = arguments;
+	return spank_option_register(spank, &tunnel_option) == ESPANK_SUCCESS ? 0 : -1;
+}
+
+int slurm_spank_init_post_opt(spank_t spank, int argument_count, char **arguments)
+{
+	struct spunnel_host ours;
+	const struct core *core;
+	int result;
+
+	(void)spank;
+	(void)argument_count;
+	(void)arguments;
+	if (self.context != S_CTX_LOCAL || self.inherited == NULL)
+		return 0;
+	ours = host();
+	core = core_load(&ours);
+	result = core != NULL ? core->claim(self.inherited, SPUNNEL_INHERITED, &ours) : -1;
+	free(self.inherited);
+	self.inherited = NULL;
+	return result;
+}
+
+int slurm_spank_local_user_init(spank_t spank, int argument_count, char **arguments)
+{
+	const struct core *core = core_loaded();
+	struct spunnel_host ours;
+	uint32_t job, step;
+	char *nodes;
+	int result;
+
+	(void)argument_count;
+	(void)arguments;
+	if (self.context != S_CTX_LOCAL || core == NULL)
+		return 0;
+	ours = host();
+	if (spank_get_item(spank, S_JOB_ID, &job) != ESPANK_SUCCESS ||
+	    spank_get_item(spank, S_JOB_STEPID, &step) != ESPANK_SUCCESS ||
+	    (nodes = step_nodes(job, step)) == NULL) {
+		say(SPUNNEL_ERROR, "spunnel: no tunnel: Slurm does not tell the nodes of the step");
+		core->close();
+		return -1;
+	}
+	result = core->open(job, step, nodes, &ours);
+	free(nodes);
+	return result;
+}
+
+int slurm_spank_exit(spank_t spank, int argument_count, char **arguments)
+{
+	const struct core *core = core_loaded();
+
+	(void)spank;
+	(void)argument_count;
+	(void)arguments;
+	if (self.context == S_CTX_LOCAL && core != NULL)
+		core->close();
+	return 0;
+}

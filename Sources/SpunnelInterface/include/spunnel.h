@@ -1,0 +1,60 @@
+/* The contract between the SPANK plugin (C, Sources/SpunnelC) and the core (Swift, libSpunnel.so).
+ *
+ * The plugin finds these functions with dlsym(3) once `--tunnel` was given, in srun and salloc
+ * only; Swift implements them with `@c @implementation`, so that the compiler checks both sides.
+ * None of them exits, raises a signal, starts a thread or keeps a pointer that it was given. */
+#ifndef SPUNNEL_H
+#define SPUNNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __clang__
+#pragma clang assume_nonnull begin
+#else
+#define _Nullable
+#define _Nonnull
+#endif
+
+/** What a line is, for whoever shows it. */
+enum spunnel_level { SPUNNEL_INFO = 0, SPUNNEL_ERROR = 1 };
+
+/** What the core is told about the process that loaded it. Borrowed for the call. */
+struct spunnel_host {
+	const char *directory;         /**< where spunnel.so and libSpunnel.so lie */
+	int argument_count;            /**< of plugstack.conf's line */
+	char *_Nullable const *_Nullable arguments;
+	/** Shows the user one line, without newline and without prefix of its own. */
+	void (*say)(enum spunnel_level level, const char *line);
+};
+
+/** How `--tunnel` reached the process. */
+enum spunnel_origin {
+	SPUNNEL_TYPED = 0,     /**< on this command's line */
+	SPUNNEL_INHERITED = 1, /**< through the environment, from the salloc around this srun */
+};
+
+/** Reads spec and arguments and says what is wrong with them.
+ *  @return 0, or -1 after an error was said */
+int spunnel_check(const char *spec, const struct spunnel_host *host);
+
+/** Reads spec and arguments and binds the submit ports, replacing an earlier claim.
+ *  With SPUNNEL_INHERITED a port held by another tunnel of this user is no error: one line says
+ *  so, and `spunnel_open` will do nothing.
+ *  @return 0, or -1 after an error was said */
+int spunnel_claim(const char *spec, enum spunnel_origin origin, const struct spunnel_host *host);
+
+/** Starts the keeper for the claimed ports and waits until the tunnel is ready or has failed, at
+ *  most `timeout=` seconds. Without a claim it does nothing.
+ *  @param nodes the step's node names, first node first, separated by commas
+ *  @return 0, or -1 after an error was said */
+int spunnel_open(uint32_t job, uint32_t step, const char *nodes, const struct spunnel_host *host);
+
+/** Ends the tunnel and gives up the claim; returns when the ports are free again, or after two
+ *  seconds. Does nothing in a process that did not make the claim, such as a fork of it. */
+void spunnel_close(void);
+
+#ifdef __clang__
+#pragma clang assume_nonnull end
+#endif
+#endif

@@ -1,0 +1,152 @@
+// Directories that nobody else can turn into something else: opened once, then used by descriptor.
+
+import Glibc
+
+/// An open directory. Everything in it is named relative to it, so that no rename or link on the
+/// way can lead elsewhere.
+public struct Directory: ~Copyable {
+  public let descriptor: FileDescriptor
+  /// For messages and for programs that want a path.
+  public let path: String
+
+  private init(_ descriptor: consuming FileDescriptor, _ path: String) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  private static let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
+
+  /// Opens a directory whose last part is no link.
+  public static func open(_ path: String) throws(SystemError) -> Directory {
+    Directory(try FileDescriptor.open(path, flags), path)
+  }
+
+  /// Opens a directory, through links as well: for a path that the administrator chose.
+  public static func open(following path: String) throws(SystemError) -> Directory {
+    Directory(try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY), path)
+  }
+
+  /// Opens a directory of this one.
+  public borrowing func open(_ name: String) throws(SystemError) -> Directory {
+    Directory(
+      try FileDescriptor.open(name, in: descriptor.raw, Directory.flags), path + "/" + name)
+  }
+
+  /// mkdirat(2) with mode 0700.
+  ///
+  /// - Returns: false when the name was taken
+  @discardableResult
+  public borrowing func create(_ name: String) throws(SystemError) -> Bool {
+    do throws(SystemError) {
+      try check("mkdir \(path)/\(name)") { unsafe mkdirat(descriptor.raw, name, 0o700) }
+      return true
+    } catch {
+      if error.code == EEXIST { return false }
+      throw error
+    }
+  }
+
+  /// fstat(2) of the directory itself.
+  public borrowing func attributes() throws(SystemError) -> stat {
+    var result = stat()
+    try check("stat \(path)") { unsafe fstat(descriptor.raw, &result) }
+    return result
+  }
+
+  /// flock(2), exclusive.
+  ///
+  /// - Parameter waiting: whether to wait for it
+  /// - Returns: false when somebody else holds it and `waiting` is false
+  public borrowing func lock(waiting: Bool) throws(SystemError) -> Bool {
+    do throws(SystemError) {
+      try check("lock \(path)") { flock(descriptor.raw, waiting ? LOCK_EX : LOCK_EX | LOCK_NB) }
+      return true
+    } catch {
+      if error.code == EWOULDBLOCK { return false }
+      throw error
+    }
+  }
+
+  /// Gives up one's own lock.
+  public borrowing func unlock() { _ = flock(descriptor.raw, LOCK_UN) }
+
+  /// Whether somebody holds it exclusively. Asks with a shared lock, so that two who ask do not
+  /// take each other for the holder.
+  public borrowing func isLocked() -> Bool {
+    if flock(descriptor.raw, LOCK_SH | LOCK_NB) != 0 { return errno == EWOULDBLOCK }
+    unlock()
+    return false
+  }
+
+  /// Whether there is something of that name.
+  public borrowing func contains(_ name: String) -> Bool {
+    unsafe faccessat(descriptor.raw, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+  }
+
+  /// renameat(2) within the directory.
+  public borrowing func rename(_ old: String, to new: String) throws(SystemError) {
+    try check("rename \(path)/\(old)") {
+      unsafe renameat(descriptor.raw, old, descriptor.raw, new)
+    }
+  }
+
+  /// The names in it, without `.` and `..`, in no order.
+  public borrowing func names() throws(SystemError) -> [String] {
+    // A descriptor of its own: reading moves an offset that duplicates would share.
+    let copy = try FileDescriptor.open(".", in: descriptor.raw, Directory.flags)
+    let raw = copy.release()
+    guard let stream = unsafe fdopendir(raw) else {
+      let code = errno
+      _ = close(raw)
+      throw SystemError("read \(path)", code)
+    }
+    defer { unsafe closedir(stream) }
+    var names: [String] = []
+    while let entry = unsafe readdir(stream) {
+      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+        unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names
+  }
+
+  /// The content of a regular file in it, never through a link and never of a FIFO.
+  ///
+  /// - Parameter limit: bytes that are read at the most
+  public borrowing func read(_ name: String, atMost limit: Int) throws(SystemError) -> [UInt8] {
+    let file = try FileDescriptor.open(name, in: descriptor.raw, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    var kind = stat()
+    try check("stat \(path)/\(name)") { unsafe fstat(file.raw, &kind) }
+    if kind.st_mode & S_IFMT != S_IFREG { throw SystemError("read \(path)/\(name)", EINVAL) }
+    var content: [UInt8] = []
+    while content.count < limit, let more = try file.read(atMost: limit - content.count),
+      !more.isEmpty
+    {
+      content += more
+    }
+    return content
+  }
+
+  /// Replaces a file as a whole: readers see the old content or the new one.
+  public borrowing func replace(_ name: String, with content: [UInt8]) throws(SystemError) {
+    let draft = name + ".new"
+    let file = try FileDescriptor.open(
+      draft, in: descriptor.raw, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
+    try file.writeAll(content)
+    try rename(draft, to: name)
+  }
+
+  /// Removes a file; one that is not there is no error.
+  public borrowing func remove(_ name: String) {
+    _ = unsafe unlinkat(descriptor.raw, name, 0)
+  }
+
+  /// Removes a directory of this one, when it is empty.
+  ///
+  /// - Returns: whether it is gone
+  @discardableResult
+  public borrowing func removeDirectory(_ name: String) -> Bool {
+    unsafe unlinkat(descriptor.raw, name, AT_REMOVEDIR) == 0 || errno == ENOENT
+  }
+}

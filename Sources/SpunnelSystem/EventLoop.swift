@@ -1,0 +1,133 @@
+// One thread, one epoll(7): handlers of descriptors, timers, and work left for later.
+
+import CSystem
+import Glibc
+
+/// What a descriptor is watched for, and what happened to it.
+public struct Readiness: OptionSet, Sendable {
+  public let rawValue: UInt32
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  public static let input = Readiness(rawValue: EPOLLIN.rawValue)
+  public static let output = Readiness(rawValue: EPOLLOUT.rawValue)
+  /// The peer sent end of file.
+  public static let peerClosed = Readiness(rawValue: EPOLLRDHUP.rawValue)
+  public static let error = Readiness(rawValue: EPOLLERR.rawValue)
+  public static let hangUp = Readiness(rawValue: EPOLLHUP.rawValue)
+  /// Report changes only: the handler works until a call would block.
+  public static let edges = Readiness(rawValue: EPOLLET.rawValue)
+}
+
+/// Whoever is told about a descriptor.
+public protocol EventHandler: AnyObject {
+  /// - Parameters:
+  ///   - descriptor: the one that was registered
+  ///   - readiness: what it is ready for
+  func handle(_ descriptor: CInt, _ readiness: Readiness)
+}
+
+/// An epoll instance with its handlers and timers. Not thread-safe: one loop, one thread.
+public final class EventLoop {
+  /// Names one timer.
+  public struct Timer: Hashable { fileprivate let number: UInt64 }
+
+  private struct Registration {
+    let descriptor: CInt
+    let handler: any EventHandler
+  }
+
+  private let epoll: FileDescriptor
+  private var registrations: [UInt64: Registration] = [:]
+  private var tokens: [CInt: UInt64] = [:]
+  private var timers: [(due: Int, timer: Timer, action: () -> Void)] = []
+  private var later: [() -> Void] = []
+  private var lastNumber: UInt64 = 0
+  private var stopped = false
+
+  public init() throws(SystemError) {
+    epoll = FileDescriptor(
+      owning: try check("epoll_create1") { epoll_create1(CInt(EPOLL_CLOEXEC)) })
+  }
+
+  /// Watches a descriptor until `remove`; the loop keeps the handler alive so long.
+  public func add(
+    _ descriptor: CInt, _ readiness: Readiness, _ handler: any EventHandler
+  ) throws(SystemError) {
+    // A number of its own and not the descriptor's: an event that was already fetched for a
+    // descriptor closed a moment ago must not reach the one that took its place.
+    lastNumber += 1
+    var event = unsafe epoll_event(
+      events: readiness.rawValue, data: epoll_data_t(u64: lastNumber))
+    try check("epoll_ctl") { unsafe epoll_ctl(epoll.raw, EPOLL_CTL_ADD, descriptor, &event) }
+    registrations[lastNumber] = Registration(descriptor: descriptor, handler: handler)
+    tokens[descriptor] = lastNumber
+  }
+
+  /// Stops watching; to be called before the descriptor is closed.
+  public func remove(_ descriptor: CInt) {
+    guard let token = tokens.removeValue(forKey: descriptor) else { return }
+    registrations[token] = nil
+    var event = unsafe epoll_event()
+    _ = unsafe epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor, &event)
+  }
+
+  /// Runs an action once, after at least so many milliseconds.
+  @discardableResult
+  public func after(milliseconds: Int, _ action: @escaping () -> Void) -> Timer {
+    lastNumber += 1
+    let timer = Timer(number: lastNumber)
+    timers.append((Clock.milliseconds() + milliseconds, timer, action))
+    return timer
+  }
+
+  /// Forgets a timer; one that has run already is no error.
+  public func cancel(_ timer: Timer?) {
+    guard let timer else { return }
+    timers.removeAll { $0.timer == timer }
+  }
+
+  /// Runs an action after the other descriptors have had their turn.
+  public func postpone(_ action: @escaping () -> Void) { later.append(action) }
+
+  /// Makes `run` return after the handlers of this turn.
+  public func stop() { stopped = true }
+
+  /// Turns until `stop`.
+  public func run() throws(SystemError) {
+    while !stopped { try turn(milliseconds: -1) }
+  }
+
+  /// Waits once, runs what is due.
+  ///
+  /// - Parameter milliseconds: the longest wait; negative: for ever
+  public func turn(milliseconds: Int) throws(SystemError) {
+    var events = unsafe [epoll_event](repeating: epoll_event(), count: 128)
+    let wait = timeToNext(atMost: milliseconds)
+    let count = try check("epoll_wait") {
+      unsafe epoll_wait(epoll.raw, &events, CInt(events.count), CInt(wait))
+    }
+    for unsafe event in unsafe events.prefix(Int(count)) {
+      guard let registration = registrations[unsafe event.data.u64] else { continue }
+      registration.handler.handle(registration.descriptor, Readiness(rawValue: unsafe event.events))
+    }
+    runTimers()
+    let work = later
+    later.removeAll(keepingCapacity: true)
+    for action in work { action() }
+  }
+
+  private func timeToNext(atMost limit: Int) -> Int {
+    if stopped || !later.isEmpty { return 0 }
+    guard let next = timers.lazy.map(\.due).min() else { return limit }
+    let wait = max(0, next - Clock.milliseconds())
+    return limit < 0 ? wait : min(limit, wait)
+  }
+
+  private func runTimers() {
+    if timers.isEmpty { return }
+    let now = Clock.milliseconds()
+    let due = timers.filter { $0.due <= now }
+    timers.removeAll { $0.due <= now }
+    for entry in due { entry.action() }
+  }
+}

@@ -1,0 +1,134 @@
+// Owned descriptors: closed once, close-on-exec from birth.
+
+import CSystem
+import Glibc
+
+/// The owner of one open descriptor; it is closed when the owner goes.
+public struct FileDescriptor: ~Copyable {
+  /// The number, borrowed: valid while the owner lives.
+  public let raw: CInt
+
+  /// Takes ownership of an open descriptor.
+  public init(owning raw: CInt) { self.raw = raw }
+
+  deinit { _ = Glibc.close(raw) }
+
+  /// Gives the descriptor up without closing it.
+  public consuming func release() -> CInt {
+    let raw = raw
+    discard self
+    return raw
+  }
+}
+
+extension FileDescriptor {
+  /// open(2).
+  ///
+  /// - Parameters:
+  ///   - path: relative to `directory`
+  ///   - directory: a directory's descriptor, or `AT_FDCWD`
+  ///   - flags: `O_CLOEXEC` is added
+  ///   - mode: permission bits of a file that is created
+  public static func open(
+    _ path: String, in directory: CInt = AT_FDCWD, _ flags: CInt, mode: mode_t = 0o600
+  ) throws(SystemError) -> FileDescriptor {
+    FileDescriptor(
+      owning: try checkNegated("open \(path)", unsafe csystem_openat(directory, path, flags, mode)))
+  }
+
+  /// pipe2(2). Both ends are non-blocking.
+  public static func pipe() throws(SystemError) -> Pipe {
+    var ends: [CInt] = [-1, -1]
+    try checkNegated("pipe", unsafe csystem_pipe(&ends))
+    return Pipe(reader: FileDescriptor(owning: ends[0]), writer: FileDescriptor(owning: ends[1]))
+  }
+
+  /// socketpair(2) of connected stream sockets, blocking.
+  public static func streamPair() throws(SystemError) -> StreamPair {
+    var ends: [CInt] = [-1, -1]
+    try check("socketpair") {
+      unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends)
+    }
+    return StreamPair(
+      left: FileDescriptor(owning: ends[0]), right: FileDescriptor(owning: ends[1]))
+  }
+
+  /// Reads what is there, at most `limit` bytes.
+  ///
+  /// - Returns: the bytes, empty at end of file, `nil` when a read would block
+  public func read(atMost limit: Int) throws(SystemError) -> [UInt8]? {
+    var buffer = [UInt8](repeating: 0, count: limit)
+    do throws(SystemError) {
+      let count = try check("read") { unsafe Glibc.read(raw, &buffer, limit) }
+      return Array(buffer.prefix(count))
+    } catch {
+      if error.code == EAGAIN { return nil }
+      throw error
+    }
+  }
+
+  /// Writes all of the bytes to a descriptor that blocks, or is known to have room.
+  public func writeAll(_ bytes: [UInt8]) throws(SystemError) {
+    var done = 0
+    while done < bytes.count {
+      done += try check("write") {
+        unsafe bytes.withUnsafeBytes { unsafe Glibc.write(raw, $0.baseAddress! + done, $0.count - done) }
+      }
+    }
+  }
+
+
+  /// The size of a file, in bytes.
+  public func size() throws(SystemError) -> Int {
+    var result = stat()
+    try check("stat") { unsafe fstat(raw, &result) }
+    return Int(result.st_size)
+  }
+
+  /// Sets `O_NONBLOCK`.
+  public func makeNonBlocking() throws(SystemError) {
+    let flags = try check("fcntl") { fcntl(raw, F_GETFL) }
+    try check("fcntl") { fcntl(raw, F_SETFL, flags | O_NONBLOCK) }
+  }
+
+  /// Waits for input or a hang-up.
+  ///
+  /// - Parameter milliseconds: how long; negative: for ever
+  /// - Returns: whether there is something to read, end of file included
+  public func waitReadable(milliseconds: Int) -> Bool {
+    let deadline = Clock.milliseconds() + milliseconds
+    while true {
+      let left = milliseconds < 0 ? -1 : max(0, deadline - Clock.milliseconds())
+      var entry = pollfd(fd: raw, events: Int16(POLLIN), revents: 0)
+      let count = unsafe poll(&entry, 1, CInt(left))
+      if count >= 0 || errno != EINTR { return count > 0 }
+    }
+  }
+}
+
+/// The two ends of pipe2(2).
+@frozen public struct Pipe: ~Copyable {
+  public let reader: FileDescriptor
+  public let writer: FileDescriptor
+}
+
+/// The two ends of socketpair(2).
+@frozen public struct StreamPair: ~Copyable {
+  public let left: FileDescriptor
+  public let right: FileDescriptor
+}
+
+/// Time for deadlines and for people.
+public enum Clock {
+  /// Milliseconds of the monotonic clock, which goes on while the machine sleeps.
+  public static func milliseconds() -> Int { read(CLOCK_BOOTTIME) }
+
+  /// Milliseconds since 1970.
+  public static func wallMilliseconds() -> Int { read(CLOCK_REALTIME) }
+
+  private static func read(_ clock: clockid_t) -> Int {
+    var now = timespec()
+    _ = unsafe clock_gettime(clock, &now)
+    return Int(now.tv_sec) * 1000 + Int(now.tv_nsec) / 1_000_000
+  }
+}

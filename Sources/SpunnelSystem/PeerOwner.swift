@@ -1,0 +1,96 @@
+// Which user owns the other end of a loopback connection: sock_diag(7), open to every user.
+
+import CSystem
+import Glibc
+
+/// What the kernel says about a peer.
+public enum PeerOwner: Equatable, Sendable {
+  /// A process of this user has the socket open.
+  case user(uid_t)
+  /// The peer is gone or was closed by its process, so nobody can be held to it.
+  case unknown
+}
+
+/// A netlink socket kept open for the question.
+public struct PeerLookup: ~Copyable {
+  private let netlink: FileDescriptor
+
+  public init() throws(SystemError) {
+    let type = CInt(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue)
+    netlink = FileDescriptor(
+      owning: try check("socket NETLINK_SOCK_DIAG") { socket(AF_NETLINK, type, NETLINK_SOCK_DIAG) })
+  }
+
+  /// Asks for the socket at the far end of an accepted connection. The kernel answers within the
+  /// send call, so nothing waits.
+  ///
+  /// - Parameters:
+  ///   - peer: the far end's address, the source of the socket that is looked up
+  ///   - local: this end's address
+  public borrowing func owner(
+    peer: SocketAddress, local: SocketAddress
+  ) throws(SystemError) -> PeerOwner {
+    var request = Request()
+    request.query.sdiag_family = UInt8(peer.family)
+    request.query.sdiag_protocol = UInt8(IPPROTO_TCP)
+    request.query.idiag_states = .max
+    request.query.id.idiag_sport = peer.port.bigEndian
+    request.query.id.idiag_dport = local.port.bigEndian
+    request.query.id.idiag_cookie = (.max, .max)
+    unsafe withUnsafeMutableBytes(of: &request.query.id.idiag_src) { unsafe peer.copyAddress(to: $0) }
+    unsafe withUnsafeMutableBytes(of: &request.query.id.idiag_dst) { unsafe local.copyAddress(to: $0) }
+    let size = MemoryLayout<Request>.size
+    try check("send NETLINK_SOCK_DIAG") {
+      unsafe withUnsafeBytes(of: request) { unsafe send(netlink.raw, $0.baseAddress, size, 0) }
+    }
+    return try receive(expecting: request.query.id)
+  }
+
+  private borrowing func receive(
+    expecting id: inet_diag_sockid
+  ) throws(SystemError) -> PeerOwner {
+    var reply = Reply()
+    let count = try check("recv NETLINK_SOCK_DIAG") {
+      unsafe withUnsafeMutableBytes(of: &reply) {
+        unsafe recv(netlink.raw, $0.baseAddress, $0.count, 0)
+      }
+    }
+    // ENOENT comes as an error message: the peer's socket is gone.
+    guard count >= MemoryLayout<Reply>.size, reply.header.nlmsg_type == UInt16(SOCK_DIAG_BY_FAMILY)
+    else { return .unknown }
+    let found = reply.message
+    // The kernel falls back to a listener on the same port when the connection is gone.
+    guard found.id.idiag_sport == id.idiag_sport, found.id.idiag_dport == id.idiag_dport,
+      found.idiag_state != Reply.listening
+    else { return .unknown }
+    // A socket without an inode has been closed by its process; older kernels then say uid 0,
+    // which is not root. A uid that is still told (Linux 6.17 and later) is the owner's.
+    if found.idiag_inode == 0 && found.idiag_uid == 0 { return .unknown }
+    return .user(found.idiag_uid)
+  }
+
+  private struct Request {
+    var header = nlmsghdr(
+      nlmsg_len: UInt32(MemoryLayout<Request>.size), nlmsg_type: UInt16(SOCK_DIAG_BY_FAMILY),
+      nlmsg_flags: UInt16(NLM_F_REQUEST), nlmsg_seq: 1, nlmsg_pid: 0)
+    var query = inet_diag_req_v2()
+  }
+
+  private struct Reply {
+    /// `TCP_LISTEN` of the kernel's tcp_states.h.
+    static let listening: UInt8 = 10
+    var header = nlmsghdr()
+    var message = inet_diag_msg()
+  }
+}
+
+extension SocketAddress {
+  /// Copies the address alone, in network order: 4 or 16 bytes.
+  fileprivate func copyAddress(to target: UnsafeMutableRawBufferPointer) {
+    if family == AF_INET6 {
+      withV6 { unsafe target.storeBytes(of: $0.sin6_addr, as: in6_addr.self) }
+    } else {
+      withV4 { unsafe target.storeBytes(of: $0.sin_addr, as: in_addr.self) }
+    }
+  }
+}

@@ -1,0 +1,157 @@
+// Starting and ending other programs: an argument vector, never a shell.
+
+import CSystem
+import Glibc
+
+/// A program to start, with all that it will find.
+public struct Program {
+  /// Absolute path of the executable.
+  public var path: String
+  /// The argument vector, the program's own name first.
+  public var arguments: [String]
+  /// `NAME=value` entries.
+  public var environment: [String]
+  /// Borrowed descriptors that become 0, 1, 2 … in the child; all others are closed there.
+  public var descriptors: [CInt]
+  /// Sent to the child when this process dies; 0 for none (prctl(2), `PR_SET_PDEATHSIG`).
+  public var parentDeathSignal: CInt = 0
+  /// Whether the child leads a session of its own, away from the terminal.
+  public var newSession = true
+  /// Whether the child may open as many files as the hard limit allows.
+  public var raisesDescriptorLimit = false
+
+  public init(path: String, arguments: [String], environment: [String], descriptors: [CInt]) {
+    self.path = path
+    self.arguments = arguments
+    self.environment = environment
+    self.descriptors = descriptors
+  }
+
+  /// Starts it.
+  ///
+  /// - Returns: its process id; the caller waits for it
+  public func start() throws(SystemError) -> pid_t {
+    let argv = CStringVector(arguments)
+    let envp = CStringVector(environment)
+    let child: pid_t = unsafe path.withCString { path in
+      unsafe descriptors.withUnsafeBufferPointer { descriptors in
+        guard let first = descriptors.baseAddress else { return -EINVAL }
+        var program = unsafe csystem_program(
+          path: path, argv: argv.pointers, envp: envp.pointers, descriptors: first,
+          descriptor_count: descriptors.count, parent_death_signal: parentDeathSignal,
+          new_session: newSession ? 1 : 0, raise_descriptor_limit: raisesDescriptorLimit ? 1 : 0)
+        return unsafe csystem_spawn(&program)
+      }
+    }
+    return try checkNegated("start \(path)", child)
+  }
+
+  /// The first executable file of that name on `PATH`, as execvp(3) would find it.
+  ///
+  /// - Parameters:
+  ///   - name: taken as it is when it contains a slash
+  ///   - searchPath: directories separated by colons
+  public static func find(_ name: String, searchPath: String) -> String? {
+    if name.utf8.contains(UInt8(ascii: "/")) { return name }
+    for directory in searchPath.split(separator: ":", omittingEmptySubsequences: false) {
+      let candidate = (directory.isEmpty ? "." : String(directory)) + "/" + name
+      if unsafe access(candidate, X_OK) == 0 { return candidate }
+    }
+    return nil
+  }
+}
+
+/// A NULL-terminated vector of C strings; freed with its owner.
+@safe struct CStringVector: ~Copyable {
+  let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+  private let count: Int
+
+  init(_ strings: [String]) {
+    count = strings.count
+    unsafe pointers = .allocate(capacity: count + 1)
+    for (index, string) in strings.enumerated() {
+      unsafe (pointers + index).initialize(to: strdup(string))
+    }
+    unsafe (pointers + count).initialize(to: nil)
+  }
+
+  deinit {
+    for index in 0..<count { unsafe free(pointers[index]) }
+    unsafe pointers.deallocate()
+  }
+}
+
+/// Calls on one's own children and on this process.
+public enum Process {
+  /// What became of a child.
+  public enum Fate: Equatable, Sendable {
+    case running
+    /// Its exit status, or 128 + the signal that ended it.
+    case ended(Int)
+  }
+
+  /// waitpid(2) for one child, without waiting.
+  public static func poll(_ child: pid_t) -> Fate { wait(child, WNOHANG) }
+
+  /// waitpid(2) for one child, for as long as it takes.
+  public static func wait(for child: pid_t) { _ = wait(child, 0) }
+
+  private static func wait(_ child: pid_t, _ options: CInt) -> Fate {
+    var status: CInt = 0
+    while true {
+      let result = unsafe waitpid(child, &status, options)
+      if result == 0 { return .running }
+      if result > 0 { return .ended(Int(csystem_exit_code(status))) }
+      // ECHILD: somebody else in this process waited for it first.
+      if errno != EINTR { return .ended(255) }
+    }
+  }
+
+  /// Ends a child that leads its own process group: TERM, a bounded wait, KILL.
+  ///
+  /// - Parameter patience: milliseconds between the two
+  public static func end(group child: pid_t, patience: Int) {
+    _ = kill(-child, SIGTERM)
+    let deadline = Clock.milliseconds() + patience
+    while poll(child) == .running {
+      if Clock.milliseconds() >= deadline {
+        _ = kill(-child, SIGKILL)
+        return wait(for: child)
+      }
+      usleep(2000)
+    }
+    // Whatever the child itself had started, a ProxyCommand for one.
+    _ = kill(-child, SIGKILL)
+  }
+
+  /// Which side of fork(2) one is on.
+  public enum Side { case parent(pid_t), child }
+
+  /// fork(2), for a process with one thread.
+  ///
+  /// - Parameter parentDeathSignal: sent to the child when this process dies; 0 for none
+  public static func fork(parentDeathSignal: CInt = 0) throws(SystemError) -> Side {
+    let child = try checkNegated("fork", csystem_fork(parentDeathSignal))
+    return child == 0 ? .child : .parent(child)
+  }
+
+  /// The name in ps(1), at most 15 bytes.
+  public static func setName(_ name: String) { unsafe csystem_set_process_name(name) }
+
+  /// The variable's value, `nil` when it is not set.
+  public static func environment(_ name: String) -> String? {
+    guard let value = unsafe getenv(name) else { return nil }
+    return unsafe String(cString: value)
+  }
+
+  /// The whole environment as `NAME=value` entries.
+  public static func environment() -> [String] {
+    var entries: [String] = []
+    var next = unsafe environ
+    while let entry = unsafe next.pointee {
+      entries.append(unsafe String(cString: entry))
+      unsafe next += 1
+    }
+    return entries
+  }
+}

@@ -1,0 +1,196 @@
+// Loopback listeners, unix sockets, and who owns the other end of a connection.
+
+import CSystem
+import Glibc
+
+/// The two loopback addresses, in the order in which they are claimed.
+public enum Loopback: CaseIterable, Sendable {
+  case v4, v6
+
+  /// As a person writes it before a colon and a port.
+  public var name: String { self == .v4 ? "127.0.0.1" : "[::1]" }
+}
+
+/// An address of a TCP socket, as the kernel keeps it.
+public struct SocketAddress: Sendable {
+  var storage = sockaddr_storage()
+  var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+
+  init() {}
+
+  /// A loopback address. - Parameter port: in host order; 0 lets the kernel choose
+  public init(_ loopback: Loopback, port: UInt16) {
+    switch loopback {
+    case .v4:
+      set(
+        sockaddr_in(
+          sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian,
+          sin_addr: in_addr(s_addr: INADDR_LOOPBACK.bigEndian),
+          sin_zero: (0, 0, 0, 0, 0, 0, 0, 0)))
+    case .v6:
+      var address = sockaddr_in6()
+      address.sin6_family = sa_family_t(AF_INET6)
+      address.sin6_port = port.bigEndian
+      address.sin6_addr = in6addr_loopback
+      set(address)
+    }
+  }
+
+  private mutating func set<Address>(_ address: Address) {
+    length = socklen_t(MemoryLayout<Address>.size)
+    unsafe withUnsafeMutableBytes(of: &storage) {
+      unsafe $0.storeBytes(of: address, as: Address.self)
+    }
+  }
+
+  /// `AF_INET` or `AF_INET6`.
+  public var family: CInt { CInt(storage.ss_family) }
+
+  /// In host order.
+  public var port: UInt16 { withV6 { UInt16(bigEndian: $0.sin6_port) } }
+
+  /// The port stands at the same place in both families; the address does not.
+  func withV6<Result>(_ body: (sockaddr_in6) -> Result) -> Result {
+    unsafe withUnsafeBytes(of: storage) { body(unsafe $0.load(as: sockaddr_in6.self)) }
+  }
+
+  func withV4<Result>(_ body: (sockaddr_in) -> Result) -> Result {
+    unsafe withUnsafeBytes(of: storage) { body(unsafe $0.load(as: sockaddr_in.self)) }
+  }
+
+  func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+    unsafe withUnsafePointer(to: storage) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe body($0, length) }
+    }
+  }
+
+  mutating func withMutablePointer(
+    _ body: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> CInt
+  ) -> CInt {
+    unsafe withUnsafeMutablePointer(to: &storage) { storage in
+      unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe body($0, &length)
+      }
+    }
+  }
+}
+
+/// A connection that was accepted, with both addresses.
+@frozen public struct AcceptedSocket: ~Copyable {
+  public let descriptor: FileDescriptor
+  public let peer: SocketAddress
+  public let local: SocketAddress
+}
+
+/// Calls on sockets. Every descriptor is close-on-exec and, once accepted or connected,
+/// non-blocking.
+public enum Socket {
+  private static let flags = CInt(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+
+  /// Binds and listens at once. Bound alone, with `SO_REUSEADDR` (without it an earlier tunnel's
+  /// connections in TIME-WAIT would hold the port for a minute), another user could bind the same
+  /// port and be the first to listen.
+  ///
+  /// - Parameters:
+  ///   - loopback: which of the two addresses
+  ///   - port: in host order; 0 lets the kernel choose
+  public static func listen(
+    _ loopback: Loopback, port: UInt16
+  ) throws(SystemError) -> FileDescriptor {
+    let what = "bind \(loopback.name):\(port)"
+    let address = SocketAddress(loopback, port: port)
+    let raw = try check(what) {
+      socket(address.family, CInt(SOCK_STREAM.rawValue) | flags, 0)
+    }
+    let descriptor = FileDescriptor(owning: raw)
+    set(raw, SOL_SOCKET, SO_REUSEADDR)
+    if loopback == .v6 { set(raw, CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
+    try check(what) { unsafe address.withPointer { unsafe bind(raw, $0, $1) } }
+    try check(what) { Glibc.listen(raw, SOMAXCONN) }
+    return descriptor
+  }
+
+  /// The address that a socket is bound to.
+  public static func localAddress(of descriptor: CInt) throws(SystemError) -> SocketAddress {
+    var address = SocketAddress()
+    try check("getsockname") {
+      unsafe address.withMutablePointer { unsafe getsockname(descriptor, $0, $1) }
+    }
+    return address
+  }
+
+  /// Whether it is an open descriptor of a socket that listens.
+  public static func isListening(_ descriptor: CInt) -> Bool {
+    var value: CInt = 0
+    var length = socklen_t(MemoryLayout<CInt>.size)
+    let result = unsafe getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length)
+    return result == 0 && value != 0
+  }
+
+  /// Takes the next connection from a listener, non-blocking and without Nagle's delay.
+  ///
+  /// - Returns: `nil` when none is waiting
+  public static func accept(from listener: CInt) throws(SystemError) -> AcceptedSocket? {
+    var peer = SocketAddress()
+    do throws(SystemError) {
+      let raw = try checkNegated(
+        "accept", unsafe csystem_accept(listener, &peer.storage, &peer.length))
+      let descriptor = FileDescriptor(owning: raw)
+      set(raw, CInt(IPPROTO_TCP), TCP_NODELAY)
+      let local = try localAddress(of: raw)
+      return AcceptedSocket(descriptor: descriptor, peer: peer, local: local)
+    } catch {
+      // ECONNABORTED: the peer gave up before it was its turn.
+      if error.code == EAGAIN || error.code == ECONNABORTED { return nil }
+      throw error
+    }
+  }
+
+  /// Connects to a unix socket without waiting.
+  ///
+  /// - Parameter path: at most 107 bytes (unix(7))
+  public static func connect(unix path: String) throws(SystemError) -> FileDescriptor {
+    let what = "connect \(path)"
+    let raw = try check(what) { socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | flags, 0) }
+    let descriptor = FileDescriptor(owning: raw)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    let room = MemoryLayout.size(ofValue: address.sun_path)
+    if bytes.count >= room { throw SystemError(what, ENAMETOOLONG) }
+    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+    try check(what) {
+      unsafe withUnsafePointer(to: address) {
+        unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          unsafe Glibc.connect(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+      }
+    }
+    return descriptor
+  }
+
+  /// Sends one byte with a descriptor attached (unix(7), `SCM_RIGHTS`); the receiver gets a copy.
+  public static func send(_ descriptor: CInt, over socket: CInt) throws(SystemError) {
+    try checkNegated("send descriptor", csystem_send_descriptor(socket, descriptor))
+  }
+
+  /// Makes the next close send a reset: the peer must not take a cut for an end.
+  public static func resetOnClose(_ descriptor: CInt) {
+    var value = linger(l_onoff: 1, l_linger: 0)
+    _ = unsafe setsockopt(
+      descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+  }
+
+  /// The error that is pending on a socket, 0 for none.
+  public static func pendingError(_ descriptor: CInt) -> CInt {
+    var code: CInt = 0
+    var length = socklen_t(MemoryLayout<CInt>.size)
+    let result = unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length)
+    return result == 0 ? code : errno
+  }
+
+  private static func set(_ descriptor: CInt, _ level: CInt, _ option: CInt) {
+    var on: CInt = 1
+    _ = unsafe setsockopt(descriptor, level, option, &on, socklen_t(MemoryLayout<CInt>.size))
+  }
+}
