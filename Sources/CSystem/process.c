@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -24,6 +26,29 @@ void csystem_raise_descriptor_limit(void)
 void csystem_set_process_name(const char *name)
 {
 	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+static int release_segments(struct dl_phdr_info *object, size_t size, void *unused)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	(void)unused;
+	for (int i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		uintptr_t start = object->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W) != 0)
+			continue;
+		(void)madvise((void *)(start & ~(page - 1)),
+			      segment->p_memsz + (start & (page - 1)), MADV_DONTNEED);
+	}
+	return 0;
+}
+
+void csystem_release_code(void)
+{
+	(void)dl_iterate_phdr(release_segments, NULL);
 }
 
 int csystem_exit_code(int wait_status)

@@ -40,6 +40,8 @@ extension FileDescriptor {
   public static func pipe() throws(SystemError) -> Pipe {
     var ends: [CInt] = [-1, -1]
     try checkNegated("pipe", unsafe csystem_pipe(&ends))
+    // More at once means fewer turns; a user who has many pipes is given the default.
+    _ = csystem_set_pipe_capacity(ends[0], 1 << 20)
     return Pipe(reader: FileDescriptor(owning: ends[0]), writer: FileDescriptor(owning: ends[1]))
   }
 

@@ -138,6 +138,10 @@ public enum Process {
   /// The name in ps(1), at most 15 bytes.
   public static func setName(_ name: String) { unsafe csystem_set_process_name(name) }
 
+  /// Makes the process small after its start: pages of code that are not used again are no longer
+  /// resident.
+  public static func releaseCode() { csystem_release_code() }
+
   /// The variable's value, `nil` when it is not set.
   public static func environment(_ name: String) -> String? {
     guard let value = unsafe getenv(name) else { return nil }

@@ -48,6 +48,10 @@ void csystem_raise_descriptor_limit(void);
 /** Names the process for ps(1) and top(1). @param name at most 15 bytes are kept */
 void csystem_set_process_name(const char *name);
 
+/** Gives the resident pages of the program's own code and constants back to the page cache, where
+ *  whatever is used again is found again: what the start alone needed stays out. */
+void csystem_release_code(void);
+
 /** The exit status of wait(2), or 128 + the signal that ended the process. */
 int csystem_exit_code(int wait_status);
 

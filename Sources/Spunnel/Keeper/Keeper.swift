@@ -164,6 +164,7 @@ final class Keeper: EventHandler {
     if wasUp { return }
     wasUp = true
     report(.ready)
+    Process.releaseCode()
   }
 
   private func startIsOver() {

@@ -57,6 +57,7 @@ public enum KeeperProcess {
     // Held here they would keep a dead keeper's ports, and srun waiting for its end.
     for descriptor in listenerDescriptors() { _ = close(descriptor) }
     _ = consume lifeline
+    Process.releaseCode()
     Process.wait(for: child)
     record.remove()
     return 0

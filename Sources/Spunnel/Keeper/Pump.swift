@@ -76,13 +76,16 @@ final class Pump: EventHandler {
       // ssh closed its end: the far side wants no more of this connection's bytes.
       if descriptor == outward?.raw { closeOutward() }
     }
-    work()
+    let isClient = descriptor == client?.raw
+    work(
+      outward: !isClient || !readiness.isDisjoint(with: [.input, .peerClosed, .hangUp]),
+      inward: !isClient || readiness.contains(.output))
   }
 
-  private func work() {
+  private func work(outward mayOutward: Bool = true, inward mayInward: Bool = true) {
     let before = sent + received
-    pumpOutward()
-    pumpInward()
+    if mayOutward { pumpOutward() }
+    if mayInward { pumpInward() }
     if sent + received != before { moved?() }
     if outward == nil && inward == nil { end(.complete) }
   }
@@ -104,7 +107,7 @@ final class Pump: EventHandler {
   private func pumpInward() {
     for _ in 0..<Pump.budget {
       guard let source = inward?.raw, let target = client?.raw else { return }
-      switch Transfer.splice(from: source, to: target, atMost: Pump.chunk) {
+      switch Transfer.splice(from: source, to: target, atMost: 131072) {
       case .moved(let count): received += count
       case .wouldBlock: return
       case .endOfFile:
