@@ -24,7 +24,9 @@ import Testing
   }
 
   @Test(
-    arguments: [("nothing-there", ENOENT), ("plain-file", EACCES), ("", EACCES), ("no-header", ENOEXEC)])
+    arguments: [
+      ("nothing-there", ENOENT), ("plain-file", EACCES), ("", EACCES), ("no-header", ENOEXEC),
+    ])
   func aProgramThatCannotRunIsAnErrorAndNoChild(name: String, code: CInt) throws {
     let scratch = try Scratch()
     try scratch.write("x", to: "plain-file")
@@ -201,7 +203,8 @@ import Testing
   }
 
   private func find(_ name: String, _ directories: String...) -> String? {
-    Program.find(name, searchPath: directories.map { scratch.path + "/" + $0 }.joined(separator: ":"))
+    Program.find(
+      name, searchPath: directories.map { scratch.path + "/" + $0 }.joined(separator: ":"))
   }
 
   @Test func theFirstExecutableIsTaken() {

@@ -73,13 +73,21 @@ private final class Rig {
     let rig = try Rig(loop, wire)
     rig.client.send("question")
     rig.client.finish()
-    #expect(try loop.turn { rig.work(); return rig.sshInput.sawEnd })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.sshInput.sawEnd
+      })
     #expect(rig.sshInput.text == "question")
     #expect(rig.ends == [])
     let answer = noise(100_000, seed: 3)
     rig.sshOutput.send(answer)
     rig.sshOutput.finish()
-    #expect(try loop.turn { rig.work(); return rig.client.sawEnd && !rig.ends.isEmpty })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.client.sawEnd && !rig.ends.isEmpty
+      })
     rig.client.expectReceived(answer)
     #expect(rig.ends == [.complete])
   }
@@ -89,13 +97,21 @@ private final class Rig {
     let rig = try Rig(loop, wire)
     rig.sshOutput.send("greeting")
     rig.sshOutput.finish()
-    #expect(try loop.turn { rig.work(); return rig.client.sawEnd })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.client.sawEnd
+      })
     #expect(rig.client.text == "greeting")
     #expect(rig.ends == [])
     let more = noise(100_000, seed: 4)
     rig.client.send(more)
     rig.client.finish()
-    #expect(try loop.turn { rig.work(); return rig.sshInput.sawEnd && !rig.ends.isEmpty })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.sshInput.sawEnd && !rig.ends.isEmpty
+      })
     rig.sshInput.expectReceived(more)
     #expect(rig.ends == [.complete])
   }
@@ -103,9 +119,17 @@ private final class Rig {
   @Test func aResetOfTheClientEndsBothPipes() throws {
     let rig = try Rig(loop)
     rig.client.send("half a")
-    #expect(try loop.turn { rig.work(); return rig.sshInput.text == "half a" })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.sshInput.text == "half a"
+      })
     rig.client.reset()
-    #expect(try loop.turn { rig.sshInput.receive(); return rig.sshInput.sawEnd })
+    #expect(
+      try loop.turn {
+        rig.sshInput.receive()
+        return rig.sshInput.sawEnd
+      })
     rig.sshOutput.send("too late")
     #expect(rig.sshOutput.failure == EPIPE)
     #expect(rig.ends == [.broken])
@@ -115,15 +139,27 @@ private final class Rig {
   func aServiceThatReadsNoMoreCanStillSpeak(wire: Wire) throws {
     let rig = try Rig(loop, wire)
     rig.client.send(noise(1_000_000, seed: 5))
-    #expect(try loop.turn { rig.work(); return rig.sshInput.received.count > 10_000 })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.sshInput.received.count > 10_000
+      })
     rig.sshInput.close()
     let answer = noise(500_000, seed: 6)
     rig.sshOutput.send(answer)
-    #expect(try loop.turn { rig.work(); return rig.client.received.count == answer.count })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.client.received.count == answer.count
+      })
     rig.client.expectReceived(answer)
     #expect(rig.ends == [])
     rig.sshOutput.finish()
-    #expect(try loop.turn { rig.work(); return !rig.ends.isEmpty })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return !rig.ends.isEmpty
+      })
     #expect(rig.ends == [.complete])
   }
 
@@ -131,7 +167,11 @@ private final class Rig {
     let rig = try Rig(loop)
     rig.sshInput.close()
     rig.sshOutput.close()
-    #expect(try loop.turn { rig.client.receive(); return rig.client.sawEnd })
+    #expect(
+      try loop.turn {
+        rig.client.receive()
+        return rig.client.sawEnd
+      })
     #expect(rig.ends == [.complete])
   }
 
@@ -139,10 +179,18 @@ private final class Rig {
     let rig = try Rig(loop)
     let last = noise(200_000, seed: 7)
     rig.sshOutput.send(last)
-    #expect(try loop.turn { rig.work(); return rig.sshOutput.isSent })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.sshOutput.isSent
+      })
     rig.sshOutput.close()
     rig.sshInput.close()
-    #expect(try loop.turn { rig.work(); return rig.client.sawEnd && !rig.ends.isEmpty })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.client.sawEnd && !rig.ends.isEmpty
+      })
     rig.client.expectReceived(last)
     #expect(rig.ends == [.complete])
   }
@@ -161,7 +209,11 @@ private final class Rig {
           && quick.sshInput.received.count == bytes.count
       })
     #expect(!slow.sshOutput.isSent)
-    #expect(try loop.turn { slow.work(); return slow.client.received.count == bytes.count })
+    #expect(
+      try loop.turn {
+        slow.work()
+        return slow.client.received.count == bytes.count
+      })
     slow.client.expectReceived(bytes)
   }
 
@@ -170,22 +222,39 @@ private final class Rig {
     let bytes = noise(6_000_000, seed: 9)
     slow.client.send(bytes)
     quick.client.send("ping")
-    #expect(try loop.turn { slow.client.write(); quick.work(); return quick.sshInput.text == "ping" })
+    #expect(
+      try loop.turn {
+        slow.client.write()
+        quick.work()
+        return quick.sshInput.text == "ping"
+      })
     try loop.settle { slow.client.write() }
     #expect(!slow.client.isSent)
     slow.client.finish()
-    #expect(try loop.turn { slow.work(); return slow.sshInput.sawEnd })
+    #expect(
+      try loop.turn {
+        slow.work()
+        return slow.sshInput.sawEnd
+      })
     slow.sshInput.expectReceived(bytes)
   }
 
   @Test func aCutIsAResetForTheClientAndIsReportedOnce() throws {
     let rig = try Rig(loop)
     rig.sshOutput.send("half an")
-    #expect(try loop.turn { rig.work(); return rig.client.text == "half an" })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.client.text == "half an"
+      })
     rig.pump.cut()
     rig.pump.cut()
     #expect(rig.ends == [.broken])
-    #expect(try loop.turn { rig.work(); return rig.client.failure != nil })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return rig.client.failure != nil
+      })
     #expect(rig.client.failure == ECONNRESET)
     #expect(rig.sshInput.sawEnd)
   }
@@ -195,7 +264,11 @@ private final class Rig {
     let rig = try Rig(loop, wire)
     rig.client.finish()
     rig.sshOutput.finish()
-    #expect(try loop.turn { rig.work(); return !rig.ends.isEmpty })
+    #expect(
+      try loop.turn {
+        rig.work()
+        return !rig.ends.isEmpty
+      })
     rig.pump.cut()
     try loop.settle { rig.work() }
     #expect(rig.ends == [.complete])
@@ -207,7 +280,12 @@ private final class Rig {
     let bytes = noise(1_000_000, seed: 10)
     rig.client.send(bytes)
     var turns = 0
-    #expect(try loop.turn { turns += 1; rig.work(); return rig.sshInput.received.count == bytes.count })
+    #expect(
+      try loop.turn {
+        turns += 1
+        rig.work()
+        return rig.sshInput.received.count == bytes.count
+      })
     #expect(turns > 1)
     rig.sshInput.expectReceived(bytes)
   }

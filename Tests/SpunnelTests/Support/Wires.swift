@@ -83,7 +83,10 @@ final class End {
       let count = unsafe outgoing.withUnsafeBytes {
         unsafe Glibc.write(raw, $0.baseAddress! + done, $0.count - done)
       }
-      if count > 0 { done += count; continue }
+      if count > 0 {
+        done += count
+        continue
+      }
       if errno != EAGAIN { fail(errno) }
       return
     }
@@ -167,6 +170,11 @@ func connectLoopback(
   return descriptor
 }
 
+/// Another descriptor of the same, for what cannot be taken out of its owner.
+func duplicate(_ raw: CInt) throws -> FileDescriptor {
+  FileDescriptor(owning: try check("fcntl") { fcntl(raw, F_DUPFD_CLOEXEC, 0) })
+}
+
 /// A pipe that holds one page.
 func smallPipe() throws -> Pipe {
   // fcntl(2), F_SETPIPE_SZ: hidden behind _GNU_SOURCE.
@@ -181,7 +189,8 @@ func openDescriptors() throws -> Int {
   try Directory.open("/proc/self/fd").names().count { name in
     var target = [CChar](repeating: 0, count: 64)
     let length = unsafe readlink("/proc/self/fd/\(name)", &target, target.count)
-    let text = String(decoding: target.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let text = String(
+      decoding: target.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     return text.hasPrefix("socket:") || text.hasPrefix("pipe:")
   }
 }
