@@ -130,8 +130,11 @@ private final class Rig {
         rig.sshInput.receive()
         return rig.sshInput.sawEnd
       })
-    rig.sshOutput.send("too late")
-    #expect(rig.sshOutput.failure == EPIPE)
+    #expect(
+      eventually {
+        rig.sshOutput.send("too late")
+        return rig.sshOutput.failure == EPIPE
+      })
     #expect(rig.ends == [.broken])
   }
 
@@ -256,7 +259,11 @@ private final class Rig {
         return rig.client.failure != nil
       })
     #expect(rig.client.failure == ECONNRESET)
-    #expect(rig.sshInput.sawEnd)
+    #expect(
+      eventually {
+        rig.sshInput.receive()
+        return rig.sshInput.sawEnd
+      })
   }
 
   @Test(arguments: Wire.allCases)

@@ -178,7 +178,7 @@ private final class Notes: RelayObserver {
     #expect(try turn([client]) { client.text == "x" })
     relay.close()
     #expect(try turn([client]) { client.failure == ECONNRESET })
-    _ = try Socket.listen(.v4, port: port)
+    #expect(eventually { isFree(port) })
   }
 
   @Test(.enabled(if: isRoot, "a client of another user needs root"))

@@ -1,4 +1,7 @@
 // Waiting for what must come: by looking again and again, never by sleeping and hoping.
+//
+// That a descriptor was closed is such a thing, too: tests run side by side in one process, and a
+// child that another test is starting holds copies of everything until its exec.
 
 import Glibc
 import SpunnelSystem

@@ -199,13 +199,17 @@ func openDescriptors() throws -> Int {
 func freePort() throws -> UInt16 {
   for _ in 0..<1000 {
     let port = UInt16.random(in: 20000..<30000)
-    let isFree = Loopback.allCases.allSatisfy { loopback in
-      do throws(SystemError) {
-        _ = try Socket.listen(loopback, port: port)
-        return true
-      } catch { return false }
-    }
-    if isFree { return port }
+    if isFree(port) { return port }
   }
   throw SystemError("find a free port", EADDRINUSE)
+}
+
+/// Whether nobody holds a port on either loopback address.
+func isFree(_ port: UInt16) -> Bool {
+  Loopback.allCases.allSatisfy { loopback in
+    do throws(SystemError) {
+      _ = try Socket.listen(loopback, port: port)
+      return true
+    } catch { return false }
+  }
 }
