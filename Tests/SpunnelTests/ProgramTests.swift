@@ -182,7 +182,7 @@ import Testing
 
   @Test func whatTheChildStartedEndsWithIt() throws {
     let helper = try Helper(
-      "(trap '' TERM; exec sleep 600) & trap 'exit' TERM; echo $!; while true; do wait; done")
+      "trap 'exit' TERM; (trap '' TERM; echo $BASHPID; exec sleep 600) & while true; do wait; done")
     #expect(eventually { helper.said.hasSuffix("\n") })
     let grandchild = try #require(pid_t(helper.said.dropLast()))
     Process.end(group: helper.child, patience: 20_000)
