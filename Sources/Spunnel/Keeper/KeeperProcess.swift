@@ -27,8 +27,8 @@ public enum KeeperProcess {
   }
 
   private static func usage() -> CInt {
-    let text = "spunnel-keeper is started by srun --tunnel; see spunnelctl --help\n"
-    _ = unsafe write(STDERR_FILENO, text, text.utf8.count)
+    StandardStream.error.write(
+      line: "spunnel-keeper is started by srun --tunnel; see spunnelctl --help")
     return 2
   }
 
