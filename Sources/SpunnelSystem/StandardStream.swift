@@ -9,14 +9,9 @@ public enum StandardStream: CInt, Sendable {
 
   /// Writes a line. A reader that went away, as head(1) does, is no error worth a word.
   public func write(line: String) {
-    let bytes = Array((line + "\n").utf8)
-    var done = 0
-    while done < bytes.count {
-      let count = unsafe bytes.withUnsafeBytes {
-        unsafe Glibc.write(rawValue, $0.baseAddress! + done, bytes.count - done)
-      }
-      if count < 0 && errno != EINTR { return }
-      done += max(0, count)
-    }
+    // Borrowed for the moment: this process did not open it and must not close it.
+    let borrowed = FileDescriptor(owning: rawValue)
+    do throws(SystemError) { try borrowed.writeAll(Array((line + "\n").utf8)) } catch {}
+    _ = borrowed.release()
   }
 }

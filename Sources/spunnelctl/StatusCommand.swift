@@ -77,7 +77,8 @@ enum StatusCommand: Command {
     }
     if unit == 0 { return String(bytes) }
     let tenths = Int((value * 10).rounded())
-    return value < 10 ? "\(tenths / 10).\(tenths % 10)\(units[unit])" : "\(tenths / 10)\(units[unit])"
+    let number = tenths < 100 ? "\(tenths / 10).\(tenths % 10)" : "\(tenths / 10)"
+    return number + units[unit]
   }
 }
 
