@@ -23,6 +23,8 @@ SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
 # lazy: Slurm's functions are found in the srun that loads the plugin, when they are called.
 SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,lazy
 
+SHELL_SCRIPTS := $(shell grep -rlE '^\#!/bin/(ba)?sh' Tools Tests Benchmarks .ci)
+
 .PHONY: all
 all: $(out)/spunnel.so swift ## Build everything (release)
 
@@ -48,6 +50,37 @@ uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/libSpunnel.so $(libexec)/spunnel-keeper $(bin)/spunnelctl
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md)
 	-rmdir -p --ignore-fail-on-non-empty $(lib) $(libexec) $(bin) $(doc)
+
+# Where the tests and the demo install: any user of the test cluster must be able to read it.
+TEST_PREFIX ?= /opt/spunnel-test
+
+.PHONY: setup
+setup: ## Install the Debian packages that tests and demo need
+	@Tools/setup
+
+.PHONY: demo
+demo: setup ## Show a tunnel from start to end on a real cluster of three hosts
+	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR= >build.log 2>&1 || { cat build.log; exit 1; }
+	@rm -f build.log
+	@Tools/demo $(TEST_PREFIX)
+
+.PHONY: lint
+lint: setup ## Check format and shell scripts
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+	shellcheck --external-sources $(SHELL_SCRIPTS)
+
+.PHONY: test
+test: setup ## Run the unit and the system tests
+	@Tests/run $(TEST_PREFIX)
+
+.PHONY: check
+check: lint test ## Lint, then test
+
+.PHONY: bench
+bench: ## Measure on the test cluster, side by side with plain srun and ssh
+	@Tools/setup bench
+	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
+	@Benchmarks/run --prefix $(TEST_PREFIX)
 
 .PHONY: clean
 clean: ## Remove what was built
