@@ -10,6 +10,7 @@ lib     := $(DESTDIR)$(PREFIX)/lib/spunnel
 bin     := $(DESTDIR)$(PREFIX)/bin
 libexec := $(DESTDIR)$(PREFIX)/libexec/spunnel
 doc     := $(DESTDIR)$(PREFIX)/share/doc/spunnel
+man     := $(DESTDIR)$(PREFIX)/share/man
 
 release := .build/release
 out     := build
@@ -38,18 +39,24 @@ swift: ## Build the core, the keeper and spunnelctl
 
 .PHONY: install
 install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
-	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc)
+	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8
 	$(INSTALL) -m 755 $(out)/spunnel.so $(lib)/spunnel.so
 	$(INSTALL) -s -m 755 $(release)/libSpunnel.so $(lib)/libSpunnel.so
 	$(INSTALL) -s -m 755 $(release)/spunnel-keeper $(libexec)/spunnel-keeper
 	$(INSTALL) -s -m 755 $(release)/spunnelctl $(bin)/spunnelctl
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
+	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
+	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8
 
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/libSpunnel.so $(libexec)/spunnel-keeper $(bin)/spunnelctl
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md)
-	-rmdir -p --ignore-fail-on-non-empty $(lib) $(libexec) $(bin) $(doc)
+	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8
+	@# Only what lies below PREFIX, and only what is empty.
+	-cd $(DESTDIR)$(PREFIX) && rmdir -p --ignore-fail-on-non-empty lib/spunnel libexec/spunnel \
+		bin share/doc/spunnel share/man/man1 share/man/man8
+	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
 
 # Where the tests and the demo install: any user of the test cluster must be able to read it.
 TEST_PREFIX ?= /opt/spunnel-test
