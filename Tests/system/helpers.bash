@@ -100,6 +100,16 @@ finish() {
     unset "STARTED[$1]"
 }
 
+# hold USER SBATCH-ARGUMENT...: an allocation that runs; prints its job id.
+hold() {
+    local job
+    job=$(as "$1" sbatch --parsable --output /dev/null --wrap 'sleep 600' "${@:2}")
+    eventually runs "$job" >&2
+    echo "$job"
+}
+
+runs() { as root squeue --noheader --states running --jobs "$1" --format %i | grep -x "$1"; }
+
 # cancel NAME: ends the job of a `serve` and waits for its srun.
 cancel() {
     as root scancel "$(job "$1")"
