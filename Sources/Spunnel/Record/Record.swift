@@ -28,7 +28,9 @@ final class Record {
   static let longestControlPath = 90
   private static let longestLog = 256 * 1024
 
-  private init(_ step: StepName, _ directory: consuming Directory, _ state: consuming StateDirectory) {
+  private init(
+    _ step: StepName, _ directory: consuming Directory, _ state: consuming StateDirectory
+  ) {
     self.step = step
     self.directory = directory
     self.state = state

@@ -111,6 +111,7 @@ final class Session {
 
   /// Ends the tunnel and waits until the ports are free, a bounded time.
   func close() {
+    claim?.release()
     claim = nil
     guard let raw = lifeline?.raw else { return }
     // The keeper reads end of file, tears down, and closes its own end last.
