@@ -6,7 +6,8 @@
 TESTS=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 CLUSTER=${TESTS%/*}/cluster
 STATE=${SPUNNEL_CLUSTER_DIR:-/run/spunnel-cluster}
-PLUGIN=${SPUNNEL_PREFIX:-/opt/spunnel}/lib/spunnel/spunnel.so
+PREFIX=${SPUNNEL_TEST_PREFIX:-/opt/spunnel-test}
+PLUGIN=$PREFIX/lib/spunnel/spunnel.so
 
 # Longest wait for what has no deadline of its own, in seconds: generous for a loaded machine.
 PATIENCE=30
@@ -59,9 +60,12 @@ eventually() { within "$PATIENCE" "$@"; }
 declare -gA STARTED=()
 
 # start NAME USER COMMAND...: runs it on the login host in the background, its output in output NAME.
-start() {
-    "$CLUSTER/in" login "$2" -- "${@:3}" </dev/null >"$BATS_TEST_TMPDIR/$1" 2>&1 3>&- 4>&- &
-    STARTED[$1]=$!
+start() { start_on login "$@"; }
+
+# start_on HOST NAME USER COMMAND...: the same on another host.
+start_on() {
+    "$CLUSTER/in" "$1" "$3" -- "${@:4}" </dev/null >"$BATS_TEST_TMPDIR/$2" 2>&1 3>&- 4>&- &
+    STARTED[$2]=$!
 }
 
 # serve NAME USER SRUN-ARGUMENT... -- PORT...: an srun whose step is service.py; returns when it
@@ -89,6 +93,8 @@ pid() { pgrep -P "${STARTED[$1]}"; }
 step() { sed -n 's/^serving \([^ ]*\) on .*/\1/p' "$BATS_TEST_TMPDIR/$1"; }
 
 job() { step "$1" | cut -d. -f1; }
+
+goes_on() { kill -0 "${STARTED[$1]}"; }
 
 ended() { ! kill -0 "${STARTED[$1]}" 2>/dev/null; }
 
@@ -139,6 +145,17 @@ ssh_of() { pgrep -P "$(keeper "$1")" -x ssh; }
 # record STEP [FILE]: the path of a step's record, or a file of it, as the machine sees it.
 record() {
     compgen -G "/proc/$(host_init login)/root/tmp/spunnel-*/$1${2:+/$2}"
+}
+
+# crash STEP: kills all of a tunnel at once, so that nobody can clean up.
+crash() {
+    local parts
+    parts="$(guardian "$1") $(keeper "$1")"
+    # Stopped, neither sees the other's end.
+    # shellcheck disable=SC2086 # two process ids
+    kill -STOP $parts
+    # shellcheck disable=SC2086
+    kill -KILL $parts
 }
 
 # counter STEP KEY: a value in a step's status file.
@@ -209,6 +226,14 @@ holds() {
     # shellcheck disable=SC2154 # set by run
     [[ $output == *"$1"* ]] || {
         echo "'$1' is not in: $output"
+        return 1
+    }
+}
+
+# lacks TEXT: is it not in the output of `run`?
+lacks() {
+    [[ $output != *"$1"* ]] || {
+        echo "'$1' is in: $output"
         return 1
     }
 }

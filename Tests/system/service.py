@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The service of a job in the system tests: service.py PORT... answers on each port of localhost.
+"""The service of a job in the system tests: service.py [ADDRESS:]PORT... answers on each port.
 
 A connection begins with a line that says what is wanted:
   name       the host's name, and the port
@@ -79,7 +79,8 @@ class Server(socketserver.ThreadingTCPServer):
 
 def main(ports):
     for port in ports:
-        server = Server(("127.0.0.1", int(port)), Handler)
+        address, _, number = port.rpartition(":")
+        server = Server((address or "127.0.0.1", int(number)), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
     step = "{}.{}".format(os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_STEP_ID"))
     print("serving", step, "on", socket.gethostname(), flush=True)

@@ -4,10 +4,9 @@
 source "${BASH_SOURCE[0]%/*}/helpers.bash"
 
 setup_suite() {
-    export SPUNNEL_PREFIX=${SPUNNEL_PREFIX:-/opt/spunnel}
     export SPUNNEL_WAS_UP=no
     [[ ! -e $STATE/cluster ]] || SPUNNEL_WAS_UP=yes
-    "$CLUSTER/up" --prefix "$SPUNNEL_PREFIX" 3>&-
+    "$CLUSTER/up" --prefix "$PREFIX" 3>&-
     # Where every user of every host can read them.
     mkdir -p "$STATE/home/tools"
     install -m 755 "$TESTS"/{service,client,web}.py "$STATE/home/tools/"

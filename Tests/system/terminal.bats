@@ -40,9 +40,9 @@ PY
 t = Terminal("user1", "srun", "-w", "n1", "--pty", "--tunnel", "8001:8000", "bash").shell()
 start = len(t.seen)
 assert "localhost:8001 -> n1:8000" in t.seen, t.seen
-assert t.ask("stty size") == "30 100"
+assert "30 100" in t.ask("stty size")
 t.setwinsize(41, 121)
-eventually(lambda: t.ask("stty size"), "41 121")
+eventually(lambda: "41 121" in t.ask("stty size"), True)
 t.ask("/home/tools/service.py 8000 >/dev/null &")
 eventually(lambda: login("user1", "/home/tools/client.py", "8001", "name"), "n1:8000\n")
 before = login("root", "pgrep", "-x", "spunnel-keeper|spunnel-guard|ssh")
@@ -50,7 +50,7 @@ t.sendline("cat")
 t.sendline("here")
 t.expect_exact("here\r\nhere\r\n")
 t.sendintr()
-t.expect_exact(PROMPT)
+assert "back" in t.ask("echo back")
 assert login("user1", "/home/tools/client.py", "8001", "name") == "n1:8000\n"
 assert login("root", "pgrep", "-x", "spunnel-keeper|spunnel-guard|ssh") == before
 # ssh is lost and found again: not a word of it here.
@@ -83,7 +83,7 @@ PY
     terminal <<'PY'
 t = Terminal("user1", "srun", "-w", "n1", "--pty", "--tunnel", "8001:8000", "bash").shell()
 assert login("root", "pgrep", "-c", "-x", "spunnel-keeper") == "1\n"
-os.close(t.fd)
+os.close(t.child_fd)
 PY
     within 2 nothing_left
 }

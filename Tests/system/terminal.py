@@ -20,9 +20,13 @@ class Terminal(pexpect.spawn):
     def __init__(self, user, *command):
         self.seen = ""
         super().__init__(
-            CLUSTER_IN, ["login", user, "--", *command], timeout=PATIENCE, encoding="utf-8",
+            # A dumb terminal, so that the shell marks no pasting and colours nothing.
+            CLUSTER_IN, ["login", user, "--", "env", "TERM=dumb", *command], timeout=PATIENCE, encoding="utf-8",
             codec_errors="replace", dimensions=(30, 100))
         self.logfile_read = self
+
+    def __str__(self):
+        return f"the terminal showed: {self.seen}"
 
     def write(self, text):
         self.seen += text
@@ -32,16 +36,19 @@ class Terminal(pexpect.spawn):
 
     def shell(self):
         """Waits for the job's shell, and gives it a prompt that is easy to find."""
-        # Typed in two parts, so that the echo is not taken for the prompt.
+        # Typed with quotes, so that the echo is not taken for the prompt.
         self.sendline("unset PROMPT_COMMAND; PS1=re'ady> '")
-        self.expect_exact("\n" + PROMPT)
+        self.expect_exact(PROMPT)
         return self
 
     def ask(self, line):
-        """Types a line; what it showed until the next prompt."""
+        """Types a line; the lines that it showed."""
         self.sendline(line)
-        self.expect_exact(PROMPT)
-        return self.before.split("\n", 1)[1].replace("\r", "").strip()
+        # Prompts may come more often than asked for, after a change of size.
+        self.sendline("echo E''ND")
+        self.expect_exact("END\r\n")
+        shown = self.before.replace("\r", "\n").split("\n")
+        return [text for text in shown if text and PROMPT not in text and text != line]
 
 
 def login(user, *command):
