@@ -34,7 +34,9 @@ protocol Command: SendableMetatype {
 }
 
 enum CommandLineTool {
-  static let commands: [any Command.Type] = [StatusCommand.self, CleanCommand.self]
+  static let commands: [any Command.Type] = [
+    StatusCommand.self, URLCommand.self, CloseCommand.self, CleanCommand.self,
+  ]
 
   /// - Parameter words: the command line behind the program's name
   /// - Returns: the exit status

@@ -79,14 +79,6 @@ final class Record {
     } catch {}
   }
 
-  /// Sets the exit flag, which anybody who may write here can set as well.
-  func markExit() {
-    do throws(SystemError) {
-      _ = try FileDescriptor.open(
-        RecordFile.exit, in: directory.descriptor.raw, O_WRONLY | O_CREAT | O_NOFOLLOW)
-    } catch {}
-  }
-
   /// Appends a line with the time; failure goes by.
   func log(_ line: String) {
     do throws(SystemError) {
