@@ -8,10 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* slurm.h: until 23.02 the name stands for a pointer, from 23.11 on for the structure. */
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23, 11, 0)
+typedef hostlist_t *host_list;
+#else
+typedef hostlist_t host_list;
+#endif
+
 /* Expands "n[1-2]" to "n1,n2". */
 static char *expanded(const char *ranges)
 {
-	hostlist_t list = slurm_hostlist_create(ranges);
+	host_list list = slurm_hostlist_create(ranges);
 	char *names = NULL, *name;
 	size_t length = 0;
 

@@ -71,14 +71,14 @@ extension FileDescriptor {
 
   /// Writes all of the bytes to a descriptor that blocks, or is known to have room.
   public func writeAll(_ bytes: [UInt8]) throws(SystemError) {
-    var done = 0
-    while done < bytes.count {
-      done += try check("write") {
-        unsafe bytes.withUnsafeBytes { unsafe Glibc.write(raw, $0.baseAddress! + done, $0.count - done) }
-      }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      rest = rest.dropFirst(
+        try check("write") {
+          unsafe rest.withUnsafeBytes { unsafe Glibc.write(raw, $0.baseAddress, $0.count) }
+        })
     }
   }
-
 
   /// The size of a file, in bytes.
   public func size() throws(SystemError) -> Int {

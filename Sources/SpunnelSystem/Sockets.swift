@@ -127,6 +127,12 @@ public enum Socket {
     return result == 0 && value != 0
   }
 
+  /// Makes a socket listen no more, whoever else holds a copy of it. In srun others do: it forks a
+  /// helper that inherits every descriptor and outlives it for a moment.
+  public static func stopListening(_ descriptor: CInt) {
+    _ = shutdown(descriptor, CInt(SHUT_RD))
+  }
+
   /// Takes the next connection from a listener, non-blocking and without Nagle's delay.
   ///
   /// - Returns: `nil` when none is waiting

@@ -22,7 +22,9 @@ public struct SignalWatch: ~Copyable {
     let size = MemoryLayout<signalfd_siginfo>.size
     guard let bytes = try descriptor.read(atMost: 16 * size) else { return [] }
     return stride(from: 0, to: bytes.count, by: size).map { start in
-      unsafe bytes.withUnsafeBytes { unsafe CInt($0.loadUnaligned(fromByteOffset: start, as: UInt32.self)) }
+      unsafe bytes.withUnsafeBytes {
+        unsafe CInt($0.loadUnaligned(fromByteOffset: start, as: UInt32.self))
+      }
     }
   }
 }

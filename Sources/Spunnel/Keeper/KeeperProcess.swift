@@ -27,8 +27,8 @@ public enum KeeperProcess {
   }
 
   private static func usage() -> CInt {
-    let text = "spunnel-keeper is started by srun --tunnel; see spunnelctl --help\n"
-    _ = unsafe write(STDERR_FILENO, text, text.utf8.count)
+    StandardStream.error.write(
+      line: "spunnel-keeper is started by srun --tunnel; see spunnelctl --help")
     return 2
   }
 
@@ -54,11 +54,11 @@ public enum KeeperProcess {
     _ child: pid_t, _ record: Record, _ lifeline: consuming FileDescriptor
   ) -> CInt {
     Process.setName("spunnel-guard")
-    // Held here they would keep a dead keeper's ports, and srun waiting for its end.
-    for descriptor in listenerDescriptors() { _ = close(descriptor) }
+    // Held here it would keep srun waiting for the keeper's end.
     _ = consume lifeline
     Process.releaseCode()
     Process.wait(for: child)
+    for descriptor in listenerDescriptors() { Socket.stopListening(descriptor) }
     record.remove()
     return 0
   }

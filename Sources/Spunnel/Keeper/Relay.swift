@@ -92,7 +92,10 @@ final class Relay: EventHandler {
 
   /// Gives the ports up and cuts everything.
   func close() {
-    for raw in listeners.keys { loop.remove(raw) }
+    for raw in listeners.keys {
+      loop.remove(raw)
+      Socket.stopListening(raw)
+    }
     listeners = [:]
     for connection in connections.values { connection.cut() }
   }

@@ -28,7 +28,9 @@ final class Record {
   static let longestControlPath = 90
   private static let longestLog = 256 * 1024
 
-  private init(_ step: StepName, _ directory: consuming Directory, _ state: consuming StateDirectory) {
+  private init(
+    _ step: StepName, _ directory: consuming Directory, _ state: consuming StateDirectory
+  ) {
     self.step = step
     self.directory = directory
     self.state = state
@@ -74,14 +76,6 @@ final class Record {
   func write(_ status: Status) {
     do throws(SystemError) {
       try directory.replace(RecordFile.status, with: Array(status.text.utf8))
-    } catch {}
-  }
-
-  /// Sets the exit flag, which anybody who may write here can set as well.
-  func markExit() {
-    do throws(SystemError) {
-      _ = try FileDescriptor.open(
-        RecordFile.exit, in: directory.descriptor.raw, O_WRONLY | O_CREAT | O_NOFOLLOW)
     } catch {}
   }
 

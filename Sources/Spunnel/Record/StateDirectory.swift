@@ -124,6 +124,15 @@ extension StateDirectory {
     }
   }
 
+  /// Sets the exit flag of a tunnel: its keeper tears it down at once.
+  ///
+  /// - Returns: false when there is no such tunnel
+  public borrowing func requestExit(_ step: StepName) throws(RecordError) -> Bool {
+    guard let record = try open(step), record.isLocked() else { return false }
+    try recording { () throws(SystemError) in try record.touch(RecordFile.exit) }
+    return true
+  }
+
   /// Removes the records that nobody holds.
   ///
   /// - Returns: the steps that were removed

@@ -50,8 +50,10 @@ struct SSHDiagnosis: Equatable {
       }, retry: .briefly),
     Rule(
       sign: "administratively prohibited",
-      advice: { "sshd on \($0) forbids forwarding (AllowTcpForwarding, PermitOpen in sshd_config): "
-        + "ask your administrator" }, retry: .never),
+      advice: {
+        "sshd on \($0) forbids forwarding (AllowTcpForwarding, PermitOpen in sshd_config): "
+          + "ask your administrator"
+      }, retry: .never),
     Rule(
       sign: "Could not resolve hostname",
       advice: { "this host knows no address for \($0): ask your administrator" }, retry: .never),

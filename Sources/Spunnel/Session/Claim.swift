@@ -45,6 +45,11 @@ struct Claim: ~Copyable {
     self.sockets = sockets
   }
 
+  /// Frees the ports that no keeper was given.
+  borrowing func release() {
+    for claimed in sockets { Socket.stopListening(claimed.socket.raw) }
+  }
+
   private static func bind(
     _ port: Port, _ settings: Settings
   ) throws(ClaimError) -> [ClaimedSocket] {

@@ -58,7 +58,8 @@ public func spunnel_open(
     guard let session = slot.session else { return 0 }
     let first = nodes.prefix { $0 != "," }
     guard let node = NodeName(first) else {
-      host.voice.error("no tunnel: Slurm names the node '\(printable(first))', which is no host name")
+      host.voice.error(
+        "no tunnel: Slurm names the node '\(printable(first))', which is no host name")
       return -1
     }
     let isOpen = session.open(

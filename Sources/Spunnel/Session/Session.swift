@@ -101,16 +101,14 @@ final class Session {
   }
 
   private func announce(_ spec: TunnelSpec, _ node: NodeName, _ voice: Voice) {
-    for forward in spec.forwards {
-      voice.info("localhost:\(forward.submit) -> \(node):\(forward.exec)")
-    }
-    let options = spec.forwards.map { "-L \($0.submit):localhost:\($0.submit)" }
-    voice.info(
-      "on your own computer: ssh \(options.joined(separator: " ")) \(Host.userName)@\(Host.name)")
+    let announcement = Announcement(HostFile(node: node, forwards: spec.forwards))
+    for line in announcement.forwards { voice.info(line) }
+    voice.info("on your own computer: \(announcement.command)")
   }
 
   /// Ends the tunnel and waits until the ports are free, a bounded time.
   func close() {
+    claim?.release()
     claim = nil
     guard let raw = lifeline?.raw else { return }
     // The keeper reads end of file, tears down, and closes its own end last.
