@@ -97,6 +97,3 @@ clean: ## Remove what was built
 help: ## Show this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: bench
-bench: ## Measure against srun and ssh on a test cluster, as root
-	Benchmarks/run --prefix $(PREFIX) $(BENCHFLAGS)

@@ -134,9 +134,10 @@ final class Keeper: EventHandler {
     do throws(SystemError) {
       let channel = try Channel(loop, controlPath: record.controlPath)
       probe = channel
-      _ = try channel.open(host: Connection.serviceHost, port: forward.exec) { [weak self] event in
-        self?.probed(forward, event)
-      }
+      let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
+      _ = try channel.open(
+        host: Connection.serviceHost, port: forward.exec, input: nothing.raw
+      ) { [weak self] event in self?.probed(forward, event) }
     } catch { fail("\(request.node):\(forward.exec): \(error)") }
   }
 
@@ -223,12 +224,18 @@ final class Keeper: EventHandler {
   private func writeStatus() {
     loop.cancel(statusTimer)
     statusTimer = nil
-    if let relay {
-      status.connections = relay.open
-      (status.accepted, status.refused) = (relay.accepted, relay.refused)
-      (status.sent, status.received) = relay.bytes
-    }
+    status = counted
     record.write(status)
+  }
+
+  /// The status with the relay's counters as they are now.
+  private var counted: Status {
+    guard let relay else { return status }
+    var now = status
+    now.connections = relay.open
+    (now.accepted, now.refused) = (relay.accepted, relay.refused)
+    (now.sent, now.received) = relay.bytes
+    return now
   }
 }
 
@@ -239,8 +246,11 @@ extension Keeper: RelayObserver {
   func relayChanged() {
     if statusTimer != nil { return }
     statusTimer = loop.after(milliseconds: Keeper.statusPause) { [weak self] in
-      self?.statusTimer = nil
-      self?.writeStatus()
+      guard let self else { return }
+      self.statusTimer = nil
+      if self.counted != self.status { self.writeStatus() }
+      // What clients send passes by unseen: as long as one could, the counters are looked at.
+      if self.status.connections > 0 { self.relayChanged() }
     }
   }
 }
