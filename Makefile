@@ -96,3 +96,4 @@ clean: ## Remove what was built
 .PHONY: help
 help: ## Show this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+

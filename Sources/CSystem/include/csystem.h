@@ -70,6 +70,9 @@ ssize_t csystem_splice(int source, int target, size_t limit);
 /** fcntl(F_SETPIPE_SZ). @return the capacity in bytes */
 int csystem_set_pipe_capacity(int pipe, int bytes);
 
+/** Payload bytes that a TCP socket's peer has sent (Linux 4.1 and later). */
+int64_t csystem_bytes_received(int socket);
+
 /** Sends one byte with one descriptor attached (SCM_RIGHTS), as OpenSSH's mm_send_fd does. */
 int csystem_send_descriptor(int socket, int descriptor);
 

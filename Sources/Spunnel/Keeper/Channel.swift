@@ -1,17 +1,11 @@
-// One connection through ssh: two pipes handed to the control master over its control socket.
+// One connection through ssh: two descriptors handed to the control master over its socket.
 //
-// ssh then does by itself what `ssh -W` does: what it reads from the one pipe goes to the far
-// port, what comes back it writes to the other. Two pipes and not one socket, because ssh passes
-// the end of one direction on by closing a descriptor of its own.
+// ssh then does by itself what `ssh -W` does: what it reads from the one goes to the far port,
+// what comes back it writes to the other. Two and not one socket, because ssh passes the end of one
+// direction on by closing a descriptor of its own.
 
 import Glibc
 import SpunnelSystem
-
-/// This process's ends of the two pipes.
-struct ChannelPipes: ~Copyable {
-  let outward: FileDescriptor
-  let inward: FileDescriptor
-}
 
 final class Channel: EventHandler {
   enum Event: Equatable {
@@ -45,20 +39,20 @@ final class Channel: EventHandler {
   /// - Parameters:
   ///   - host: a name that the far sshd resolves
   ///   - port: of that host
+  ///   - input: what ssh reads from, borrowed; once the far end is connected
   ///   - notify: told what comes of it
-  /// - Returns: this side's ends; they may be used at once, ssh's side waits
+  /// - Returns: the read end of the pipe that ssh writes to, non-blocking
   func open(
-    host: String, port: Port, notify: @escaping (Event) -> Void
-  ) throws(SystemError) -> ChannelPipes {
+    host: String, port: Port, input: CInt, notify: @escaping (Event) -> Void
+  ) throws(SystemError) -> FileDescriptor {
     guard let socket = control?.raw else { throw SystemError("open channel", EBADF) }
-    let outward = try FileDescriptor.pipe()
     let inward = try FileDescriptor.pipe()
     try control?.writeAll(MultiplexRequest.connect(host: host, port: port))
-    try Socket.send(outward.reader.raw, over: socket)
+    try Socket.send(input, over: socket)
     try Socket.send(inward.writer.raw, over: socket)
     try loop.add(socket, [.input], self)
     self.notify = notify
-    return ChannelPipes(outward: outward.writer, inward: inward.reader)
+    return inward.reader
   }
 
   /// Ends the channel at both sides. ssh of some versions aborts when a request's control

@@ -9,8 +9,6 @@ final class Connection {
     /// ssh is not there, or too busy to take a request.
     case waiting
     case pumping
-    /// The client is gone; ssh has bytes of it left to pass on.
-    case draining
     case ended
   }
 
@@ -44,8 +42,8 @@ final class Connection {
 
   var isWaiting: Bool { phase == .waiting }
 
-  /// Whether the client still has it open.
-  var isOpen: Bool { phase == .waiting || phase == .pumping }
+  /// Whether it is open in one direction at least.
+  var isOpen: Bool { phase != .ended }
 
   /// Bytes from the client and to the client.
   var bytes: (sent: Int, received: Int) { (pump?.sent ?? 0, pump?.received ?? 0) }
@@ -54,14 +52,14 @@ final class Connection {
   ///
   /// - Returns: false when it has to wait for longer
   func connect(controlPath: String) -> Bool {
-    guard phase == .waiting else { return true }
+    guard phase == .waiting, let input = client?.raw else { return true }
     do throws(SystemError) {
       let channel = try Channel(loop, controlPath: controlPath)
-      let pipes = try channel.open(host: Connection.serviceHost, port: forward.exec) {
-        [weak self] event in self?.channel(event)
-      }
+      let inward = try channel.open(
+        host: Connection.serviceHost, port: forward.exec, input: input
+      ) { [weak self] event in self?.channel(event) }
       self.channel = channel
-      try pump(consume pipes)
+      try pump(consume inward)
       return true
     } catch {
       // Out of descriptors, or ssh is busy or gone: this connection waits, the others go on.
@@ -71,11 +69,11 @@ final class Connection {
     }
   }
 
-  private func pump(_ pipes: consuming ChannelPipes) throws(SystemError) {
+  private func pump(_ inward: consuming FileDescriptor) throws(SystemError) {
     guard let client = client.take() else { return }
-    let pump = Pump(
-      loop, client: client, outward: pipes.outward, inward: pipes.inward, moved: changed
-    ) { [weak self] end in self?.pumpEnded(end) }
+    let pump = Pump(loop, client: client, inward: inward, moved: changed) { [weak self] _ in
+      self?.finish()
+    }
     self.pump = pump
     phase = .pumping
     try pump.start()
@@ -88,23 +86,13 @@ final class Connection {
     case .refused: finish()
     case .closed:
       channel = nil
-      if phase == .draining { finish() }
-    }
-  }
-
-  private func pumpEnded(_ end: PumpEnd) {
-    // A channel that was closed early would take bytes with it that ssh has not read yet.
-    if end == .complete && channel != nil {
-      phase = .draining
-      changed()
-    } else {
-      finish()
+      pump?.endOutward()
     }
   }
 
   /// Cuts it off at both ends, wherever it is.
   func cut() {
-    if let raw = client?.raw { Socket.resetOnClose(raw) }
+    if let raw = client?.raw { Socket.reset(raw) }
     pump?.cut()
     finish()
   }
