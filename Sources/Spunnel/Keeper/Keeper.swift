@@ -29,6 +29,7 @@ final class Keeper: EventHandler {
   private var statusTimer: EventLoop.Timer?
   private var deadline = 0
   private var firstRefusal: Int?
+  private var lastRefusal: SSHDiagnosis?
   private var pause = Keeper.firstPause
   private var probes: [Forward] = []
   private var probe: Channel?
@@ -169,7 +170,9 @@ final class Keeper: EventHandler {
 
   private func startIsOver() {
     if wasUp || status.state == .closing { return }
-    let said = supervisor?.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
+    // The attempt that is going on may have said nothing yet; the one before it has.
+    let line = supervisor?.lines.last ?? lastRefusal?.said
+    let said = line.map { "; ssh said: \(printable($0))" } ?? ""
     fail(
       "\(request.node) is not reached within \(request.settings.timeout) seconds\(said): "
         + "see whether ssh \(request.node) works, or raise timeout=")
@@ -180,6 +183,7 @@ final class Keeper: EventHandler {
     let now = Clock.milliseconds()
     let since = firstRefusal ?? now
     firstRefusal = since
+    lastRefusal = diagnosis
     let limit =
       switch diagnosis.retry {
       case .never: now
