@@ -25,7 +25,7 @@ maps() {
 @test "an srun without a tunnel opens the plugin and nothing else of ours" {
     as user1 strace -f -o trace -e trace=%file srun -w n1 hostname
     # Whole names of files alone: argv and environment have the prefix as well.
-    same "\"$PLUGIN\"" "$(as user1 grep -v execve trace | grep -o "\"$PREFIX[^\"]*\"" | sort -u)"
+    same "\"$PLUGIN\"" "$(as user1 grep -v execve trace | grep -o "\"${PREFIX}[^\"]*\"" | sort -u)"
     as user1 rm trace
 }
 
