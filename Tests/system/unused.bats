@@ -72,6 +72,7 @@ threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
         srun --overlap echo second
         wait'
     eventually says s second
+    eventually says s serving
     says s "localhost:8001 -> n1:8000"
     says s "port 8001 is in use by step $(step s): this step has no tunnel"
     same n1:8000 "$(client user1 8001 name)"
