@@ -141,14 +141,14 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
         ControlPath ~/.ssh/shared
         LogLevel QUIET'
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 @test "ForkAfterAuthentication in the user's own configuration does no harm" {
     skip "the keeper takes ssh's fork for its end, and leaves it behind"
     ssh_config 'ForkAfterAuthentication yes'
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 @test "under optional the job goes on without a tunnel, and says so" {
@@ -168,7 +168,7 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
     eventually ssh_was_refused
     service n1 sshd start
     eventually says s serving
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 ssh_was_refused() {

@@ -1,6 +1,7 @@
 # Brings the cluster up for all files of tests, and down again if it was not up before.
 # shellcheck shell=bash
 
+# shellcheck source-path=SCRIPTDIR
 source "${BASH_SOURCE[0]%/*}/helpers.bash"
 
 setup_suite() {

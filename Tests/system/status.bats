@@ -65,7 +65,7 @@ counted() { same "$1" "$(json user1 | field "${@:2}")"; }
     same 0 "$status"
     holds "removed the record of job $(job dead), step 0"
     same 1 "$(tunnels user1)"
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 shown() { as user1 spunnelctl status | grep -E "^$1 .* $2 "; }

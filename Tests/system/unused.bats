@@ -44,8 +44,10 @@ maps() {
     start plain user1 srun -w n1 /home/tools/service.py 8005
     eventually says plain serving
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    eventually same "$(threads plain)" "$(threads s)"
+    eventually as_many_threads plain s
 }
+
+as_many_threads() { same "$(threads "$1")" "$(threads "$2")"; }
 
 threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
 
@@ -75,7 +77,7 @@ threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
     eventually says s serving
     says s "localhost:8001 -> n1:8000"
     says s "port 8001 is in use by step $(step s): this step has no tunnel"
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 @test "an option inherited by a batch script opens no tunnel on the compute node" {
