@@ -27,9 +27,7 @@ final class Keeper: EventHandler {
   private var supervisor: Supervisor?
   private var status = Status()
   private var statusTimer: EventLoop.Timer?
-  private var deadline = 0
-  private var firstRefusal: Int?
-  private var lastRefusal: SSHDiagnosis?
+  private var refusal: SSHDiagnosis?
   private var pause = Keeper.firstPause
   private var probes: [Forward] = []
   private var probe: Channel?
@@ -65,7 +63,6 @@ final class Keeper: EventHandler {
     let now = Clock.wallMilliseconds()
     status.started = now
     status.keeper = Int(getpid())
-    deadline = Clock.milliseconds() + request.settings.timeout * 1000
     do throws(RecordError) {
       try record.write(HostFile(node: request.node, forwards: request.spec.forwards))
     } catch { return fail("\(error)") }
@@ -170,9 +167,8 @@ final class Keeper: EventHandler {
 
   private func startIsOver() {
     if wasUp || status.state == .closing { return }
-    // The attempt that is going on may have said nothing yet; the one before it has.
-    let line = supervisor?.lines.last ?? lastRefusal?.said
-    let said = line.map { "; ssh said: \(printable($0))" } ?? ""
+    if let refusal { return fail("\(request.node): \(refusal.message)") }
+    let said = supervisor?.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
     fail(
       "\(request.node) is not reached within \(request.settings.timeout) seconds\(said): "
         + "see whether ssh \(request.node) works, or raise timeout=")
@@ -180,18 +176,15 @@ final class Keeper: EventHandler {
 
   /// Decides after a failed first attempt.
   private func retryStart(_ diagnosis: SSHDiagnosis) {
-    let now = Clock.milliseconds()
-    let since = firstRefusal ?? now
-    firstRefusal = since
-    lastRefusal = diagnosis
-    let limit =
-      switch diagnosis.retry {
-      case .never: now
-      case .briefly: min(since + Keeper.brief, deadline)
-      case .untilTimeout: deadline
-      }
-    if now + Keeper.startPause >= limit { return fail("\(request.node): \(diagnosis.message)") }
+    let isFirst = refusal == nil
+    refusal = diagnosis
+    if diagnosis.retry == .never { return startIsOver() }
     loop.after(milliseconds: Keeper.startPause) { [weak self] in self?.connect() }
+    if !isFirst { return }
+    // The attempt that is under way then is not waited for: it may take much longer.
+    loop.after(milliseconds: Keeper.brief) { [weak self] in
+      if self?.refusal?.retry == .briefly { self?.startIsOver() }
+    }
   }
 
   // MARK: The end
