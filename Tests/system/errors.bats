@@ -71,7 +71,7 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
     # The kernel gives up after three seconds; the second attempt is cut short.
     ssh_config 'Host n1
         HostName 10.79.0.99'
-    no_tunnel "No route to host" "see whether ssh n1 works, or raise timeout="
+    no_tunnel "No route to host" "n1 is down or cut off"
 }
 
 @test "a node whose cable is pulled" {
