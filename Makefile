@@ -24,7 +24,7 @@ SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
 # lazy: Slurm's functions are found in the srun that loads the plugin, when they are called.
 SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,lazy
 
-SHELL_SCRIPTS := $(shell grep -rlE '^\#!/bin/(ba)?sh' Tools Tests Benchmarks .ci)
+SHELL_SCRIPTS := $(shell grep -rlE '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
 
 .PHONY: all
 all: $(out)/spunnel.so swift ## Build everything (release)

@@ -66,7 +66,9 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
     no_tunnel "Connection refused" "no sshd answers on n1"
 }
 
-@test "an address where nobody is" {
+@test "an address where nobody is: what the first attempt said is said at the timeout" {
+    configure required timeout=4
+    # The kernel gives up after three seconds; the second attempt is cut short.
     ssh_config 'Host n1
         HostName 10.79.0.99'
     no_tunnel "No route to host" "n1 is down or cut off"
@@ -79,8 +81,10 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
     run as user1 srun --jobid "$job" --overlap -N1 -w n2 --tunnel 8001:8000 echo the job ran
     [[ $status != 0 ]]
     lacks "the job ran"
-    holds "spunnel: no tunnel: n2"
-    holds "ask your administrator"
+    # Which of the two comes first depends on what the kernel still knows of n2.
+    holds "spunnel: no tunnel: n2 is not reached within 5 seconds" ||
+        holds "spunnel: no tunnel: n2: ssh: connect to host n2 port 22: No route to host"
+    within 2 nothing_left
 }
 
 @test "a host that accepts connections and never speaks" {
@@ -89,7 +93,7 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
     ssh_config 'Host n1
         Port 2222'
     configure required timeout=2
-    no_tunnel "n1" "within 2 seconds" "see whether ssh n1 works, or raise timeout="
+    no_tunnel "n1" "raise timeout="
 }
 
 @test "a name without an address" {
@@ -137,14 +141,14 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
         ControlPath ~/.ssh/shared
         LogLevel QUIET'
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 @test "ForkAfterAuthentication in the user's own configuration does no harm" {
     skip "the keeper takes ssh's fork for its end, and leaves it behind"
     ssh_config 'ForkAfterAuthentication yes'
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 @test "under optional the job goes on without a tunnel, and says so" {
@@ -164,7 +168,7 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
     eventually ssh_was_refused
     service n1 sshd start
     eventually says s serving
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 ssh_was_refused() {

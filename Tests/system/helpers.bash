@@ -23,6 +23,9 @@ host() { timeout "$PATIENCE" "$CLUSTER/in" "$1" "$2" -- "${@:3}" 3>&- 4>&-; }
 # client USER [-6] PORT WHAT...: see client.py.
 client() { as "$1" /home/tools/client.py "${@:2}"; }
 
+# answers ANSWER USER [-6] PORT WHAT...: does the client print this?
+answers() { same "$1" "$(client "${@:2}")"; }
+
 # configure WORD...: makes it the plugin's line in plugstack.conf, `required` or `optional` first.
 configure() { "$CLUSTER/plugstack" "$1 $PLUGIN ${*:2}"; }
 

@@ -9,8 +9,8 @@ logs() { grep -F "$2" "$(record "$1" log)" || { cat "$(record "$1" log)"; return
 
 @test "another user is closed off before a byte passes, on 127.0.0.1 and on ::1" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same "closed before a byte" "$(client user2 8001 name)"
-    same "closed before a byte" "$(client user2 -6 8001 name)"
+    answers "closed before a byte" user2 8001 name
+    answers "closed before a byte" user2 -6 8001 name
     logs "$(step s)" "refused uid $(uid user2) on port 8001"
     eventually counts "$(step s)" refused 2
     counts "$(step s)" accepted 0
@@ -19,10 +19,10 @@ logs() { grep -F "$2" "$(record "$1" log)" || { cat "$(record "$1" log)"; return
 
 @test "the owner and root are served beside it" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same n1:8000 "$(client user1 8001 name)"
-    same n1:8000 "$(client user1 -6 8001 name)"
-    same n1:8000 "$(client root 8001 name)"
-    same n1:8000 "$(client root -6 8001 name)"
+    answers n1:8000 user1 8001 name
+    answers n1:8000 user1 -6 8001 name
+    answers n1:8000 root 8001 name
+    answers n1:8000 root -6 8001 name
     eventually counts "$(step s)" accepted 4
     counts "$(step s)" refused 0
 }
@@ -41,8 +41,8 @@ logs() { grep -F "$2" "$(record "$1" log)" || { cat "$(record "$1" log)"; return
 @test "access=host serves every user of the login host" {
     configure optional access=host
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same n1:8000 "$(client user2 8001 name)"
-    same n1:8000 "$(client user2 -6 8001 name)"
+    answers n1:8000 user2 8001 name
+    answers n1:8000 user2 -6 8001 name
     eventually counts "$(step s)" refused 0
 }
 

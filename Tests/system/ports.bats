@@ -31,14 +31,14 @@ s = socket.create_server(("::1", 8001), family=socket.AF_INET6); print("listens"
 @test "a port of another user's tunnel is in use, and the tunnel unharmed" {
     serve s user2 -w n1 --tunnel 8001:8000 -- 8000
     taken "port 8001 of login is in use"
-    same n1:8000 "$(client user2 8001 name)"
+    answers n1:8000 user2 8001 name
 }
 
 @test "a port of one's own tunnel: the error names its job" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     taken "port 8001 is held by your own tunnel of job $(job s), step 0"
     holds "scancel $(job s)"
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 @test "of two ports one is taken: the other is not held either" {
@@ -53,7 +53,7 @@ s = socket.create_server(("::1", 8001), family=socket.AF_INET6); print("listens"
     configure required
     for turn in 1 2 3 4 5; do
         serve "s$turn" user1 -w n1 --tunnel 8001:8000 -- 8000
-        same n1:8000 "$(client user1 8001 name)"
+        answers n1:8000 user1 8001 name
         cancel "s$turn"
     done
 }

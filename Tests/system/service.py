@@ -9,6 +9,7 @@ A connection begins with a line that says what is wanted:
   last       the SHA-256 of what the last `greet` read
   echo       every line back, until end of file
   hold       answers "held" and waits for the client's end
+Anything else is met with silence.
 """
 import hashlib
 import os
@@ -31,7 +32,10 @@ class Handler(socketserver.StreamRequestHandler):
     def handle(self):
         words = self.rfile.readline().decode().split()
         if words:
-            getattr(self, words[0])(*words[1:])
+            getattr(self, words[0], self.silence)(*words[1:])
+
+    def silence(self, *_):
+        self.rfile.read()
 
     def name(self):
         self.answer(f"{socket.gethostname()}:{self.server.server_address[1]}")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What stands after --tunnel and in plugstack.conf is read strictly, before a job is queued.
+# shellcheck disable=SC2030,SC2031 # shellcheck takes every test for a subshell of the one before
 
 load helpers
 
@@ -122,7 +123,7 @@ wrong() {
     configure required 'ssh_args=-i|/home/user1/elsewhere|-o|ConnectTimeout=7'
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     as user1 mv elsewhere .ssh/id_ed25519
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
     [[ $(processes ssh) == *ConnectTimeout=7*ConnectTimeout=15* ]]
 }
 
@@ -135,7 +136,7 @@ wrong() {
 @test "ssh_cmd= names a program with its first arguments, split at |" {
     configure required 'ssh_cmd=/usr/bin/env|MARK=here|ssh'
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
     tr '\0' '\n' <"/proc/$(ssh_of "$(step s)")/environ" | grep -x MARK=here
 }
 
@@ -144,7 +145,7 @@ wrong() {
     directory=/var/tmp/spunnel-$(as user1 id -u)
     configure required state_dir=/var/tmp
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
     as user1 test -S "$directory/$(step s)/control"
     as user1 test ! -e "/tmp/${directory##*/}"
     cancel s
@@ -166,7 +167,7 @@ wrong() {
 @test "quiet leaves out the lines at the start, and no error" {
     configure required quiet
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
     same "serving $(step s) on n1" "$(output s)"
     run as user1 srun --tunnel 8001:8000 true
     holds "port 8001 is held by your own tunnel"

@@ -54,7 +54,7 @@ assert "back" in t.ask("echo back")
 assert login("user1", "/home/tools/client.py", "8001", "name") == "n1:8000\n"
 assert login("root", "pgrep", "-x", "spunnel-keeper|spunnel-guard|ssh") == before
 # ssh is lost and found again: not a word of it here.
-login("root", "pkill", "-KILL", "-x", "ssh")
+login("root", "kill", "-KILL", login("root", "pgrep", "-x", "ssh").strip())
 eventually(lambda: login("user1", "/home/tools/client.py", "8001", "name"), "n1:8000\n")
 t.sendline("exec true")
 t.expect(pexpect.EOF)
@@ -79,11 +79,14 @@ PY
     within 2 nothing_left
 }
 
-@test "a terminal that is closed takes the tunnel with it" {
+@test "a terminal that hangs up takes the tunnel with it" {
     terminal <<'PY'
-t = Terminal("user1", "srun", "-w", "n1", "--pty", "--tunnel", "8001:8000", "bash").shell()
+# The user's own ssh to the login host is lost: sshd there hangs the terminal up.
+t = Terminal("user1", "ssh", "-tt", "login",
+             "TERM=dumb srun -w n1 --pty --tunnel 8001:8000 bash").shell()
 assert login("root", "pgrep", "-c", "-x", "spunnel-keeper") == "1\n"
-os.close(t.child_fd)
+login("root", "kill", "-KILL", login("root", "pgrep", "-f", "^ssh -tt login").strip())
+t.expect(pexpect.EOF)
 PY
     within 2 nothing_left
 }

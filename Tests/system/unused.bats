@@ -25,7 +25,7 @@ maps() {
 @test "an srun without a tunnel opens the plugin and nothing else of ours" {
     as user1 strace -f -o trace -e trace=%file srun -w n1 hostname
     # Whole names of files alone: argv and environment have the prefix as well.
-    same "\"$PLUGIN\"" "$(as user1 grep -v execve trace | grep -o "\"$PREFIX[^\"]*\"" | sort -u)"
+    same "\"$PLUGIN\"" "$(as user1 grep -v execve trace | grep -o "\"${PREFIX}[^\"]*\"" | sort -u)"
     as user1 rm trace
 }
 
@@ -44,8 +44,10 @@ maps() {
     start plain user1 srun -w n1 /home/tools/service.py 8005
     eventually says plain serving
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    eventually same "$(threads plain)" "$(threads s)"
+    eventually as_many_threads plain s
 }
+
+as_many_threads() { same "$(threads "$1")" "$(threads "$2")"; }
 
 threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
 
@@ -72,9 +74,10 @@ threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
         srun --overlap echo second
         wait'
     eventually says s second
+    eventually says s serving
     says s "localhost:8001 -> n1:8000"
     says s "port 8001 is in use by step $(step s): this step has no tunnel"
-    same n1:8000 "$(client user1 8001 name)"
+    answers n1:8000 user1 8001 name
 }
 
 @test "an option inherited by a batch script opens no tunnel on the compute node" {
