@@ -55,9 +55,16 @@ public struct Program {
     if name.utf8.contains(UInt8(ascii: "/")) { return name }
     for directory in searchPath.split(separator: ":", omittingEmptySubsequences: false) {
       let candidate = (directory.isEmpty ? "." : String(directory)) + "/" + name
-      if unsafe access(candidate, X_OK) == 0 { return candidate }
+      if isExecutable(candidate) { return candidate }
     }
     return nil
+  }
+
+  /// Directories are "executable" for access(2), too.
+  private static func isExecutable(_ path: String) -> Bool {
+    var found = stat()
+    return unsafe stat(path, &found) == 0 && found.st_mode & S_IFMT == S_IFREG
+      && access(path, X_OK) == 0
   }
 }
 

@@ -37,14 +37,18 @@ import Testing
     #expect(KeeperRequest(words: words) == nil)
   }
 
-  @Test(arguments: [KeeperReport.ready, .failed("n1: no route: ask"), .failed(""), .failed("ready")])
+  @Test(arguments: [
+    KeeperReport.ready, .failed("n1: no route: ask"), .failed(""), .failed("ready"),
+  ])
   func aReportSurvivesItsLine(report: KeeperReport) {
     #expect(report.line.last == "\n")
     #expect(report.line.count { $0.isNewline } == 1)
     #expect(KeeperReport(line: String(report.line.dropLast())) == report)
   }
 
-  @Test(arguments: ["", "ready ", " ready", "Ready", "failed", "fail x", "ready\n", "readyfailed x"])
+  @Test(arguments: [
+    "", "ready ", " ready", "Ready", "failed", "fail x", "ready\n", "readyfailed x",
+  ])
   func anotherLineIsNoReport(line: String) {
     #expect(KeeperReport(line: line) == nil)
   }

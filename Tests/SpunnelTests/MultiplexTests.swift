@@ -72,24 +72,26 @@ import Testing
     #expect(try reader.take(bytes) == [.hello(version: 4)])
   }
 
-  @Test(arguments: [
-    [0, 0, 0, 8, 0x80, 0, 0, 3, 0, 0, 0, 0],  // no reason at all
-    [0, 0, 0, 12, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9],  // a reason longer than the message
-    [0, 0, 0, 12, 0x80, 0, 0, 3, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
-  ] as [[UInt8]])
+  @Test(
+    arguments: [
+      [0, 0, 0, 8, 0x80, 0, 0, 3, 0, 0, 0, 0],  // no reason at all
+      [0, 0, 0, 12, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9],  // a reason longer than the message
+      [0, 0, 0, 12, 0x80, 0, 0, 3, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+    ] as [[UInt8]])
   func aFailureWithADamagedReasonIsAFailure(bytes: [UInt8]) throws {
     var reader = MultiplexReader()
     #expect(try reader.take(bytes) == [.failed("refused")])
   }
 
-  @Test(arguments: [
-    [0, 0, 0, 0],  // no type
-    [0, 0, 0, 3, 0, 0, 0],  // half a type
-    [0, 0, 0, 4, 0, 0, 0, 1],  // hello without a version
-    [0xff, 0xff, 0xff, 0xff],  // longer than any message
-    [0, 4, 0, 1],  // a byte more than 256 KiB
-    Array("HTTP/1.1 200 OK\r\n".utf8),
-  ] as [[UInt8]])
+  @Test(
+    arguments: [
+      [0, 0, 0, 0],  // no type
+      [0, 0, 0, 3, 0, 0, 0],  // half a type
+      [0, 0, 0, 4, 0, 0, 0, 1],  // hello without a version
+      [0xff, 0xff, 0xff, 0xff],  // longer than any message
+      [0, 4, 0, 1],  // a byte more than 256 KiB
+      Array("HTTP/1.1 200 OK\r\n".utf8),
+    ] as [[UInt8]])
   func whatIsNoMessageIsRefused(bytes: [UInt8]) {
     var reader = MultiplexReader()
     #expect(throws: MultiplexReader.Malformed.self) { try reader.take(bytes) }

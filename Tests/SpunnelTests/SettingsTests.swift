@@ -57,7 +57,9 @@ import Testing
     expectRefusal(of: argument) { if case .malformed(argument, _) = $0 { true } else { false } }
   }
 
-  @Test(arguments: ["", "=", "port=1", "Timeout=1", "quiet ", " quiet", "ssh-args=x", "\u{1b}[2J=1"])
+  @Test(arguments: [
+    "", "=", "port=1", "Timeout=1", "quiet ", " quiet", "ssh-args=x", "\u{1b}[2J=1",
+  ])
   func anUnknownArgumentIsQuoted(argument: String) {
     expectRefusal(of: argument) { $0 == .unknown(argument) }
   }

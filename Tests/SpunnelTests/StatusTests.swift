@@ -67,7 +67,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "sent 5\n", "state\n", "state \n", "state sideways\n", "state up down\n", "state up\nsent\u{20}\n",
+    "", "sent 5\n", "state\n", "state \n", "state sideways\n", "state up down\n",
+    "state up\nsent\u{20}\n",
     "state up\nsent -1\n", "state up\nsent 1x\n", "state up\nsent 99999999999999999999\n",
     "state up\r\nsent 1\r\n", "state up\nkeeper 0x10\n",
   ])

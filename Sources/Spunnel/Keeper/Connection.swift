@@ -63,9 +63,10 @@ final class Connection {
       return true
     } catch {
       // Out of descriptors, or ssh is busy or gone: this connection waits, the others go on.
-      channel?.abandon()
-      channel = nil
-      return phase != .waiting
+      if phase == .waiting { return false }
+      // The pump has the client already and could not start: no later attempt can have it.
+      cut()
+      return true
     }
   }
 

@@ -115,7 +115,12 @@ extension StateDirectory {
     let found = try recording { () throws(SystemError) in try root.attributes() }
     if found.st_nlink == 0 { return nil }
     try sweepLocked()
-    let isNew = try recording { () throws(SystemError) in try root.create(step.description) }
+    let isNew: Bool
+    do throws(SystemError) { isNew = try root.create(step.description) } catch {
+      // A record that ends removes the empty state directory without asking for its lock.
+      if error.code == ENOENT { return nil }
+      throw .system(error)
+    }
     if !isNew { throw .taken(step) }
     return try recording { () throws(SystemError) in
       let record = try root.open(step.description)
