@@ -37,13 +37,19 @@ $(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map
 swift: ## Build the core, the keeper and spunnelctl
 	$(SWIFT) build -c release
 
+# Under another name first: every srun loads these files, and a half-written one would kill it.
+define install_whole
+	$(INSTALL) -s -m 755 $(1) $(2).new
+	mv -f $(2).new $(2)
+endef
+
 .PHONY: install
 install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8
-	$(INSTALL) -m 755 $(out)/spunnel.so $(lib)/spunnel.so
-	$(INSTALL) -s -m 755 $(release)/libSpunnel.so $(lib)/libSpunnel.so
-	$(INSTALL) -s -m 755 $(release)/spunnel-keeper $(libexec)/spunnel-keeper
-	$(INSTALL) -s -m 755 $(release)/spunnelctl $(bin)/spunnelctl
+	$(call install_whole,$(out)/spunnel.so,$(lib)/spunnel.so)
+	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
+	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
+	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
 	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8

@@ -13,7 +13,9 @@ final class Keeper: EventHandler {
   private static let brief = 2000
   /// Milliseconds before the first attempt to return, doubled up to the longest.
   private static let firstPause = 100
-  private static let longestPause = 10_000
+  private static let longestPause = 30_000
+  /// Milliseconds for which a connection must have held before the pauses start anew.
+  private static let stable = 30_000
   /// Milliseconds that a probe may take before it is helped on.
   private static let nudgePause = 4
   /// Milliseconds between two writings of the counters.
@@ -44,8 +46,8 @@ final class Keeper: EventHandler {
     loop = try EventLoop()
     signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
     changes = try DirectoryWatch(record.directory)
-    // splice(2) into a pipe that ssh has closed.
-    _ = signal(SIGPIPE, SIG_IGN)
+    // Writing to what the other side has closed, and past `ulimit -f`: an error is enough.
+    for number in [SIGPIPE, SIGXFSZ] { _ = signal(number, SIG_IGN) }
   }
 
   /// Keeps the tunnel until its end is meant; the record is gone when it returns.
@@ -77,7 +79,7 @@ final class Keeper: EventHandler {
     self.relay = relay
     supervisor = Supervisor(
       loop, SSHCommand(request.settings, node: request.node, controlPath: record.controlPath),
-      node: request.node, environment: Process.environment(), observer: self)
+      node: request.node, observer: self)
     loop.after(milliseconds: request.settings.timeout * 1000) { [weak self] in self?.startIsOver() }
     connect()
   }
@@ -174,7 +176,6 @@ final class Keeper: EventHandler {
   }
 
   private func up() {
-    pause = Keeper.firstPause
     enter(.up)
     relay?.connect(through: record.controlPath)
     if wasUp { return }
@@ -277,6 +278,7 @@ extension Keeper: SupervisorObserver {
     if status.state == .closing { return }
     if !wasUp { return retryStart(diagnosis) }
     relay?.disconnect()
+    if Clock.wallMilliseconds() - status.since > Keeper.stable { pause = Keeper.firstPause }
     record.log("ssh ended: \(diagnosis.message)")
     if status.state != .reconnecting { enter(.reconnecting) }
     loop.after(milliseconds: pause) { [weak self] in self?.connect() }

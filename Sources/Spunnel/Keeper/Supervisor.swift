@@ -19,7 +19,6 @@ final class Supervisor: EventHandler {
   private let loop: EventLoop
   private let node: NodeName
   private let command: SSHCommand
-  private let environment: [String]
   private weak var observer: (any SupervisorObserver)?
   private var errors: FileDescriptor?
   private var partial: [UInt8] = []
@@ -31,15 +30,13 @@ final class Supervisor: EventHandler {
 
   /// - Parameters:
   ///   - node: for messages
-  ///   - environment: `NAME=value` entries that ssh finds
   init(
-    _ loop: EventLoop, _ command: SSHCommand, node: NodeName, environment: [String],
+    _ loop: EventLoop, _ command: SSHCommand, node: NodeName,
     observer: any SupervisorObserver
   ) {
     self.loop = loop
     self.command = command
     self.node = node
-    self.environment = environment + ["SSH_ASKPASS_REQUIRE=never"]
     self.observer = observer
   }
 
@@ -56,7 +53,7 @@ final class Supervisor: EventHandler {
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
       let pipe = try FileDescriptor.pipe()
       var program = Program(
-        path: path, arguments: command.arguments, environment: environment,
+        path: path, arguments: command.arguments,
         descriptors: [null.raw, null.raw, pipe.writer.raw])
       // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
       program.parentDeathSignal = SIGKILL

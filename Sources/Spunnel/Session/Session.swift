@@ -69,7 +69,7 @@ final class Session {
       let pair = try FileDescriptor.streamPair()
       let ours = pair.left
       let program = Program(
-        path: path, arguments: [path] + request.words, environment: Process.environment(),
+        path: path, arguments: [path] + request.words,
         descriptors: [null.raw, null.raw, null.raw, pair.right.raw]
           + claim.sockets.map { $0.socket.raw })
       Process.wait(for: try program.start())
