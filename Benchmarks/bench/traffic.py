@@ -33,6 +33,7 @@ def measure(options, report):
     rounds = 4 if options.quick else 12
     with contextlib.ExitStack() as stack:
         tunnels = open_tunnels(stack, options)
+        report.part("Traffic through a tunnel, compared with ssh -L")
         throughput(report, tunnels, rounds, seconds)
         compare_all(report, "connections, one after the other", "/s", tunnels, rounds,
                     lambda tunnel: connections(tunnel, seconds / 2), figures.at_least(1.0))

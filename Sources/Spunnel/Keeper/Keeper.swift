@@ -181,7 +181,8 @@ final class Keeper: EventHandler {
     if wasUp { return }
     wasUp = true
     report(.ready)
-    Process.releaseCode()
+    // The last answers to the start come a moment later and need some of it again.
+    loop.after(milliseconds: Keeper.firstPause) { Process.releaseCode() }
   }
 
   private func startIsOver() {
