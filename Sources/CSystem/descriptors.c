@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -52,28 +50,7 @@ int csystem_set_pipe_capacity(int pipe, int bytes)
 	return capacity < 0 ? -errno : capacity;
 }
 
-/* Not netinet/tcp.h, whose struct tcp_info ends before this field. */
-int64_t csystem_bytes_received(int socket)
-{
-	/* enum of the kernel's tcp_states.h: the peer has said its last. */
-	enum { TIME_WAIT = 6, CLOSED = 7, CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11 };
-	struct tcp_info info = {0};
-	socklen_t length = sizeof info;
-
-	if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
-		return -errno;
-	switch (info.tcpi_state) {
-	case TIME_WAIT:
-	case CLOSED: /* after a reset one too few: no number was taken */
-	case CLOSE_WAIT:
-	case LAST_ACK:
-	case CLOSING:
-		/* The end takes a number of the sequence, as a byte would, and is counted with them. */
-		return (int64_t)info.tcpi_bytes_received - (info.tcpi_bytes_received > 0);
-	default:
-		return (int64_t)info.tcpi_bytes_received;
-	}
-}
+_Static_assert(csystem_o_path == O_PATH, "fcntl.h");
 
 int csystem_send_descriptor(int socket, int descriptor)
 {

@@ -115,6 +115,19 @@ public enum Process {
     }
   }
 
+  /// Whether a process is in exit(2) or gone (proc(5), the flags of /proc/PID/stat; the kernel's
+  /// `PF_EXITING`).
+  public static func isExiting(_ process: pid_t) -> Bool {
+    do throws(SystemError) {
+      let file = try FileDescriptor.open("/proc/\(process)/stat", O_RDONLY)
+      let text = String(decoding: try file.read(atMost: 1024) ?? [], as: UTF8.self)
+      // The name, in parentheses, may hold anything; the flags are the seventh field behind it.
+      let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+      guard fields.count > 7, let flags = UInt32(fields[7]) else { return true }
+      return flags & 0x4 != 0
+    } catch { return true }
+  }
+
   /// Ends a child that leads its own process group: TERM, a bounded wait, KILL.
   ///
   /// - Parameter patience: milliseconds between the two

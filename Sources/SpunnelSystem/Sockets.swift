@@ -187,19 +187,6 @@ public enum Socket {
       descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
   }
 
-  /// Sends a reset at once, whoever else has the socket open; it is of no use then.
-  public static func reset(_ descriptor: CInt) {
-    // connect(2) to AF_UNSPEC dissolves a connection; a TCP socket says so to its peer.
-    var nowhere = sockaddr()
-    nowhere.sa_family = sa_family_t(AF_UNSPEC)
-    _ = unsafe Glibc.connect(descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
-  }
-
-  /// Bytes that a TCP socket's peer has sent since it was connected, read or not.
-  public static func bytesReceived(_ descriptor: CInt) -> Int {
-    max(0, Int(csystem_bytes_received(descriptor)))
-  }
-
   /// The error that is pending on a socket, 0 for none.
   public static func pendingError(_ descriptor: CInt) -> CInt {
     var code: CInt = 0

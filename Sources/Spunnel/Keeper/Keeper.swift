@@ -16,8 +16,6 @@ final class Keeper: EventHandler {
   private static let longestPause = 30_000
   /// Milliseconds for which a connection must have held before the pauses start anew.
   private static let stable = 30_000
-  /// Milliseconds that a probe may take before it is helped on.
-  private static let nudgePause = 4
   /// Milliseconds between two writings of the counters.
   private static let statusPause = 1000
 
@@ -33,8 +31,7 @@ final class Keeper: EventHandler {
   private var statusTimer: EventLoop.Timer?
   private var refusal: SSHDiagnosis?
   private var pause = Keeper.firstPause
-  private var probes: [Forward] = []
-  private var probe: Channel?
+  private var handshake: Handshake?
   private var wasUp = false
 
   init(
@@ -122,62 +119,29 @@ final class Keeper: EventHandler {
 
   /// ssh has logged in and listens on its control socket.
   private func connected() {
-    if wasUp { return up() }
-    if probe == nil {
-      probes = request.spec.forwards
-      probeNext()
-      loop.after(milliseconds: Keeper.nudgePause) { [weak self] in self?.nudgeProbe() }
+    if handshake != nil { return }
+    do throws(SystemError) {
+      let handshake = try Handshake(
+        loop, record, request, isFirst: !wasUp,
+        lastWords: { [weak self] in self?.supervisor?.lastRefusal },
+        done: { [weak self] in self?.shaken($0) })
+      self.handshake = handshake
+      try handshake.start()
+    } catch { fail("\(error)") }
+  }
+
+  private func shaken(_ outcome: Handshake.Outcome) {
+    switch outcome {
+    case .ready(let sockets): up(sockets)
+    case .failed(let reason): fail(reason)
+    // The end of ssh is told by itself.
+    case .lost: handshake = nil
     }
   }
 
-  /// Asks a second time. sshd leaves Nagle's algorithm on: its answer to the first probe stays
-  /// behind its announcement of host keys until this host acknowledges that, which takes 40 ms
-  /// unless there is something else to send.
-  private func nudgeProbe() {
-    guard probe != nil, let forward = request.spec.forwards.last else { return }
-    do throws(SystemError) {
-      let channel = try Channel(loop, controlPath: record.controlPath)
-      let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
-      _ = try channel.open(
-        host: Connection.serviceHost, port: forward.exec, input: nothing.raw
-      ) { [weak channel] _ in channel?.abandon() }
-    } catch { /* The first probe's answer comes all the same, only later. */  }
-  }
-
-  /// Opens each forward once and closes it again: a far sshd that forbids it says so only then.
-  private func probeNext() {
-    probe = nil
-    guard let forward = probes.popLast() else { return up() }
-    do throws(SystemError) {
-      let channel = try Channel(loop, controlPath: record.controlPath)
-      probe = channel
-      let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
-      _ = try channel.open(
-        host: Connection.serviceHost, port: forward.exec, input: nothing.raw
-      ) { [weak self] event in self?.probed(forward, event) }
-    } catch { fail("\(request.node):\(forward.exec): \(error)") }
-  }
-
-  private func probed(_ forward: Forward, _ event: Channel.Event) {
-    probe?.abandon()
-    supervisor?.listen()
-    switch event {
-    case .opened: probeNext()
-    case .closed: probe = nil
-    case .refused:
-      // "Connection refused" is the usual case: the service is not there yet.
-      let lines = supervisor?.lines.filter { $0.contains("open failed") } ?? []
-      if let last = lines.last, last.contains("prohibited") {
-        let diagnosis = SSHDiagnosis(lines: [last], node: request.node, exitCode: 0)
-        return fail("\(request.node):\(forward.exec): \(diagnosis.message)")
-      }
-      probeNext()
-    }
-  }
-
-  private func up() {
+  private func up(_ sockets: ForwardSockets) {
     enter(.up)
-    relay?.connect(through: record.controlPath)
+    relay?.connect(through: sockets)
     if wasUp { return }
     wasUp = true
     report(.ready)
@@ -258,6 +222,8 @@ final class Keeper: EventHandler {
 extension Keeper: RelayObserver {
   func relayNotes(_ line: String) { record.log(line) }
 
+  func relayAsksIfCut() -> Bool { supervisor?.isEnding ?? true }
+
   /// Writes the counters, but not more often than people read them.
   func relayChanged() {
     if statusTimer != nil { return }
@@ -265,8 +231,6 @@ extension Keeper: RelayObserver {
       guard let self else { return }
       self.statusTimer = nil
       if self.counted != self.status { self.writeStatus() }
-      // What clients send passes by unseen: as long as one could, the counters are looked at.
-      if self.status.connections > 0 { self.relayChanged() }
     }
   }
 }
@@ -276,6 +240,8 @@ extension Keeper: SupervisorObserver {
 
   func sshEnded(_ diagnosis: SSHDiagnosis) {
     status.ssh = 0
+    handshake?.stop()
+    handshake = nil
     if status.state == .closing { return }
     if !wasUp { return retryStart(diagnosis) }
     relay?.disconnect()

@@ -13,6 +13,8 @@ protocol SupervisorObserver: AnyObject {
 
 final class Supervisor: EventHandler {
   private static let mostLines = 40
+  /// Reads in a row: what is left is reported again.
+  private static let mostReads = 16
   /// Milliseconds between TERM and KILL.
   private static let patience = 500
 
@@ -87,14 +89,27 @@ final class Supervisor: EventHandler {
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) { listen() }
 
-  /// Reads what ssh has said by now.
+  /// Reads what ssh has said by now; not for ever, whatever its children write.
   func listen() {
-    while errors != nil {
+    for _ in 0..<Supervisor.mostReads {
       guard let bytes = try? errors?.read(atMost: 4096) ?? nil else { return }
       if bytes.isEmpty { return closeErrors() }
       partial += bytes
       takeLines()
     }
+  }
+
+  /// Why ssh could not connect to a port of the far host, as it said last.
+  var lastRefusal: String? {
+    listen()
+    return lines.last { $0.contains("open failed") }
+  }
+
+  /// Whether ssh is gone or going: the kernel marks a process before it closes its descriptors, so
+  /// an end of file from a process that is not marked is one that was meant.
+  var isEnding: Bool {
+    guard let child else { return true }
+    return Process.isExiting(child)
   }
 
   private func takeLines() {

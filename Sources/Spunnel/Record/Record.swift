@@ -13,6 +13,8 @@ enum RecordFile {
   static let exit = "exit"
   static let status = "status"
   static let log = "log"
+  /// Where ssh takes connections for a forward.
+  static func socket(of submit: Port) -> String { "\(submit).sock" }
   /// The log before this one: a log of full length is moved here.
   static let oldLog = "log.old"
 }
@@ -58,6 +60,11 @@ final class Record {
   }
 
   var controlPath: String { directory.path + "/" + RecordFile.control }
+
+  /// Where ssh takes connections for a forward.
+  func socketPath(of submit: Port) -> String {
+    directory.path + "/" + RecordFile.socket(of: submit)
+  }
 
   var exitIsMeant: Bool { directory.contains(RecordFile.exit) }
 

@@ -101,6 +101,11 @@ struct SSHDiagnosis: Equatable {
     retry = .never
   }
 
+  /// A channel that the far sshd refused to open.
+  init(refusal line: String, node: NodeName) {
+    self.init(lines: [line], node: node, exitCode: 0)
+  }
+
   /// The whole in one line: `<what ssh said>: <what to do>`.
   var message: String { "\(said): \(advice)" }
 
