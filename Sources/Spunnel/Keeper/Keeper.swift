@@ -34,23 +34,24 @@ final class Keeper: EventHandler {
   private var handshake: Handshake?
   private var wasUp = false
 
-  init(
-    _ request: KeeperRequest, _ record: Record, lifeline: consuming FileDescriptor
-  ) throws(SystemError) {
+  init(_ request: KeeperRequest, _ record: Record) throws(SystemError) {
     self.request = request
     self.record = record
-    self.lifeline = consume lifeline
     loop = try EventLoop()
     signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
-    changes = try DirectoryWatch(record.directory)
+    changes = try DirectoryWatch()
+    try record.watch(changes)
     // Writing to what the other side has closed, and past `ulimit -f`: an error is enough.
     for number in [SIGPIPE, SIGXFSZ] { _ = signal(number, SIG_IGN) }
   }
 
   /// Keeps the tunnel until its end is meant; the record is gone when it returns.
   ///
-  /// - Parameter listeners: the claimed ports
-  func run(_ listeners: [Listener]) {
+  /// - Parameters:
+  ///   - listeners: the claimed ports
+  ///   - lifeline: to srun
+  func run(_ listeners: [Listener], lifeline: consuming FileDescriptor) {
+    self.lifeline = consume lifeline
     do throws(SystemError) {
       try begin(listeners)
       try loop.run()
@@ -98,6 +99,7 @@ final class Keeper: EventHandler {
         for signal in try signals.take() { take(signal) }
       } else {
         try changes.clear()
+        if record.isGone { return close("the record was removed") }
         if record.exitIsMeant { return close("the exit flag was set") }
         if status.ssh != 0, status.state != .up, record.controlExists { connected() }
       }
