@@ -10,6 +10,7 @@ lib     := $(DESTDIR)$(PREFIX)/lib/spunnel
 bin     := $(DESTDIR)$(PREFIX)/bin
 libexec := $(DESTDIR)$(PREFIX)/libexec/spunnel
 doc     := $(DESTDIR)$(PREFIX)/share/doc/spunnel
+man     := $(DESTDIR)$(PREFIX)/share/man
 
 release := .build/release
 out     := build
@@ -23,6 +24,8 @@ SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
 # lazy: Slurm's functions are found in the srun that loads the plugin, when they are called.
 SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,lazy
 
+SHELL_SCRIPTS := $(shell grep -rlE '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
+
 .PHONY: all
 all: $(out)/spunnel.so swift ## Build everything (release)
 
@@ -34,20 +37,63 @@ $(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map
 swift: ## Build the core, the keeper and spunnelctl
 	$(SWIFT) build -c release
 
+# Under another name first: every srun loads these files, and a half-written one would kill it.
+define install_whole
+	$(INSTALL) -s -m 755 $(1) $(2).new
+	mv -f $(2).new $(2)
+endef
+
 .PHONY: install
 install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
-	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc)
-	$(INSTALL) -m 755 $(out)/spunnel.so $(lib)/spunnel.so
-	$(INSTALL) -s -m 755 $(release)/libSpunnel.so $(lib)/libSpunnel.so
-	$(INSTALL) -s -m 755 $(release)/spunnel-keeper $(libexec)/spunnel-keeper
-	$(INSTALL) -s -m 755 $(release)/spunnelctl $(bin)/spunnelctl
+	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8
+	$(call install_whole,$(out)/spunnel.so,$(lib)/spunnel.so)
+	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
+	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
+	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
+	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
+	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8
 
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/libSpunnel.so $(libexec)/spunnel-keeper $(bin)/spunnelctl
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md)
-	-rmdir -p --ignore-fail-on-non-empty $(lib) $(libexec) $(bin) $(doc)
+	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8
+	@# Only what lies below PREFIX, and only what is empty.
+	-cd $(DESTDIR)$(PREFIX) && rmdir -p --ignore-fail-on-non-empty lib/spunnel libexec/spunnel \
+		bin share/doc/spunnel share/man/man1 share/man/man8
+	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
+
+# Where the tests and the demo install: any user of the test cluster must be able to read it.
+TEST_PREFIX ?= /opt/spunnel-test
+
+.PHONY: setup
+setup: ## Install the Debian packages that tests and demo need
+	@Tools/setup
+
+.PHONY: demo
+demo: setup ## Show a tunnel from start to end on a real cluster of three hosts
+	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR= >build.log 2>&1 || { cat build.log; exit 1; }
+	@rm -f build.log
+	@Tools/demo $(TEST_PREFIX)
+
+.PHONY: lint
+lint: setup ## Check format and shell scripts
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+	shellcheck --external-sources $(SHELL_SCRIPTS)
+
+.PHONY: test
+test: setup ## Run the unit and the system tests
+	@Tests/run $(TEST_PREFIX)
+
+.PHONY: check
+check: lint test ## Lint, then test
+
+.PHONY: bench
+bench: ## Measure on the test cluster, side by side with plain srun and ssh
+	@Tools/setup bench
+	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
+	@Benchmarks/run --prefix $(TEST_PREFIX)
 
 .PHONY: clean
 clean: ## Remove what was built
@@ -56,3 +102,4 @@ clean: ## Remove what was built
 .PHONY: help
 help: ## Show this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+

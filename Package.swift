@@ -41,7 +41,12 @@ let package = Package(
       name: "spunnelctl",
       dependencies: ["Spunnel"],
       swiftSettings: strict,
-      linkerSettings: [.unsafeFlags(["-static-stdlib"])]
+      // FoundationEssentials writes the JSON; statically its own parts must be named.
+      linkerSettings: [
+        .unsafeFlags(["-static-stdlib"]),
+        .linkedLibrary("_FoundationCollections"),
+        .linkedLibrary("_FoundationCShims"),
+      ]
     ),
     .testTarget(
       name: "SpunnelTests", dependencies: ["Spunnel", "SpunnelSystem"], swiftSettings: strict),

@@ -4,14 +4,20 @@
 
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* slurm.h: until 23.02 the name stands for a pointer, from 23.11 on for the structure. */
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23, 11, 0)
+typedef hostlist_t *host_list;
+#else
+typedef hostlist_t host_list;
+#endif
 
 /* Expands "n[1-2]" to "n1,n2". */
 static char *expanded(const char *ranges)
 {
-	hostlist_t list = slurm_hostlist_create(ranges);
+	host_list list = slurm_hostlist_create(ranges);
 	char *names = NULL, *name;
 	size_t length = 0;
 
@@ -21,11 +27,18 @@ static char *expanded(const char *ranges)
 		size_t more = strlen(name);
 		char *longer = realloc(names, length + more + 2);
 
-		if (longer != NULL) {
-			names = longer;
-			(void)sprintf(names + length, "%s%s", length > 0 ? "," : "", name);
-			length = strlen(names);
+		if (longer == NULL) {
+			/* Without all of them the first would be the wrong one. */
+			free(name);
+			free(names);
+			names = NULL;
+			break;
 		}
+		names = longer;
+		if (length > 0)
+			names[length++] = ',';
+		memcpy(names + length, name, more + 1);
+		length += more;
 		free(name);
 	}
 	slurm_hostlist_destroy(list);

@@ -106,9 +106,10 @@ public final class EventLoop {
     let count = try check("epoll_wait") {
       unsafe epoll_wait(epoll.raw, &events, CInt(events.count), CInt(wait))
     }
-    for unsafe event in unsafe events.prefix(Int(count)) {
-      guard let registration = registrations[unsafe event.data.u64] else { continue }
-      registration.handler.handle(registration.descriptor, Readiness(rawValue: unsafe event.events))
+    for index in 0..<Int(count) {
+      let (token, ready) = unsafe (events[index].data.u64, events[index].events)
+      guard let registration = registrations[token] else { continue }
+      registration.handler.handle(registration.descriptor, Readiness(rawValue: ready))
     }
     runTimers()
     let work = later

@@ -37,8 +37,12 @@ public struct PeerLookup: ~Copyable {
     request.query.id.idiag_sport = peer.port.bigEndian
     request.query.id.idiag_dport = local.port.bigEndian
     request.query.id.idiag_cookie = (.max, .max)
-    unsafe withUnsafeMutableBytes(of: &request.query.id.idiag_src) { unsafe peer.copyAddress(to: $0) }
-    unsafe withUnsafeMutableBytes(of: &request.query.id.idiag_dst) { unsafe local.copyAddress(to: $0) }
+    unsafe withUnsafeMutableBytes(of: &request.query.id.idiag_src) {
+      unsafe peer.copyAddress(to: $0)
+    }
+    unsafe withUnsafeMutableBytes(of: &request.query.id.idiag_dst) {
+      unsafe local.copyAddress(to: $0)
+    }
     let size = MemoryLayout<Request>.size
     try check("send NETLINK_SOCK_DIAG") {
       unsafe withUnsafeBytes(of: request) { unsafe send(netlink.raw, $0.baseAddress, size, 0) }
@@ -46,6 +50,7 @@ public struct PeerLookup: ~Copyable {
     return try receive(expecting: request.query.id)
   }
 
+  /// Takes the answer to this question, passing over what may be left of an earlier one.
   private borrowing func receive(
     expecting id: inet_diag_sockid
   ) throws(SystemError) -> PeerOwner {

@@ -102,11 +102,11 @@ public enum Socket {
     let raw = try check(what) {
       socket(address.family, CInt(SOCK_STREAM.rawValue) | flags, 0)
     }
-    let descriptor = FileDescriptor(owning: raw)
-    set(raw, SOL_SOCKET, SO_REUSEADDR)
-    if loopback == .v6 { set(raw, CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
-    try check(what) { unsafe address.withPointer { unsafe bind(raw, $0, $1) } }
-    try check(what) { Glibc.listen(raw, SOMAXCONN) }
+    let descriptor = try FileDescriptor(new: raw)
+    set(descriptor.raw, SOL_SOCKET, SO_REUSEADDR)
+    if loopback == .v6 { set(descriptor.raw, CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
+    try check(what) { unsafe address.withPointer { unsafe bind(descriptor.raw, $0, $1) } }
+    try check(what) { Glibc.listen(descriptor.raw, SOMAXCONN) }
     return descriptor
   }
 
@@ -125,6 +125,12 @@ public enum Socket {
     var length = socklen_t(MemoryLayout<CInt>.size)
     let result = unsafe getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length)
     return result == 0 && value != 0
+  }
+
+  /// Makes a socket listen no more, whoever else holds a copy of it. In srun others do: it forks a
+  /// helper that inherits every descriptor and outlives it for a moment.
+  public static func stopListening(_ descriptor: CInt) {
+    _ = shutdown(descriptor, CInt(SHUT_RD))
   }
 
   /// Takes the next connection from a listener, non-blocking and without Nagle's delay.

@@ -1,1 +1,5 @@
-print(1)
+// The command-line tool: looks at the tunnels that srun opens, and cleans up after accidents.
+
+import Glibc
+
+exit(CommandLineTool.run(Array(CommandLine.arguments.dropFirst())))

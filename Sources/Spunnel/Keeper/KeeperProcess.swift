@@ -9,6 +9,9 @@ public enum KeeperProcess {
   /// - Returns: the exit status
   public static func main(_ words: [String]) -> CInt {
     guard let request = KeeperRequest(words: words) else { return usage() }
+    Process.keepFilesPrivate()
+    // ssh(1): no window that asks, where there is no terminal to ask at.
+    Process.setEnvironment("SSH_ASKPASS_REQUIRE", "never")
     do throws(SystemError) {
       // srun waits for the process that it started; the keeper is that one's child and in the end
       // nobody's, so that srun never has a zombie.
@@ -20,15 +23,21 @@ public enum KeeperProcess {
         request.step, in: request.settings.stateDirectory, user: getuid())
       return keep(request, record, lifeline)
     } catch {
-      let line = KeeperReport.failed("\(error)").line
-      do throws(SystemError) { try lifeline.writeAll(Array(line.utf8)) } catch { return 1 }
-      return 1
+      return refuse("\(error)", lifeline)
     }
   }
 
+  /// Tells srun why there is no tunnel. The ports listen no more, whoever else has copies.
+  private static func refuse(_ reason: String, _ lifeline: borrowing FileDescriptor) -> CInt {
+    for descriptor in listenerDescriptors() { Socket.stopListening(descriptor) }
+    let line = KeeperReport.failed(reason).line
+    do throws(SystemError) { try lifeline.writeAll(Array(line.utf8)) } catch {}
+    return 1
+  }
+
   private static func usage() -> CInt {
-    let text = "spunnel-keeper is started by srun --tunnel; see spunnelctl --help\n"
-    _ = unsafe write(STDERR_FILENO, text, text.utf8.count)
+    StandardStream.error.write(
+      line: "spunnel-keeper is started by srun --tunnel; see spunnelctl --help")
     return 2
   }
 
@@ -41,24 +50,24 @@ public enum KeeperProcess {
       if case .parent(let child) = try Process.fork(parentDeathSignal: SIGTERM) {
         return guardian(child, record, lifeline)
       }
-      let listeners = try listeners(request.spec)
-      try Keeper(request, record, lifeline: lifeline).run(listeners)
+      let keeper = try Keeper(request, record)
+      keeper.run(try listeners(request.spec), lifeline: lifeline)
+      return 0
     } catch {
       record.remove()
-      return 1
+      return refuse("\(error)", lifeline)
     }
-    return 0
   }
 
   private static func guardian(
     _ child: pid_t, _ record: Record, _ lifeline: consuming FileDescriptor
   ) -> CInt {
     Process.setName("spunnel-guard")
-    // Held here they would keep a dead keeper's ports, and srun waiting for its end.
-    for descriptor in listenerDescriptors() { _ = close(descriptor) }
+    // Held here it would keep srun waiting for the keeper's end.
     _ = consume lifeline
     Process.releaseCode()
     Process.wait(for: child)
+    for descriptor in listenerDescriptors() { Socket.stopListening(descriptor) }
     record.remove()
     return 0
   }

@@ -13,6 +13,8 @@ enum RecordFile {
   static let exit = "exit"
   static let status = "status"
   static let log = "log"
+  /// Where ssh takes connections for a forward.
+  static func socket(of submit: Port) -> String { "\(submit).sock" }
   /// The log before this one: a log of full length is moved here.
   static let oldLog = "log.old"
 }
@@ -28,7 +30,9 @@ final class Record {
   static let longestControlPath = 90
   private static let longestLog = 256 * 1024
 
-  private init(_ step: StepName, _ directory: consuming Directory, _ state: consuming StateDirectory) {
+  private init(
+    _ step: StepName, _ directory: consuming Directory, _ state: consuming StateDirectory
+  ) {
     self.step = step
     self.directory = directory
     self.state = state
@@ -57,6 +61,23 @@ final class Record {
 
   var controlPath: String { directory.path + "/" + RecordFile.control }
 
+  /// Where ssh takes connections for a forward.
+  func socketPath(of submit: Port) -> String {
+    directory.path + "/" + RecordFile.socket(of: submit)
+  }
+
+  /// Watches for what appears in the record, and for its own end, which only the directory around
+  /// it tells as long as it is open here.
+  func watch(_ changes: borrowing DirectoryWatch) throws(SystemError) {
+    try changes.add(directory)
+    try state.watch(changes)
+  }
+
+  /// Whether somebody has removed the directory.
+  var isGone: Bool {
+    do throws(SystemError) { return try directory.attributes().st_nlink == 0 } catch { return true }
+  }
+
   var exitIsMeant: Bool { directory.contains(RecordFile.exit) }
 
   var controlExists: Bool { directory.contains(RecordFile.control) }
@@ -74,14 +95,6 @@ final class Record {
   func write(_ status: Status) {
     do throws(SystemError) {
       try directory.replace(RecordFile.status, with: Array(status.text.utf8))
-    } catch {}
-  }
-
-  /// Sets the exit flag, which anybody who may write here can set as well.
-  func markExit() {
-    do throws(SystemError) {
-      _ = try FileDescriptor.open(
-        RecordFile.exit, in: directory.descriptor.raw, O_WRONLY | O_CREAT | O_NOFOLLOW)
     } catch {}
   }
 

@@ -50,8 +50,10 @@ struct SSHDiagnosis: Equatable {
       }, retry: .briefly),
     Rule(
       sign: "administratively prohibited",
-      advice: { "sshd on \($0) forbids forwarding (AllowTcpForwarding, PermitOpen in sshd_config): "
-        + "ask your administrator" }, retry: .never),
+      advice: {
+        "sshd on \($0) forbids forwarding (AllowTcpForwarding, PermitOpen in sshd_config): "
+          + "ask your administrator"
+      }, retry: .never),
     Rule(
       sign: "Could not resolve hostname",
       advice: { "this host knows no address for \($0): ask your administrator" }, retry: .never),
@@ -97,6 +99,11 @@ struct SSHDiagnosis: Equatable {
     said = lines.last.map(SSHDiagnosis.plain) ?? "ssh ended with status \(exitCode)"
     advice = "see whether ssh \(node) works"
     retry = .never
+  }
+
+  /// A channel that the far sshd refused to open.
+  init(refusal line: String, node: NodeName) {
+    self.init(lines: [line], node: node, exitCode: 0)
   }
 
   /// The whole in one line: `<what ssh said>: <what to do>`.

@@ -2,9 +2,10 @@
 
 import Glibc
 
-enum Host {
+/// This host and this user.
+public enum Host {
   /// This host's name, as gethostname(2) gives it.
-  static var name: String {
+  public static var name: String {
     var buffer = [CChar](repeating: 0, count: 256)
     guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "this host" }
     let bytes = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
@@ -12,7 +13,7 @@ enum Host {
   }
 
   /// The login name of this process's user, or its number.
-  static var userName: String {
+  public static var userName: String {
     guard let entry = unsafe getpwuid(getuid()), let name = unsafe entry.pointee.pw_name else {
       return String(getuid())
     }

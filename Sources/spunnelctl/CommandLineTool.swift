@@ -1,0 +1,108 @@
+// Which commands there are, how they are found, and what an exit status means.
+
+import Glibc
+import Spunnel
+import SpunnelSystem
+
+/// How a command ended, as the exit status of the process.
+enum ExitStatus: CInt {
+  case success = 0
+  /// Something failed; a line on standard error says what.
+  case failure = 1
+  /// The words on the command line make no sense; a line on standard error says why.
+  case usage = 2
+}
+
+/// Why a command stops early.
+enum CommandError: Error {
+  case failure(String)
+  case usage(String)
+}
+
+/// One command of `spunnelctl`.
+protocol Command: SendableMetatype {
+  static var name: String { get }
+  /// What stands behind the name in the usage line.
+  static var synopsis: String { get }
+  /// One line for the list of commands.
+  static var summary: String { get }
+  /// What `--help` says behind the summary.
+  static var details: String { get }
+
+  /// - Parameter words: the command line behind the command's name
+  static func run(_ words: [String]) throws(CommandError)
+}
+
+enum CommandLineTool {
+  static let commands: [any Command.Type] = [
+    StatusCommand.self, URLCommand.self, CloseCommand.self, CleanCommand.self,
+  ]
+
+  /// - Parameter words: the command line behind the program's name
+  /// - Returns: the exit status
+  static func run(_ words: [String]) -> CInt {
+    do throws(CommandError) {
+      try dispatch(words)
+      return ExitStatus.success.rawValue
+    } catch {
+      switch error {
+      case .failure(let message):
+        say("spunnelctl: \(message)", to: .error)
+        return ExitStatus.failure.rawValue
+      case .usage(let message):
+        say("spunnelctl: \(message); see spunnelctl --help", to: .error)
+        return ExitStatus.usage.rawValue
+      }
+    }
+  }
+
+  private static func dispatch(_ words: [String]) throws(CommandError) {
+    guard let first = words.first else { throw .usage("name a command, as in spunnelctl status") }
+    switch first {
+    case "-h", "--help", "help": return say(help)
+    case "-V", "--version": return say("spunnel \(spunnelVersion)")
+    default: break
+    }
+    guard let command = commands.first(where: { $0.name == first }) else {
+      throw .usage("'\(printable(first))' is no command")
+    }
+    let rest = Array(words.dropFirst())
+    if rest.contains("--help") || rest.contains("-h") { return say(help(for: command)) }
+    try command.run(rest)
+  }
+
+  private static var help: String {
+    let list = commands.map { "  \(padded($0.name, 10))\($0.summary)" }
+    return """
+      usage: spunnelctl COMMAND [OPTION…]
+
+      Tunnels into Slurm jobs are opened by srun:
+
+        srun --pty --tunnel 8001:8000,8889:8888 bash
+
+      and live as long as their step. These commands look after them:
+
+      \(list.joined(separator: "\n"))
+
+      spunnelctl COMMAND --help tells more. Exit status: 0; 1 something failed; 2 usage.
+      """
+  }
+
+  private static func help(for command: any Command.Type) -> String {
+    """
+    usage: spunnelctl \(command.name) \(command.synopsis)
+
+    \(command.summary)
+
+    \(command.details)
+    """
+  }
+}
+
+/// Writes a line to standard output, or elsewhere.
+func say(_ line: String, to stream: StandardStream = .output) { stream.write(line: line) }
+
+/// Fills a text with spaces on the right.
+func padded(_ text: String, _ width: Int) -> String {
+  text + String(repeating: " ", count: max(0, width - text.count))
+}
