@@ -26,6 +26,12 @@ public struct Directory: ~Copyable {
     Directory(try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY), path)
   }
 
+  /// Opens a directory whose content one may not be allowed to read: for its attributes alone
+  /// (open(2), `O_PATH`).
+  public static func reference(_ path: String) throws(SystemError) -> Directory {
+    Directory(try FileDescriptor.open(path, 0o10000000 | O_DIRECTORY | O_NOFOLLOW), path)
+  }
+
   /// Opens a directory of this one.
   public borrowing func open(_ name: String) throws(SystemError) -> Directory {
     Directory(

@@ -1,0 +1,93 @@
+// Starting daemons in their order, each when those that it needs answer.
+
+import Glibc
+import SpunnelSystem
+
+/// Starts the daemons of one cluster.
+struct Launcher {
+  private let layout: Layout
+  private let programs: Programs
+  private let ports: Ports
+  private let environment: [String]
+
+  init(_ layout: Layout, _ programs: Programs, _ ports: Ports?, _ pluginFolder: String) {
+    self.layout = layout
+    self.programs = programs
+    self.ports = ports ?? Ports(controller: 0, sshd: 0, nodes: [])
+    let preload = "LD_PRELOAD=" + layout.plugin + "/loopback.so"
+    environment = Slurm.environment(layout, programs) + [preload]
+  }
+
+  /// Starts them and waits until each answers.
+  func start(_ daemons: [Daemon]) throws(ClusterError) {
+    var started: [(Daemon, pid_t)] = []
+    // sshd reads its keys while the others start.
+    if daemons.contains(.sshd) { started.append((.sshd, try launch(.sshd))) }
+    if daemons.contains(.munged) {
+      // A socket that a killed munged left: one could not tell when the new one is there.
+      _ = unsafe unlink(layout.mungeSocket)
+      try wait(for: .munged, try launch(.munged))
+    }
+    // A node that finds no controller asks again only a second later.
+    if daemons.contains(.controller) { try wait(for: .controller, try launch(.controller)) }
+    for daemon in daemons {
+      if case .node = daemon { started.append((daemon, try launch(daemon))) }
+    }
+    for (daemon, id) in started { try wait(for: daemon, id) }
+  }
+
+  private func launch(_ daemon: Daemon) throws(ClusterError) -> pid_t {
+    var program = Program(
+      daemon.program(programs), daemon.arguments(layout, programs), environment: environment)
+    program.raisesDescriptorLimit = daemon == .controller
+    return try working { () throws(SystemError) in
+      try program.start(output: layout.output(of: daemon.description))
+    }
+  }
+
+  private func wait(for daemon: Daemon, _ id: pid_t) throws(ClusterError) {
+    var ended = false
+    let answers = waitUntil(milliseconds: 20_000) {
+      if Process.poll(id) != .running {
+        ended = true
+        return true
+      }
+      return isAnswering(daemon)
+    }
+    if ended { throw failure(of: daemon) }
+    if !answers { throw .late("\(daemon) did not answer", lookAt: layout.log(of: "\(daemon)")) }
+  }
+
+  private func isAnswering(_ daemon: Daemon) -> Bool {
+    switch daemon {
+    case .munged: Socket.canConnect(unix: layout.mungeSocket)
+    case .controller, .sshd, .node: port(of: daemon).map { Socket.canConnect(.v4, port: $0) } ?? true
+    }
+  }
+
+  private func port(of daemon: Daemon) -> UInt16? {
+    switch daemon {
+    case .munged: nil
+    case .controller: ports.controller
+    case .sshd: ports.sshd
+    case .node(let name):
+      wholeNumber(name.dropFirst()).flatMap { ports.nodes.indices.contains($0 - 1) ? ports.nodes[$0 - 1] : nil }
+    }
+  }
+
+  /// Why a daemon ended: somebody had its port, or what it said last.
+  private func failure(of daemon: Daemon) -> ClusterError {
+    if let port = port(of: daemon), !FreePorts.isFree(port) { return .portsTaken(attempts: 1) }
+    let files = [layout.output(of: "\(daemon)"), layout.log(of: "\(daemon)")]
+    let lines = files.flatMap { Launcher.lines($0) }
+    let fatal = lines.last { $0.contains("fatal:") } ?? lines.last { $0.contains("rror:") }
+    return .daemon("\(daemon)", lastWords: fatal ?? lines.last ?? "it ended without a word")
+  }
+
+  private static func lines(_ path: String) -> [String] {
+    guard let file = try? FileDescriptor.open(path, O_RDONLY),
+      let content = try? file.read(atMost: 1 << 20)
+    else { return [] }
+    return String(decoding: content, as: UTF8.self).split(separator: "\n").map(String.init)
+  }
+}
