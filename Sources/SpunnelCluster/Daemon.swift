@@ -33,7 +33,7 @@ public enum Daemon: Hashable, Sendable, CustomStringConvertible {
       [
         "--foreground", "--force", "--num-threads=2", "--socket=" + layout.mungeSocket,
         "--key-file=" + layout.mungeKey, "--pid-file=" + layout.state + "/munged.pid",
-        "--log-file=" + layout.log(of: "munged"), "--seed-file=" + layout.state + "/munge.seed",
+        "--seed-file=" + layout.state + "/munge.seed",
       ]
     case .controller: ["-D", "-f", layout.slurmConfiguration]
     case .sshd: ["-D", "-f", layout.sshdConfiguration, "-E", layout.log(of: "sshd")]

@@ -40,8 +40,11 @@ struct Launcher {
     var program = Program(
       daemon.program(programs), daemon.arguments(layout, programs), environment: environment)
     program.raisesDescriptorLimit = daemon == .controller
+    // The one log of each daemon; what is there is of an earlier start.
+    let log = layout.log(of: "\(daemon)")
+    _ = unsafe rename(log, log + ".old")
     return try working { () throws(SystemError) in
-      try program.start(output: layout.output(of: daemon.description))
+      try program.start(output: daemon == .munged ? log : "/dev/null")
     }
   }
 
@@ -78,10 +81,16 @@ struct Launcher {
   /// Why a daemon ended: somebody had its port, or what it said last.
   private func failure(of daemon: Daemon) -> ClusterError {
     if let port = port(of: daemon), !FreePorts.isFree(port) { return .portsTaken(attempts: 1) }
-    let files = [layout.output(of: "\(daemon)"), layout.log(of: "\(daemon)")]
-    let lines = files.flatMap { Launcher.lines($0) }
+    let lines = Launcher.lines(layout.log(of: "\(daemon)"))
     let fatal = lines.last { $0.contains("fatal:") } ?? lines.last { $0.contains("rror:") }
-    return .daemon("\(daemon)", lastWords: fatal ?? lines.last ?? "it ended without a word")
+    return .daemon("\(daemon)", lastWords: fatal ?? lines.last ?? wordsOnceMore(daemon))
+  }
+
+  /// What a daemon says that ended before it had a log, as Slurm's do over their configuration.
+  private func wordsOnceMore(_ daemon: Daemon) -> String {
+    let program = Program(
+      daemon.program(programs), daemon.arguments(layout, programs), environment: environment)
+    return (try? program.capture(milliseconds: 2_000).lastLine) ?? "it ended without a word"
   }
 
   private static func lines(_ path: String) -> [String] {

@@ -32,8 +32,6 @@ public struct Layout: Equatable, Sendable {
   static let folders = ["keys", "state", "spool", "log", "bin"]
 
   public func log(of daemon: String) -> String { log + "/" + daemon + ".log" }
-  /// What a daemon writes before it has opened its log.
-  public func output(of daemon: String) -> String { log + "/" + daemon + ".out" }
 
   /// Whether configuration files can hold the path as it is. Slurm's split at spaces and end lines
   /// at `#`, plugstack.conf splits `ssh_args=` at `|`, ssh and Slurm expand `%`. The bound is for

@@ -53,11 +53,11 @@ extension Program {
 
   /// Starts it with its output in a file, in a session of its own.
   ///
-  /// - Parameter file: written anew
+  /// - Parameter file: made when it is not there, else written on
   /// - Returns: its process id
   public func start(output file: String) throws(SystemError) -> pid_t {
     let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
-    let log = try FileDescriptor.open(file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW)
+    let log = try FileDescriptor.open(file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW)
     var program = self
     program.descriptors = [nothing.raw, log.raw, log.raw]
     return try program.start()
