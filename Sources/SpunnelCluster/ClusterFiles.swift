@@ -77,9 +77,9 @@ struct ClusterFiles {
     let configuration = SlurmConfiguration(
       layout: layout, shape: shape, ports: ports, user: user, network: .current,
       nothing: programs.nothing, pluginFolder: programs.pluginFolder)
-    let devices = ClusterFiles.devices()
+    let devices = try devices(shape.gpus, in: folder)
     try folder.replace("slurm.conf", with: Array(configuration.text.utf8))
-    try folder.replace("gres.conf", with: Array(configuration.gpus(devices: devices).utf8))
+    try folder.replace("gres.conf", with: Array(SlurmConfiguration.gpus(devices: devices).utf8))
     let hasPlugin = unsafe access(request.pluginFolder + "/spunnel.so", R_OK) == 0
     let plugins = hasPlugin ? configuration.plugins : ""
     try folder.replace("plugstack.conf", with: Array(plugins.utf8))
@@ -107,10 +107,17 @@ struct ClusterFiles {
     try folder.open("bin").link("slurmstepd", to: programs.slurmstepd)
   }
 
-  /// NVIDIA's GPUs, by their device files.
-  private static func devices() -> [String] {
-    let names = (0..<64).map { "/dev/nvidia\($0)" }
-    return Array(names.prefix { name in unsafe access(name, F_OK) == 0 })
+  /// NVIDIA's GPUs, by their device files; where the machine has fewer, empty files of the cluster
+  /// stand for all of them, and jobs are told numbers behind which there is nothing.
+  private func devices(
+    _ count: Int, in folder: borrowing Directory
+  ) throws(SystemError) -> [String] {
+    let real = (0..<count).map { "/dev/nvidia\($0)" }
+    if real.allSatisfy({ path in unsafe access(path, F_OK) == 0 }) { return real }
+    try folder.create("gpus")
+    let gpus = try folder.open("gpus")
+    for number in 0..<count { try gpus.replace("gpu\(number)", with: []) }
+    return (0..<count).map { layout.root + "/gpus/gpu\($0)" }
   }
 
   /// sshd as root insists on an empty folder of this name, which the package's service makes.

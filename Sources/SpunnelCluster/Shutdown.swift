@@ -109,15 +109,17 @@ extension Cluster {
 
 /// The processes of a cluster's jobs.
 enum JobProcesses {
-  /// Processes that one of the cluster's nodes started, or that such a one started: `SLURM_CONF`
-  /// alone is in the user's own shell too.
+  /// The managers of the steps, and what these started. `SLURM_CONF` alone is in the user's own
+  /// shell too.
   static func find(_ layout: Layout) -> [pid_t] {
     let own = Set([getpid()] + ProcessTable.ancestors())
     let conf = "SLURM_CONF=" + layout.slurmConfiguration
     return ProcessTable.own().filter { process in
       if own.contains(process.id) { return false }
       let environment = process.environment
-      return environment.contains(conf) && environment.contains { $0.hasPrefix("SLURMD_NODENAME=") }
+      guard environment.contains(conf) else { return false }
+      return process.arguments[0].contains("slurmstepd")
+        || environment.contains { $0.hasPrefix("SLURMD_NODENAME=") }
     }.map(\.id)
   }
 

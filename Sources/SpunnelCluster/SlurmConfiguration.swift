@@ -154,12 +154,11 @@ public struct SlurmConfiguration: Sendable {
 
   /// gres.conf.
   ///
-  /// - Parameter devices: the machine's own GPUs; with fewer than the nodes have, GPUs are counted
-  ///   and jobs are told their numbers, but no device stands behind them
-  public func gpus(devices: [String]) -> String {
-    if shape.gpus == 0 { return "" }
-    let files = devices.count >= shape.gpus ? " File=" + devices.prefix(shape.gpus).joined(separator: ",") : ""
-    return "AutoDetect=off\nName=gpu Count=\(shape.gpus)\(files)\n"
+  /// - Parameter devices: a file for each GPU of a node; Slurm numbers them in this order for
+  ///   `CUDA_VISIBLE_DEVICES`
+  public static func gpus(devices: [String]) -> String {
+    if devices.isEmpty { return "" }
+    return "AutoDetect=off\n" + devices.map { "Name=gpu File=\($0)\n" }.joined()
   }
 
   /// plugstack.conf, with the plugin found through the cluster's own link.
