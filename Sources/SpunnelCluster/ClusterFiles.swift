@@ -28,8 +28,9 @@ struct ClusterFiles {
       try link(in: folder)
     }
     try makeKeys(in: folder)
+    let devices = try devices(shape.gpus)
     try working { () throws(SystemError) in
-      try writeSlurm(shape, ports, in: folder)
+      try writeSlurm(shape, ports, devices, in: folder)
       try writeSSH(ports, in: folder)
       // Last: what it tells is true when it is there.
       try folder.replace(SavedRecord.fileName, with: Array(record.text.utf8))
@@ -72,12 +73,11 @@ struct ClusterFiles {
   // MARK: Configuration
 
   private func writeSlurm(
-    _ shape: Shape, _ ports: Ports, in folder: borrowing Directory
+    _ shape: Shape, _ ports: Ports, _ devices: [String], in folder: borrowing Directory
   ) throws(SystemError) {
     let configuration = SlurmConfiguration(
       layout: layout, shape: shape, ports: ports, user: user, network: .current,
       nothing: programs.nothing, pluginFolder: programs.pluginFolder)
-    let devices = try devices(shape.gpus, in: folder)
     try folder.replace("slurm.conf", with: Array(configuration.text.utf8))
     try folder.replace("gres.conf", with: Array(SlurmConfiguration.gpus(devices: devices).utf8))
     let hasPlugin = unsafe access(request.pluginFolder + "/spunnel.so", R_OK) == 0
@@ -107,17 +107,14 @@ struct ClusterFiles {
     try folder.open("bin").link("slurmstepd", to: programs.slurmstepd)
   }
 
-  /// NVIDIA's GPUs, by their device files; where the machine has fewer, empty files of the cluster
-  /// stand for all of them, and jobs are told numbers behind which there is nothing.
-  private func devices(
-    _ count: Int, in folder: borrowing Directory
-  ) throws(SystemError) -> [String] {
-    let real = (0..<count).map { "/dev/nvidia\($0)" }
-    if real.allSatisfy({ path in unsafe access(path, F_OK) == 0 }) { return real }
-    try folder.create("gpus")
-    let gpus = try folder.open("gpus")
-    for number in 0..<count { try gpus.replace("gpu\(number)", with: []) }
-    return (0..<count).map { layout.root + "/gpus/gpu\($0)" }
+  /// NVIDIA's GPUs, by their device files. Where the machine has fewer, other devices stand for
+  /// all of them: Slurm wants one for each, numbers them, and never touches them without cgroups.
+  private func devices(_ count: Int) throws(ClusterError) -> [String] {
+    for kind in ["/dev/nvidia", "/dev/tty"] {
+      let devices = (0..<count).map { kind + String($0) }
+      if devices.allSatisfy({ path in unsafe access(path, F_OK) == 0 }) { return devices }
+    }
+    throw .malformed("--gpus", String(count), "no more than the machine has as /dev/nvidia0 …")
   }
 
   /// sshd as root insists on an empty folder of this name, which the package's service makes.
