@@ -19,21 +19,32 @@ struct Launcher {
   }
 
   /// Starts them and waits until each answers.
-  func start(_ daemons: [Daemon]) throws(ClusterError) {
-    var started: [(Daemon, pid_t)] = []
+  ///
+  /// - Returns: their process ids
+  func start(_ daemons: [Daemon]) throws(ClusterError) -> [(daemon: Daemon, id: pid_t)] {
+    var started: [(daemon: Daemon, id: pid_t)] = []
+    // A socket that a killed munged left: one could not tell when the new one is there.
+    if daemons.contains(.munged) { _ = unsafe unlink(layout.mungeSocket) }
     // sshd reads its keys while the others start.
-    if daemons.contains(.sshd) { started.append((.sshd, try launch(.sshd))) }
-    if daemons.contains(.munged) {
-      // A socket that a killed munged left: one could not tell when the new one is there.
-      _ = unsafe unlink(layout.mungeSocket)
-      try wait(for: .munged, try launch(.munged))
+    for daemon in [Daemon.sshd, .munged, .controller] where daemons.contains(daemon) {
+      started.append((daemon, try launch(daemon)))
+      // The controller asks munged, and a node that finds no controller asks again only a second
+      // later.
+      if daemon != .sshd { try wait(for: daemon, started[started.count - 1].id) }
     }
-    // A node that finds no controller asks again only a second later.
-    if daemons.contains(.controller) { try wait(for: .controller, try launch(.controller)) }
     for daemon in daemons {
       if case .node = daemon { started.append((daemon, try launch(daemon))) }
     }
-    for (daemon, id) in started { try wait(for: daemon, id) }
+    for (daemon, id) in started where daemon != .munged && daemon != .controller {
+      try wait(for: daemon, id)
+    }
+    return started
+  }
+
+  /// Whether all of them still run: what answered on a port may have been a stranger that was
+  /// faster.
+  func check(_ started: [(daemon: Daemon, id: pid_t)]) throws(ClusterError) {
+    for (daemon, id) in started where Process.poll(id) != .running { throw failure(of: daemon) }
   }
 
   private func launch(_ daemon: Daemon) throws(ClusterError) -> pid_t {

@@ -101,30 +101,36 @@ extension Cluster {
     private func start(_ daemons: [Daemon]) throws(ClusterError) {
       let launcher = Launcher(layout, programs, record.ports, request.pluginFolder)
       do throws(ClusterError) {
-        try launcher.start(daemons)
-        try waitForNodes()
+        let started = try launcher.start(daemons)
+        try waitForNodes { () throws(ClusterError) in try launcher.check(started) }
+        // A partition that a down closed which was then killed; and it makes the controller look at
+        // its queue at once, which after a restart it does only some seconds later.
+        try Slurm(layout, programs).startsJobs(true)
       } catch {
         try RunningDaemons(of: layout).keeping { daemons.contains($0) }.stop()
         throw error
       }
     }
 
-    private func waitForNodes() throws(ClusterError) {
+    private func waitForNodes(
+      _ check: () throws(ClusterError) -> Void
+    ) throws(ClusterError) {
       let slurm = Slurm(layout, programs)
-      let usable = ["idle", "mixed", "allocated", "completing"]
-      var last: ClusterError?
-      let ready = waitUntil(milliseconds: 30_000) {
-        do throws(ClusterError) {
-          let states = try slurm.nodeStates()
-          last = nil
-          return states.count == shape.nodes && states.allSatisfy { usable.contains($0) }
-        } catch {
-          last = error
-          return false
+      let deadline = Clock.milliseconds() + 30_000
+      while true {
+        try check()
+        let states = try? slurm.nodeStates()
+        if let states, states.count == shape.nodes, states.allSatisfy(Startup.isUsable) { break }
+        if Clock.milliseconds() >= deadline {
+          throw .late("the nodes did not become ready", lookAt: layout.log)
         }
+        usleep(3000)
       }
-      if ready { return }
-      throw last ?? .late("the nodes did not become ready", lookAt: layout.log)
+      try check()
+    }
+
+    private static func isUsable(_ state: String) -> Bool {
+      ["idle", "mixed", "allocated", "completing"].contains(state)
     }
   }
 }
