@@ -24,7 +24,7 @@ SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
 # lazy: Slurm's functions are found in the srun that loads the plugin, when they are called.
 SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,lazy
 
-SHELL_SCRIPTS := $(shell grep -rlE '^\#!/bin/(ba)?sh' Tools Tests Benchmarks .ci)
+SHELL_SCRIPTS := $(shell grep -rlE '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
 
 .PHONY: all
 all: $(out)/spunnel.so $(out)/loopback.so swift ## Build everything (release)
@@ -43,14 +43,27 @@ $(out)/loopback.so: Sources/SpunnelLoopback/loopback.c
 swift: ## Build the core, the keeper and spunnelctl
 	$(SWIFT) build -c release
 
+# Under another name first: every srun loads these files, and a half-written one would kill it.
+define install_whole
+	$(INSTALL) -s -m 755 $(1) $(2).new
+	mv -f $(2).new $(2)
+endef
+
 .PHONY: install
 install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8
+<<<<<<< HEAD
 	$(INSTALL) -m 755 $(out)/spunnel.so $(lib)/spunnel.so
 	$(INSTALL) -m 755 $(out)/loopback.so $(lib)/loopback.so
 	$(INSTALL) -s -m 755 $(release)/libSpunnel.so $(lib)/libSpunnel.so
 	$(INSTALL) -s -m 755 $(release)/spunnel-keeper $(libexec)/spunnel-keeper
 	$(INSTALL) -s -m 755 $(release)/spunnelctl $(bin)/spunnelctl
+=======
+	$(call install_whole,$(out)/spunnel.so,$(lib)/spunnel.so)
+	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
+	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
+	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
+>>>>>>> main
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
 	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8
@@ -103,3 +116,4 @@ clean: ## Remove what was built
 .PHONY: help
 help: ## Show this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+

@@ -26,8 +26,9 @@ let package = Package(
       name: "Spunnel",
       dependencies: ["SpunnelInterface", "SpunnelSystem"],
       swiftSettings: strict,
-      // One file that needs no Swift on the machine: the plugin opens it inside srun.
-      linkerSettings: [.unsafeFlags(["-static-stdlib"])]
+      // One file that needs no Swift on the machine: the plugin opens it inside srun. Not for tests,
+      // which take their target's flags over and do not link with a static Foundation.
+      linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]
     ),
     .executableTarget(
       name: "spunnel-keeper",

@@ -55,6 +55,8 @@ int csystem_set_pipe_capacity(int pipe, int bytes)
 	return capacity < 0 ? -errno : capacity;
 }
 
+_Static_assert(csystem_o_path == O_PATH, "fcntl.h");
+
 int csystem_send_descriptor(int socket, int descriptor)
 {
 	char byte = 0;

@@ -4,7 +4,6 @@
 
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,11 +27,18 @@ static char *expanded(const char *ranges)
 		size_t more = strlen(name);
 		char *longer = realloc(names, length + more + 2);
 
-		if (longer != NULL) {
-			names = longer;
-			(void)sprintf(names + length, "%s%s", length > 0 ? "," : "", name);
-			length = strlen(names);
+		if (longer == NULL) {
+			/* Without all of them the first would be the wrong one. */
+			free(name);
+			free(names);
+			names = NULL;
+			break;
 		}
+		names = longer;
+		if (length > 0)
+			names[length++] = ',';
+		memcpy(names + length, name, more + 1);
+		length += more;
 		free(name);
 	}
 	slurm_hostlist_destroy(list);

@@ -146,6 +146,11 @@ public struct Directory: ~Copyable {
     try rename(draft, to: name)
   }
 
+  /// Makes an empty file; one that is there stays as it is.
+  public borrowing func touch(_ name: String) throws(SystemError) {
+    _ = try FileDescriptor.open(name, in: descriptor.raw, O_WRONLY | O_CREAT | O_NOFOLLOW)
+  }
+
   /// Removes a file; one that is not there is no error.
   public borrowing func remove(_ name: String) {
     _ = unsafe unlinkat(descriptor.raw, name, 0)

@@ -128,7 +128,10 @@ public final class EventLoop {
     if timers.isEmpty { return }
     let now = Clock.milliseconds()
     let due = timers.filter { $0.due <= now }
-    timers.removeAll { $0.due <= now }
-    for entry in due { entry.action() }
+      .sorted { ($0.due, $0.timer.number) < ($1.due, $1.timer.number) }
+    for entry in due where timers.contains(where: { $0.timer == entry.timer }) {
+      cancel(entry.timer)
+      entry.action()
+    }
   }
 }

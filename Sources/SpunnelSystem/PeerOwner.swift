@@ -50,6 +50,7 @@ public struct PeerLookup: ~Copyable {
     return try receive(expecting: request.query.id)
   }
 
+  /// Takes the answer to this question, passing over what may be left of an earlier one.
   private borrowing func receive(
     expecting id: inet_diag_sockid
   ) throws(SystemError) -> PeerOwner {

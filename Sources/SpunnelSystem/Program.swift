@@ -9,8 +9,8 @@ public struct Program {
   public var path: String
   /// The argument vector, the program's own name first.
   public var arguments: [String]
-  /// `NAME=value` entries.
-  public var environment: [String]
+  /// `NAME=value` entries; `nil` for this process's own, byte for byte.
+  public var environment: [String]?
   /// Borrowed descriptors that become 0, 1, 2 … in the child; all others are closed there.
   public var descriptors: [CInt]
   /// Sent to the child when this process dies; 0 for none (prctl(2), `PR_SET_PDEATHSIG`).
@@ -20,7 +20,7 @@ public struct Program {
   /// Whether the child may open as many files as the hard limit allows.
   public var raisesDescriptorLimit = false
 
-  public init(path: String, arguments: [String], environment: [String], descriptors: [CInt]) {
+  public init(path: String, arguments: [String], environment: [String]? = nil, descriptors: [CInt]) {
     self.path = path
     self.arguments = arguments
     self.environment = environment
@@ -32,12 +32,13 @@ public struct Program {
   /// - Returns: its process id; the caller waits for it
   public func start() throws(SystemError) -> pid_t {
     let argv = CStringVector(arguments)
-    let envp = CStringVector(environment)
+    let given = CStringVector(environment ?? [])
     let child: pid_t = unsafe path.withCString { path in
       unsafe descriptors.withUnsafeBufferPointer { descriptors in
         guard let first = descriptors.baseAddress else { return -EINVAL }
+        let envp = unsafe environment == nil ? UnsafePointer(environ) : UnsafePointer(given.pointers)
         var program = unsafe csystem_program(
-          path: path, argv: argv.pointers, envp: envp.pointers, descriptors: first,
+          path: path, argv: argv.pointers, envp: envp, descriptors: first,
           descriptor_count: descriptors.count, parent_death_signal: parentDeathSignal,
           new_session: newSession ? 1 : 0, raise_descriptor_limit: raisesDescriptorLimit ? 1 : 0)
         return unsafe csystem_spawn(&program)
@@ -55,9 +56,16 @@ public struct Program {
     if name.utf8.contains(UInt8(ascii: "/")) { return name }
     for directory in searchPath.split(separator: ":", omittingEmptySubsequences: false) {
       let candidate = (directory.isEmpty ? "." : String(directory)) + "/" + name
-      if unsafe access(candidate, X_OK) == 0 { return candidate }
+      if isExecutable(candidate) { return candidate }
     }
     return nil
+  }
+
+  /// Directories are "executable" for access(2), too.
+  private static func isExecutable(_ path: String) -> Bool {
+    var found = stat()
+    return unsafe stat(path, &found) == 0 && found.st_mode & S_IFMT == S_IFREG
+      && access(path, X_OK) == 0
   }
 }
 
@@ -107,6 +115,19 @@ public enum Process {
     }
   }
 
+  /// Whether a process is in exit(2) or gone (proc(5), the flags of /proc/PID/stat; the kernel's
+  /// `PF_EXITING`).
+  public static func isExiting(_ process: pid_t) -> Bool {
+    do throws(SystemError) {
+      let file = try FileDescriptor.open("/proc/\(process)/stat", O_RDONLY)
+      let text = String(decoding: try file.read(atMost: 1024) ?? [], as: UTF8.self)
+      // The name, in parentheses, may hold anything; the flags are the seventh field behind it.
+      let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+      guard fields.count > 7, let flags = UInt32(fields[7]) else { return true }
+      return flags & 0x4 != 0
+    } catch { return true }
+  }
+
   /// Ends a child that leads its own process group: TERM, a bounded wait, KILL.
   ///
   /// - Parameter patience: milliseconds between the two
@@ -148,14 +169,11 @@ public enum Process {
     return unsafe String(cString: value)
   }
 
-  /// The whole environment as `NAME=value` entries.
-  public static func environment() -> [String] {
-    var entries: [String] = []
-    var next = unsafe environ
-    while let entry = unsafe next.pointee {
-      entries.append(unsafe String(cString: entry))
-      unsafe next += 1
-    }
-    return entries
+  /// Sets a variable of this process's environment, for one with a single thread.
+  public static func setEnvironment(_ name: String, _ value: String) {
+    _ = unsafe setenv(name, value, 1)
   }
+
+  /// Whatever this process creates is for its user alone, whatever umask it was started with.
+  public static func keepFilesPrivate() { _ = umask(0o077) }
 }

@@ -70,6 +70,9 @@ int csystem_accept(int listener, struct sockaddr_storage *peer, socklen_t *lengt
 /** splice(2) at the descriptors' own offsets, non-blocking. @return bytes moved, 0 at end of file */
 ssize_t csystem_splice(int source, int target, size_t limit);
 
+/** O_PATH of open(2), which fcntl.h hides behind _GNU_SOURCE. */
+static const int csystem_o_path = 010000000;
+
 /** fcntl(F_SETPIPE_SZ). @return the capacity in bytes */
 int csystem_set_pipe_capacity(int pipe, int bytes);
 

@@ -1,105 +1,75 @@
 // One accepted connection, from the owner's process to the service: it waits until ssh is there,
-// opens a channel, and pumps.
+// and pumps.
 
 import Glibc
 import SpunnelSystem
 
 final class Connection {
-  private enum Phase {
-    /// ssh is not there, or too busy to take a request.
-    case waiting
-    case pumping
-    /// The client is gone; ssh has bytes of it left to pass on.
-    case draining
-    case ended
-  }
-
-  /// The service listens here, as the exec host sees it: on 127.0.0.1, ::1 or both.
-  static let serviceHost = "localhost"
+  private enum Phase { case waiting, pumping, ended }
 
   let forward: Forward
   private let loop: EventLoop
+  private let pool: PipePool
   private var client: FileDescriptor?
   private var phase = Phase.waiting
   private var pump: Pump?
-  private var channel: Channel?
+  private let isCut: () -> Bool
   private let changed: () -> Void
   private var ended: ((Connection) -> Void)?
 
   /// - Parameters:
   ///   - client: accepted and allowed
   ///   - forward: where it leads
+  ///   - pool: where pipes are borrowed
+  ///   - isCut: asked at the service's end of file: whether it is none, because ssh is dying
   ///   - changed: told after bytes have moved
   ///   - ended: told once, when nothing of it is left
   init(
-    _ loop: EventLoop, _ client: consuming FileDescriptor, _ forward: Forward,
-    changed: @escaping () -> Void, ended: @escaping (Connection) -> Void
+    _ loop: EventLoop, _ client: consuming FileDescriptor, _ forward: Forward, pool: PipePool,
+    isCut: @escaping () -> Bool, changed: @escaping () -> Void,
+    ended: @escaping (Connection) -> Void
   ) {
     self.loop = loop
     self.client = consume client
     self.forward = forward
+    self.pool = pool
+    self.isCut = isCut
     self.changed = changed
     self.ended = ended
   }
 
+  /// Whether ssh is not there for it yet, or too busy to take it.
   var isWaiting: Bool { phase == .waiting }
-
-  /// Whether the client still has it open.
-  var isOpen: Bool { phase == .waiting || phase == .pumping }
 
   /// Bytes from the client and to the client.
   var bytes: (sent: Int, received: Int) { (pump?.sent ?? 0, pump?.received ?? 0) }
 
-  /// Opens the channel.
+  /// Connects to the service.
   ///
   /// - Returns: false when it has to wait for longer
-  func connect(controlPath: String) -> Bool {
+  func connect(_ sockets: ForwardSockets) -> Bool {
     guard phase == .waiting else { return true }
     do throws(SystemError) {
-      let channel = try Channel(loop, controlPath: controlPath)
-      let pipes = try channel.open(host: Connection.serviceHost, port: forward.exec) {
-        [weak self] event in self?.channel(event)
-      }
-      self.channel = channel
-      try pump(consume pipes)
+      let service = try sockets.connect(forward)
+      try pump(service)
       return true
     } catch {
       // Out of descriptors, or ssh is busy or gone: this connection waits, the others go on.
-      channel?.abandon()
-      channel = nil
-      return phase != .waiting
+      if phase == .waiting { return false }
+      // The pump has the client already and could not start: no later attempt can have it.
+      cut()
+      return true
     }
   }
 
-  private func pump(_ pipes: consuming ChannelPipes) throws(SystemError) {
+  private func pump(_ service: consuming FileDescriptor) throws(SystemError) {
     guard let client = client.take() else { return }
-    let pump = Pump(
-      loop, client: client, outward: pipes.outward, inward: pipes.inward, moved: changed
-    ) { [weak self] end in self?.pumpEnded(end) }
-    self.pump = pump
     phase = .pumping
+    let pump = Pump(
+      loop, client: client, service: service, pool: pool, isCut: isCut, moved: changed
+    ) { [weak self] _ in self?.finish() }
+    self.pump = pump
     try pump.start()
-  }
-
-  private func channel(_ event: Channel.Event) {
-    switch event {
-    case .opened: break
-    // As with plain `ssh -L`, the client sees its connection closed: nothing listens there.
-    case .refused: finish()
-    case .closed:
-      channel = nil
-      if phase == .draining { finish() }
-    }
-  }
-
-  private func pumpEnded(_ end: PumpEnd) {
-    // A channel that was closed early would take bytes with it that ssh has not read yet.
-    if end == .complete && channel != nil {
-      phase = .draining
-      changed()
-    } else {
-      finish()
-    }
   }
 
   /// Cuts it off at both ends, wherever it is.
@@ -114,9 +84,6 @@ final class Connection {
     self.ended = nil
     phase = .ended
     client = nil
-    pump?.cut()
-    channel?.abandon()
-    channel = nil
     ended(self)
   }
 }

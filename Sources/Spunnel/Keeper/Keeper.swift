@@ -13,7 +13,9 @@ final class Keeper: EventHandler {
   private static let brief = 2000
   /// Milliseconds before the first attempt to return, doubled up to the longest.
   private static let firstPause = 100
-  private static let longestPause = 10_000
+  private static let longestPause = 30_000
+  /// Milliseconds for which a connection must have held before the pauses start anew.
+  private static let stable = 30_000
   /// Milliseconds between two writings of the counters.
   private static let statusPause = 1000
 
@@ -27,11 +29,9 @@ final class Keeper: EventHandler {
   private var supervisor: Supervisor?
   private var status = Status()
   private var statusTimer: EventLoop.Timer?
-  private var deadline = 0
-  private var firstRefusal: Int?
+  private var refusal: SSHDiagnosis?
   private var pause = Keeper.firstPause
-  private var probes: [Forward] = []
-  private var probe: Channel?
+  private var handshake: Handshake?
   private var wasUp = false
 
   init(
@@ -43,8 +43,8 @@ final class Keeper: EventHandler {
     loop = try EventLoop()
     signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
     changes = try DirectoryWatch(record.directory)
-    // splice(2) into a pipe that ssh has closed.
-    _ = signal(SIGPIPE, SIG_IGN)
+    // Writing to what the other side has closed, and past `ulimit -f`: an error is enough.
+    for number in [SIGPIPE, SIGXFSZ] { _ = signal(number, SIG_IGN) }
   }
 
   /// Keeps the tunnel until its end is meant; the record is gone when it returns.
@@ -64,7 +64,6 @@ final class Keeper: EventHandler {
     let now = Clock.wallMilliseconds()
     status.started = now
     status.keeper = Int(getpid())
-    deadline = Clock.milliseconds() + request.settings.timeout * 1000
     do throws(RecordError) {
       try record.write(HostFile(node: request.node, forwards: request.spec.forwards))
     } catch { return fail("\(error)") }
@@ -77,7 +76,7 @@ final class Keeper: EventHandler {
     self.relay = relay
     supervisor = Supervisor(
       loop, SSHCommand(request.settings, node: request.node, controlPath: record.controlPath),
-      node: request.node, environment: Process.environment(), observer: self)
+      node: request.node, observer: self)
     loop.after(milliseconds: request.settings.timeout * 1000) { [weak self] in self?.startIsOver() }
     connect()
   }
@@ -120,55 +119,39 @@ final class Keeper: EventHandler {
 
   /// ssh has logged in and listens on its control socket.
   private func connected() {
-    if wasUp { return up() }
-    if probe == nil {
-      probes = request.spec.forwards
-      probeNext()
-    }
-  }
-
-  /// Opens each forward once and closes it again: a far sshd that forbids it says so only then.
-  private func probeNext() {
-    probe = nil
-    guard let forward = probes.popLast() else { return up() }
+    if handshake != nil { return }
     do throws(SystemError) {
-      let channel = try Channel(loop, controlPath: record.controlPath)
-      probe = channel
-      _ = try channel.open(host: Connection.serviceHost, port: forward.exec) { [weak self] event in
-        self?.probed(forward, event)
-      }
-    } catch { fail("\(request.node):\(forward.exec): \(error)") }
+      let handshake = try Handshake(
+        loop, record, request, isFirst: !wasUp,
+        lastWords: { [weak self] in self?.supervisor?.lastRefusal },
+        done: { [weak self] in self?.shaken($0) })
+      self.handshake = handshake
+      try handshake.start()
+    } catch { fail("\(error)") }
   }
 
-  private func probed(_ forward: Forward, _ event: Channel.Event) {
-    probe?.abandon()
-    supervisor?.listen()
-    switch event {
-    case .opened: probeNext()
-    case .closed: probe = nil
-    case .refused:
-      // "Connection refused" is the usual case: the service is not there yet.
-      let lines = supervisor?.lines.filter { $0.contains("open failed") } ?? []
-      if let last = lines.last, last.contains("prohibited") {
-        let diagnosis = SSHDiagnosis(lines: [last], node: request.node, exitCode: 0)
-        return fail("\(request.node):\(forward.exec): \(diagnosis.message)")
-      }
-      probeNext()
+  private func shaken(_ outcome: Handshake.Outcome) {
+    switch outcome {
+    case .ready(let sockets): up(sockets)
+    case .failed(let reason): fail(reason)
+    // The end of ssh is told by itself.
+    case .lost: handshake = nil
     }
   }
 
-  private func up() {
-    pause = Keeper.firstPause
+  private func up(_ sockets: ForwardSockets) {
     enter(.up)
-    relay?.connect(through: record.controlPath)
+    relay?.connect(through: sockets)
     if wasUp { return }
     wasUp = true
     report(.ready)
-    Process.releaseCode()
+    // The last answers to the start come a moment later and need some of it again.
+    loop.after(milliseconds: Keeper.firstPause) { Process.releaseCode() }
   }
 
   private func startIsOver() {
     if wasUp || status.state == .closing { return }
+    if let refusal { return fail("\(request.node): \(refusal.message)") }
     let said = supervisor?.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
     fail(
       "\(request.node) is not reached within \(request.settings.timeout) seconds\(said): "
@@ -177,17 +160,15 @@ final class Keeper: EventHandler {
 
   /// Decides after a failed first attempt.
   private func retryStart(_ diagnosis: SSHDiagnosis) {
-    let now = Clock.milliseconds()
-    let since = firstRefusal ?? now
-    firstRefusal = since
-    let limit =
-      switch diagnosis.retry {
-      case .never: now
-      case .briefly: min(since + Keeper.brief, deadline)
-      case .untilTimeout: deadline
-      }
-    if now + Keeper.startPause >= limit { return fail("\(request.node): \(diagnosis.message)") }
+    let isFirst = refusal == nil
+    refusal = diagnosis
+    if diagnosis.retry == .never { return startIsOver() }
     loop.after(milliseconds: Keeper.startPause) { [weak self] in self?.connect() }
+    if !isFirst { return }
+    // The attempt that is under way then is not waited for: it may take much longer.
+    loop.after(milliseconds: Keeper.brief) { [weak self] in
+      if self?.refusal?.retry == .briefly { self?.startIsOver() }
+    }
   }
 
   // MARK: The end
@@ -223,24 +204,33 @@ final class Keeper: EventHandler {
   private func writeStatus() {
     loop.cancel(statusTimer)
     statusTimer = nil
-    if let relay {
-      status.connections = relay.open
-      (status.accepted, status.refused) = (relay.accepted, relay.refused)
-      (status.sent, status.received) = relay.bytes
-    }
+    status = counted
     record.write(status)
+  }
+
+  /// The status with the relay's counters as they are now.
+  private var counted: Status {
+    guard let relay else { return status }
+    var now = status
+    now.connections = relay.open
+    (now.accepted, now.refused) = (relay.accepted, relay.refused)
+    (now.sent, now.received) = relay.bytes
+    return now
   }
 }
 
 extension Keeper: RelayObserver {
   func relayNotes(_ line: String) { record.log(line) }
 
+  func relayAsksIfCut() -> Bool { supervisor?.isEnding ?? true }
+
   /// Writes the counters, but not more often than people read them.
   func relayChanged() {
     if statusTimer != nil { return }
     statusTimer = loop.after(milliseconds: Keeper.statusPause) { [weak self] in
-      self?.statusTimer = nil
-      self?.writeStatus()
+      guard let self else { return }
+      self.statusTimer = nil
+      if self.counted != self.status { self.writeStatus() }
     }
   }
 }
@@ -250,9 +240,12 @@ extension Keeper: SupervisorObserver {
 
   func sshEnded(_ diagnosis: SSHDiagnosis) {
     status.ssh = 0
+    handshake?.stop()
+    handshake = nil
     if status.state == .closing { return }
     if !wasUp { return retryStart(diagnosis) }
     relay?.disconnect()
+    if Clock.wallMilliseconds() - status.since > Keeper.stable { pause = Keeper.firstPause }
     record.log("ssh ended: \(diagnosis.message)")
     if status.state != .reconnecting { enter(.reconnecting) }
     loop.after(milliseconds: pause) { [weak self] in self?.connect() }

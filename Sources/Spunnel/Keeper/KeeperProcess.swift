@@ -9,6 +9,9 @@ public enum KeeperProcess {
   /// - Returns: the exit status
   public static func main(_ words: [String]) -> CInt {
     guard let request = KeeperRequest(words: words) else { return usage() }
+    Process.keepFilesPrivate()
+    // ssh(1): no window that asks, where there is no terminal to ask at.
+    Process.setEnvironment("SSH_ASKPASS_REQUIRE", "never")
     do throws(SystemError) {
       // srun waits for the process that it started; the keeper is that one's child and in the end
       // nobody's, so that srun never has a zombie.

@@ -10,6 +10,8 @@ protocol RelayObserver: AnyObject {
   func relayNotes(_ line: String)
   /// Counters changed.
   func relayChanged()
+  /// Whether ssh is ending, so that an end of file from it is none.
+  func relayAsksIfCut() -> Bool
 }
 
 /// One bound port of a forward.
@@ -26,6 +28,8 @@ final class Listener {
 final class Relay: EventHandler {
   /// Milliseconds before another attempt when descriptors or ssh's queue are used up.
   private static let pause = 50
+  /// Connections accepted in a row before the open ones get their turn.
+  private static let budget = 64
 
   private let loop: EventLoop
   private let access: Settings.Access
@@ -35,8 +39,10 @@ final class Relay: EventHandler {
   private var listeners: [CInt: Listener] = [:]
   private var connections: [ObjectIdentifier: Connection] = [:]
   private let lookup: PeerLookup
+  private let pool = PipePool()
   private weak var observer: (any RelayObserver)?
-  private var controlPath: String?
+  private var sockets: ForwardSockets?
+  private var strangers = Strangers()
   private var retry: EventLoop.Timer?
   private var closed = (sent: 0, received: 0)
 
@@ -60,7 +66,7 @@ final class Relay: EventHandler {
   }
 
   /// Connections that clients have open now.
-  var open: Int { connections.values.count { $0.isOpen } }
+  var open: Int { connections.count }
 
   /// Bytes that went each way, of all connections.
   var bytes: (sent: Int, received: Int) {
@@ -78,15 +84,15 @@ final class Relay: EventHandler {
 
   /// ssh is there: connections that wait are served, and new ones at once.
   ///
-  /// - Parameter controlPath: its control socket
-  func connect(through controlPath: String) {
-    self.controlPath = controlPath
+  /// - Parameter sockets: where it takes connections
+  func connect(through sockets: ForwardSockets) {
+    self.sockets = sockets
     serveWaiting()
   }
 
   /// ssh is gone: what was open is cut, new connections wait.
   func disconnect() {
-    controlPath = nil
+    sockets = nil
     for connection in connections.values where !connection.isWaiting { connection.cut() }
   }
 
@@ -103,7 +109,10 @@ final class Relay: EventHandler {
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
     guard let forward = listeners[descriptor]?.forward else { return }
     do throws(SystemError) {
-      while let socket = try Socket.accept(from: descriptor) { admit(socket, forward) }
+      for _ in 0..<Relay.budget {
+        guard let socket = try Socket.accept(from: descriptor) else { return }
+        admit(socket, forward)
+      }
     } catch {
       // Out of descriptors: the listener would be reported again at once, for nothing.
       observer?.relayNotes("accept on port \(forward.submit): \(error.reason)")
@@ -122,13 +131,16 @@ final class Relay: EventHandler {
   private func admit(_ socket: consuming AcceptedSocket, _ forward: Forward) {
     if let stranger = stranger(socket.peer, socket.local) {
       refused += 1
-      observer?.relayNotes("refused \(stranger) on port \(forward.submit)")
+      if let line = strangers.note("refused \(stranger) on port \(forward.submit)") {
+        observer?.relayNotes(line)
+      }
       observer?.relayChanged()
       return Socket.resetOnClose(socket.descriptor.raw)
     }
     accepted += 1
     let connection = Connection(
-      loop, socket.descriptor, forward,
+      loop, socket.descriptor, forward, pool: pool,
+      isCut: { [weak self] in self?.observer?.relayAsksIfCut() ?? true },
       changed: { [weak self] in self?.observer?.relayChanged() },
       ended: { [weak self] in self?.forget($0) })
     connections[ObjectIdentifier(connection)] = connection
@@ -148,8 +160,8 @@ final class Relay: EventHandler {
   }
 
   private func connect(_ connection: Connection) -> Bool {
-    guard let controlPath else { return false }
-    if connection.connect(controlPath: controlPath) { return true }
+    guard let sockets else { return false }
+    if connection.connect(sockets) { return true }
     if retry == nil {
       retry = loop.after(milliseconds: Relay.pause) { [weak self] in
         self?.retry = nil
@@ -174,5 +186,27 @@ final class Relay: EventHandler {
     let bytes = connection.bytes
     closed = (closed.sent + bytes.sent, closed.received + bytes.received)
     observer?.relayChanged()
+  }
+}
+
+/// Keeps a stranger who tries again and again from filling the log: the same line is written once
+/// a minute, with how often it was true since.
+private struct Strangers {
+  private static let pause = 60_000
+  private static let most = 64
+  private var seen: [String: (time: Int, count: Int)] = [:]
+
+  /// - Returns: the line to write, if any
+  mutating func note(_ line: String) -> String? {
+    let now = Clock.milliseconds()
+    if let last = seen[line], now - last.time < Strangers.pause {
+      seen[line] = (last.time, last.count + 1)
+      return nil
+    }
+    let missed = seen[line]?.count ?? 0
+    // A crowd of strangers is forgotten; one line each is written again.
+    if seen.count >= Strangers.most { seen = [:] }
+    seen[line] = (now, 0)
+    return missed == 0 ? line : "\(line), and \(missed) times before"
   }
 }

@@ -13,13 +13,14 @@ protocol SupervisorObserver: AnyObject {
 
 final class Supervisor: EventHandler {
   private static let mostLines = 40
+  /// Reads in a row: what is left is reported again.
+  private static let mostReads = 16
   /// Milliseconds between TERM and KILL.
   private static let patience = 500
 
   private let loop: EventLoop
   private let node: NodeName
   private let command: SSHCommand
-  private let environment: [String]
   private weak var observer: (any SupervisorObserver)?
   private var errors: FileDescriptor?
   private var partial: [UInt8] = []
@@ -31,15 +32,13 @@ final class Supervisor: EventHandler {
 
   /// - Parameters:
   ///   - node: for messages
-  ///   - environment: `NAME=value` entries that ssh finds
   init(
-    _ loop: EventLoop, _ command: SSHCommand, node: NodeName, environment: [String],
+    _ loop: EventLoop, _ command: SSHCommand, node: NodeName,
     observer: any SupervisorObserver
   ) {
     self.loop = loop
     self.command = command
     self.node = node
-    self.environment = environment + ["SSH_ASKPASS_REQUIRE=never"]
     self.observer = observer
   }
 
@@ -56,7 +55,7 @@ final class Supervisor: EventHandler {
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
       let pipe = try FileDescriptor.pipe()
       var program = Program(
-        path: path, arguments: command.arguments, environment: environment,
+        path: path, arguments: command.arguments,
         descriptors: [null.raw, null.raw, pipe.writer.raw])
       // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
       program.parentDeathSignal = SIGKILL
@@ -90,14 +89,27 @@ final class Supervisor: EventHandler {
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) { listen() }
 
-  /// Reads what ssh has said by now.
+  /// Reads what ssh has said by now; not for ever, whatever its children write.
   func listen() {
-    while errors != nil {
+    for _ in 0..<Supervisor.mostReads {
       guard let bytes = try? errors?.read(atMost: 4096) ?? nil else { return }
       if bytes.isEmpty { return closeErrors() }
       partial += bytes
       takeLines()
     }
+  }
+
+  /// Why ssh could not connect to a port of the far host, as it said last.
+  var lastRefusal: String? {
+    listen()
+    return lines.last { $0.contains("open failed") }
+  }
+
+  /// Whether ssh is gone or going: the kernel marks a process before it closes its descriptors, so
+  /// an end of file from a process that is not marked is one that was meant.
+  var isEnding: Bool {
+    guard let child else { return true }
+    return Process.isExiting(child)
   }
 
   private func takeLines() {

@@ -13,6 +13,8 @@ enum RecordFile {
   static let exit = "exit"
   static let status = "status"
   static let log = "log"
+  /// Where ssh takes connections for a forward.
+  static func socket(of submit: Port) -> String { "\(submit).sock" }
   /// The log before this one: a log of full length is moved here.
   static let oldLog = "log.old"
 }
@@ -59,6 +61,11 @@ final class Record {
 
   var controlPath: String { directory.path + "/" + RecordFile.control }
 
+  /// Where ssh takes connections for a forward.
+  func socketPath(of submit: Port) -> String {
+    directory.path + "/" + RecordFile.socket(of: submit)
+  }
+
   var exitIsMeant: Bool { directory.contains(RecordFile.exit) }
 
   var controlExists: Bool { directory.contains(RecordFile.control) }
@@ -76,14 +83,6 @@ final class Record {
   func write(_ status: Status) {
     do throws(SystemError) {
       try directory.replace(RecordFile.status, with: Array(status.text.utf8))
-    } catch {}
-  }
-
-  /// Sets the exit flag, which anybody who may write here can set as well.
-  func markExit() {
-    do throws(SystemError) {
-      _ = try FileDescriptor.open(
-        RecordFile.exit, in: directory.descriptor.raw, O_WRONLY | O_CREAT | O_NOFOLLOW)
     } catch {}
   }
 

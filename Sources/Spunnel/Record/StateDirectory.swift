@@ -105,13 +105,27 @@ extension StateDirectory {
     let found = try recording { () throws(SystemError) in try root.attributes() }
     if found.st_nlink == 0 { return nil }
     try sweepLocked()
-    let isNew = try recording { () throws(SystemError) in try root.create(step.description) }
+    let isNew: Bool
+    do throws(SystemError) { isNew = try root.create(step.description) } catch {
+      // A record that ends removes the empty state directory without asking for its lock.
+      if error.code == ENOENT { return nil }
+      throw .system(error)
+    }
     if !isNew { throw .taken(step) }
     return try recording { () throws(SystemError) in
       let record = try root.open(step.description)
       _ = try record.lock(waiting: true)
       return record
     }
+  }
+
+  /// Sets the exit flag of a tunnel: its keeper tears it down at once.
+  ///
+  /// - Returns: false when there is no such tunnel
+  public borrowing func requestExit(_ step: StepName) throws(RecordError) -> Bool {
+    guard let record = try open(step), record.isLocked() else { return false }
+    try recording { () throws(SystemError) in try record.touch(RecordFile.exit) }
+    return true
   }
 
   /// Removes the records that nobody holds.

@@ -3,32 +3,62 @@
 /// Builds requests.
 enum MultiplexRequest {
   private static let helloType: UInt32 = 0x0000_0001
+  private static let openForward: UInt32 = 0x1000_0006
   private static let newStdioForward: UInt32 = 0x1000_0008
+  /// The type of a forward from here to there.
+  private static let localForward: UInt32 = 1
+  /// Stands for a port where the host is the path of a unix socket.
+  private static let pathInstead: UInt32 = 0xffff_fffe
   static let version: UInt32 = 4
 
-  /// Hello and a request to connect a pair of descriptors to a port, in one piece. The two
-  /// descriptors follow as messages of one byte each, first the one that ssh reads from.
+  /// What each side says first.
+  static var hello: [UInt8] {
+    var hello = MultiplexWriter()
+    hello.put(helloType)
+    hello.put(version)
+    return hello.packet
+  }
+
+  /// A request to take connections on a unix socket and to connect each to a port of the far host.
+  ///
+  /// - Parameters:
+  ///   - path: where the socket is made, of mode 0600
+  ///   - host: resolved by the far sshd
+  ///   - port: of that host
+  static func forward(path: String, host: String, port: Port) -> [UInt8] {
+    var request = MultiplexWriter()
+    request.put(openForward)
+    request.put(0)
+    request.put(localForward)
+    request.put(path)
+    request.put(pathInstead)
+    request.put(host)
+    request.put(UInt32(port.number))
+    return request.packet
+  }
+
+  /// A request to connect a pair of descriptors to a port of the far host. The two follow as
+  /// messages of one byte each, first the one that ssh reads from.
   ///
   /// - Parameters:
   ///   - host: resolved by the far sshd
   ///   - port: of that host
   static func connect(host: String, port: Port) -> [UInt8] {
-    var hello = MultiplexWriter()
-    hello.put(helloType)
-    hello.put(version)
     var request = MultiplexWriter()
     request.put(newStdioForward)
     request.put(0)
     request.put("")
     request.put(host)
     request.put(UInt32(port.number))
-    return hello.packet + request.packet
+    return request.packet
   }
 }
 
 /// What ssh answers.
 enum MultiplexReply: Equatable {
   case hello(version: UInt32)
+  /// What was asked for is done.
+  case done
   /// The far end is connected.
   case opened
   /// The far end could not be connected; ssh says why on its standard error.
@@ -65,6 +95,7 @@ struct MultiplexReader {
     case 0x0000_0001:
       guard let version = number(packet, 4) else { throw Malformed() }
       return .hello(version: version)
+    case 0x8000_0001: return .done
     case 0x8000_0006: return .opened
     case 0x8000_0002, 0x8000_0003:
       return .failed(string(packet, 8) ?? "refused")

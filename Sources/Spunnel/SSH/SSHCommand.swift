@@ -30,6 +30,9 @@ struct SSHCommand: Equatable {
         "RemoteCommand=none",
         "Tunnel=no",
         "EscapeChar=none",
+        // The socket of a forward, left by an ssh that was killed.
+        "StreamLocalBindUnlink=yes",
+        "StreamLocalBindMask=0177",
         // At INFO ssh says why a connection could not be opened.
         "LogLevel=INFO",
       ])

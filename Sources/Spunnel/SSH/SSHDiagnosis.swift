@@ -88,8 +88,10 @@ struct SSHDiagnosis: Equatable {
   ///   - exitCode: ssh's own, for when it said nothing
   init(lines: [String], node: NodeName, exitCode: Int) {
     for rule in SSHDiagnosis.rules {
-      guard let line = lines.last(where: { $0.contains(rule.sign) }) else { continue }
-      said = SSHDiagnosis.plain(line)
+      guard var index = lines.lastIndex(where: { $0.contains(rule.sign) }) else { continue }
+      // After a bad configuration ssh counts what was wrong; what it was stands before.
+      if index > 0 && lines[index].contains(": terminating, ") { index -= 1 }
+      said = SSHDiagnosis.plain(lines[index])
       advice = rule.advice(node)
       retry = rule.retry
       return
@@ -97,6 +99,11 @@ struct SSHDiagnosis: Equatable {
     said = lines.last.map(SSHDiagnosis.plain) ?? "ssh ended with status \(exitCode)"
     advice = "see whether ssh \(node) works"
     retry = .never
+  }
+
+  /// A channel that the far sshd refused to open.
+  init(refusal line: String, node: NodeName) {
+    self.init(lines: [line], node: node, exitCode: 0)
   }
 
   /// The whole in one line: `<what ssh said>: <what to do>`.

@@ -69,7 +69,7 @@ final class Session {
       let pair = try FileDescriptor.streamPair()
       let ours = pair.left
       let program = Program(
-        path: path, arguments: [path] + request.words, environment: Process.environment(),
+        path: path, arguments: [path] + request.words,
         descriptors: [null.raw, null.raw, null.raw, pair.right.raw]
           + claim.sockets.map { $0.socket.raw })
       Process.wait(for: try program.start())
@@ -101,12 +101,9 @@ final class Session {
   }
 
   private func announce(_ spec: TunnelSpec, _ node: NodeName, _ voice: Voice) {
-    for forward in spec.forwards {
-      voice.info("localhost:\(forward.submit) -> \(node):\(forward.exec)")
-    }
-    let options = spec.forwards.map { "-L \($0.submit):localhost:\($0.submit)" }
-    voice.info(
-      "on your own computer: ssh \(options.joined(separator: " ")) \(Host.userName)@\(Host.name)")
+    let announcement = Announcement(HostFile(node: node, forwards: spec.forwards))
+    for line in announcement.forwards { voice.info(line) }
+    voice.info("on your own computer: \(announcement.command)")
   }
 
   /// Ends the tunnel and waits until the ports are free, a bounded time.

@@ -3,14 +3,21 @@
 /// Makes text safe to show on a terminal and in a line-based file, and short.
 ///
 /// - Parameter text: anything, newlines and escapes included
-/// - Returns: the text with every control character as `?`, cut after 200 characters
+/// - Returns: the text with every control character as `?`, those that break lines or turn the
+///   direction of writing included, cut after 200 characters
 public func printable(_ text: some StringProtocol) -> String {
   var shown = ""
   for scalar in text.unicodeScalars.prefix(200) {
-    let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
-    shown.unicodeScalars.append(isControl ? "?" : scalar)
+    shown.unicodeScalars.append(isControl(scalar) ? "?" : scalar)
   }
   return shown.unicodeScalars.count < text.unicodeScalars.count ? shown + "…" : shown
+}
+
+private func isControl(_ scalar: Unicode.Scalar) -> Bool {
+  switch scalar.properties.generalCategory {
+  case .control, .format, .lineSeparator, .paragraphSeparator: true
+  default: false
+  }
 }
 
 /// Reads a whole number of digits alone: no sign, no space.

@@ -1,0 +1,168 @@
+"""Bytes, connections and round trips through a tunnel, compared with plain ssh -L.
+
+All tunnels lead to one service in one job and exist all the time; an idle one costs nothing."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import time
+
+import figures
+import host
+
+ECHO_PORT = 5320
+IPERF_PORT = 5321
+SAME_CIPHER = ["-o", "Ciphers=^aes128-gcm@openssh.com"]
+
+
+class Tunnel:
+    """One way to the service: its local ports, and the processes that carry the bytes."""
+
+    def __init__(self, echo, iperf):
+        self.echo = echo
+        self.iperf = iperf
+        self.processes = []
+
+    def forwards(self):
+        return [(self.echo, ECHO_PORT), (self.iperf, IPERF_PORT)]
+
+
+def measure(options, report):
+    seconds = 1 if options.quick else 2
+    rounds = 4 if options.quick else 12
+    with contextlib.ExitStack() as stack:
+        tunnels = open_tunnels(stack, options)
+        report.part("Traffic through a tunnel, compared with ssh -L")
+        throughput(report, tunnels, rounds, seconds)
+        compare_all(report, "connections, one after the other", "/s", tunnels, rounds,
+                    lambda tunnel: connections(tunnel, seconds / 2), figures.at_least(1.0))
+        compare_all(report, "round trip of 64 bytes", "µs", tunnels, rounds,
+                    lambda tunnel: round_trip(tunnel, seconds / 2), figures.at_most(1.05))
+
+
+# --- Tunnels ---------------------------------------------------------------------------------------
+
+
+def open_tunnels(stack, options):
+    """The tunnel first, then those that it is compared with, in the order of the report."""
+    ports = iter(host.free_ports(8))
+    service = [*host.SERVICE, str(ECHO_PORT), str(IPERF_PORT)]
+    tunnels = {"spunnel": Tunnel(next(ports), next(ports))}
+    node, job = spunnel(stack, options.prefix, tunnels["spunnel"], [], service)
+    plain = {"ssh -L, same cipher": SAME_CIPHER, "ssh -L as it comes": []}
+    for name, cipher in plain.items():
+        tunnels[name] = Tunnel(next(ports), next(ports))
+        ssh(stack, node, tunnels[name], cipher)
+    if options.against:
+        tunnels["the other"] = Tunnel(next(ports), next(ports))
+        spunnel(stack, options.against, tunnels["the other"], [f"--jobid={job}", "--overlap"],
+                ["sh", "-c", "echo $SLURMD_NODENAME $SLURM_JOB_ID; sleep 3600"])
+    for name, tunnel in tunnels.items():
+        host.wait_until(lambda: host.answers(tunnel.echo), f"the service answers through {name}")
+        host.wait_until(lambda: iperf(tunnel, ["--bytes", "1K"]), f"iperf3 answers through {name}")
+    return tunnels
+
+
+def spunnel(stack, prefix, tunnel, options, task):
+    spec = ",".join(f"{here}:{there}" for here, there in tunnel.forwards())
+    before = processes()
+    host.plug(prefix)
+    srun = stack.enter_context(host.running(
+        ["srun", *options, "--tunnel", spec, *task], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL))
+    words = srun.stdout.readline().decode().split()
+    if len(words) != 2:
+        raise host.Unmeasurable(f"srun --tunnel {spec} of {prefix}: no output of the task")
+    tunnel.processes = sorted(processes() - before)
+    return words
+
+
+def processes():
+    found = host.tunnel_processes()
+    return {*found["keeper"], *found["ssh"]}
+
+
+def ssh(stack, node, tunnel, cipher):
+    words = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", *cipher]
+    for here, there in tunnel.forwards():
+        words += ["-L", f"{here}:localhost:{there}"]
+    process = stack.enter_context(host.running([*words, node], stderr=subprocess.DEVNULL))
+    tunnel.processes = [process.pid]
+
+
+# --- Measures --------------------------------------------------------------------------------------
+
+
+def throughput(report, tunnels, rounds, seconds):
+    for way, flags in (("to the service", []), ("from the service", ["--reverse"])):
+        def transfer(tunnel):
+            # The server takes one client at a time, and may still be busy with the last one.
+            host.wait_until(lambda: iperf(tunnel, ["--bytes", "1K"]), "iperf3 is ready")
+            before = host.cpu_seconds(tunnel.processes)
+            moved, took = iperf(tunnel, ["--time", str(seconds), *flags]) or unmeasurable(tunnel)
+            cost = host.cpu_seconds(tunnel.processes) - before
+            return {"rate": moved * 8 / took / 1e9, "cost": cost / moved * 1e9}
+
+        values = interleaved(tunnels, rounds, transfer)
+        rates = {name: [one["rate"] for one in ones] for name, ones in values.items()}
+        costs = {name: [one["cost"] for one in ones] for name, ones in values.items()}
+        rows(report, f"{way}", "Gbit/s", rates, figures.at_least(0.95), places=2)
+        rows(report, f"{way}, processor time here", "s/GB", costs, None, places=2)
+
+
+def unmeasurable(tunnel):
+    raise host.Unmeasurable(f"iperf3 through port {tunnel.iperf}: no result")
+
+
+def compare_all(report, what, unit, tunnels, rounds, sample, bound):
+    rows(report, what, unit, interleaved(tunnels, rounds, sample), bound)
+
+
+def interleaved(tunnels, rounds, sample):
+    return figures.interleave(
+        rounds, {name: lambda tunnel=tunnel: sample(tunnel) for name, tunnel in tunnels.items()})
+
+
+def rows(report, what, unit, values, bound, places=1):
+    ours = values.pop("spunnel")
+    for name, theirs in values.items():
+        # Another installation is there to be compared with, and no standard.
+        wanted = None if name == "the other" else bound
+        report.compare(f"{what}: {name}", unit, ours, theirs, wanted, places)
+
+
+def iperf(tunnel, flags):
+    """Bytes that arrived and the seconds that they took; None when iperf3 is not ready."""
+    words = ["iperf3", "--client", "127.0.0.1", "--port", str(tunnel.iperf), "--json", *flags]
+    with host.running(words, stdout=subprocess.PIPE) as client:
+        result = json.loads(client.communicate(timeout=host.PATIENCE)[0] or "{}")
+    if "end" not in result or "sum_received" not in result["end"]:
+        return None
+    total = result["end"]["sum_received"]
+    return total["bytes"], total["seconds"]
+
+
+def connections(tunnel, seconds):
+    """Connections a second, each with one byte there and back."""
+    count, began = 0, time.perf_counter()
+    while (passed := time.perf_counter() - began) < seconds:
+        if not host.answers(tunnel.echo):
+            raise host.Unmeasurable(f"port {tunnel.echo}: a connection failed")
+        count += 1
+    return count / passed
+
+
+def round_trip(tunnel, seconds):
+    """The median time of a request and its answer on one connection, in microseconds."""
+    times = []
+    with socket.create_connection(("127.0.0.1", tunnel.echo)) as stream:
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        deadline = time.perf_counter() + seconds
+        while (began := time.perf_counter()) < deadline:
+            stream.sendall(b"." * 64)
+            received = 0
+            while received < 64:
+                received += len(stream.recv(64)) or unmeasurable(tunnel)
+            times.append((time.perf_counter() - began) * 1e6)
+    return sorted(times)[len(times) // 2]

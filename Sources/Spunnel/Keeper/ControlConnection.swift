@@ -1,0 +1,81 @@
+// One connection to ssh's control socket: requests go out together, answers come back in order.
+
+import Glibc
+import SpunnelSystem
+
+final class ControlConnection: EventHandler {
+  private let loop: EventLoop
+  private var control: FileDescriptor?
+  private var reader = MultiplexReader()
+  private var unanswered = 0
+  private var notify: ((MultiplexReply?) -> Void)?
+
+  /// Connects to ssh.
+  ///
+  /// - Parameter master: a handle of the control socket
+  /// - Throws: `EAGAIN` when ssh has too many connections waiting, `ECONNREFUSED` when it is gone
+  init(_ loop: EventLoop, master: borrowing SocketHandle) throws(SystemError) {
+    self.loop = loop
+    control = try master.connect()
+  }
+
+  /// Sends requests.
+  ///
+  /// - Parameters:
+  ///   - requests: whole messages, without the hello
+  ///   - descriptors: what the last request wants besides, borrowed
+  ///   - notify: told each answer, and `nil` when ssh has closed the connection
+  func ask(
+    _ requests: [[UInt8]], descriptors: [CInt] = [],
+    notify: @escaping (MultiplexReply?) -> Void
+  ) throws(SystemError) {
+    guard let socket = control?.raw else { throw SystemError("ask ssh", EBADF) }
+    try loop.add(socket, [.input], self)
+    try control?.writeAll(MultiplexRequest.hello + requests.flatMap { $0 })
+    for descriptor in descriptors { try Socket.send(descriptor, over: socket) }
+    unanswered = requests.count
+    self.notify = notify
+  }
+
+  /// Wants no more answers. ssh of some versions aborts when the connection of a request is gone
+  /// before it was answered (mux.c, `mux_stdio_confirm`), so it is kept until then.
+  func abandon() {
+    notify = nil
+    if unanswered == 0 { close() }
+  }
+
+  func handle(_ descriptor: CInt, _ readiness: Readiness) {
+    do throws(SystemError) {
+      guard let bytes = try control?.read(atMost: 4096) ?? nil else { return }
+      if bytes.isEmpty { return end() }
+      for reply in try parse(bytes) { take(reply) }
+    } catch { end() }
+  }
+
+  private func parse(_ bytes: [UInt8]) throws(SystemError) -> [MultiplexReply] {
+    do throws(MultiplexReader.Malformed) { return try reader.take(bytes) } catch {
+      throw SystemError("read ssh's control socket", EPROTO)
+    }
+  }
+
+  private func take(_ reply: MultiplexReply) {
+    switch reply {
+    case .hello, .other: return
+    case .done, .opened, .failed: unanswered -= 1
+    }
+    if let notify { notify(reply) } else if unanswered == 0 { close() }
+  }
+
+  private func end() {
+    let told = notify
+    notify = nil
+    unanswered = 0
+    close()
+    told?(nil)
+  }
+
+  private func close() {
+    if let raw = control?.raw { loop.remove(raw) }
+    control = nil
+  }
+}

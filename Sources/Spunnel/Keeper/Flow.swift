@@ -1,0 +1,108 @@
+// One direction of a relay: fill a pipe from one socket, drain it into the other.
+
+import Glibc
+import SpunnelSystem
+
+struct Flow {
+  /// What a turn came to.
+  enum Step: Equatable {
+    /// The source has nothing, or the target takes nothing now.
+    case blocked
+    /// There is more; the other connections come first.
+    case busy
+    /// The source's end of file, with all bytes before it delivered.
+    case ended
+    /// The target takes no more for good; what was on its way is lost, as it would be without us.
+    case deaf
+    case broken
+  }
+
+  /// Bytes that one splice may move.
+  private static let chunk = 1 << 20
+  /// Fills and drains in a row before the other connections get their turn.
+  private static let budget = 16
+
+  private var pipe: PipePool.Loan?
+  private var pending = 0
+  /// Bytes delivered.
+  private(set) var total = 0
+  /// Whether nothing will move any more.
+  private(set) var isOver = false
+
+  /// Moves bytes until a call would block.
+  mutating func move(from source: CInt, to target: CInt, _ pool: PipePool) -> Step {
+    if isOver { return .blocked }
+    for _ in 0..<Flow.budget {
+      let step = pending == 0 ? fill(from: source, pool) : drain(into: target)
+      switch step {
+      case .busy: continue
+      case .blocked: return step
+      case .ended, .deaf, .broken:
+        isOver = true
+        drop(pool)
+        return step
+      }
+    }
+    return .busy
+  }
+
+  /// Gives the pipe back; one with bytes in it is closed instead.
+  mutating func drop(_ pool: PipePool) {
+    if let pipe, pending == 0 { pool.giveBack(pipe) }
+    pipe = nil
+  }
+
+  /// Only into an empty pipe: a full one and an empty source would look the same.
+  private mutating func fill(from source: CInt, _ pool: PipePool) -> Step {
+    guard let pipe = pipe ?? pool.borrow() else { return .broken }
+    self.pipe = pipe
+    switch Transfer.splice(from: source, to: pipe.writer, atMost: Flow.chunk) {
+    case .moved(let count):
+      pending = count
+      return .busy
+    case .wouldBlock:
+      drop(pool)
+      return .blocked
+    case .endOfFile: return .ended
+    case .failed: return .broken
+    }
+  }
+
+  private mutating func drain(into target: CInt) -> Step {
+    guard let pipe else { return .broken }
+    switch Transfer.splice(from: pipe.reader, to: target, atMost: pending) {
+    case .moved(let count):
+      pending -= count
+      total += count
+      return .busy
+    case .wouldBlock: return .blocked
+    case .failed(EPIPE): return .deaf
+    case .endOfFile, .failed: return .broken
+    }
+  }
+}
+
+/// Pipes for bytes on their way. A connection needs one only while it has bytes to pass on, so few
+/// are needed for many connections.
+final class PipePool {
+  /// A pipe in use by one direction.
+  final class Loan {
+    private let pipe: Pipe
+    var reader: CInt { pipe.reader.raw }
+    var writer: CInt { pipe.writer.raw }
+
+    fileprivate init() throws(SystemError) { pipe = try FileDescriptor.pipe() }
+  }
+
+  /// More lie idle only after a crowd.
+  private static let mostIdle = 8
+  private var idle: [Loan] = []
+
+  /// - Returns: an empty pipe, `nil` when descriptors are used up
+  func borrow() -> Loan? { idle.popLast() ?? (try? Loan()) }
+
+  /// - Parameter loan: an empty pipe
+  func giveBack(_ loan: Loan) {
+    if idle.count < PipePool.mostIdle { idle.append(loan) }
+  }
+}

@@ -1,0 +1,42 @@
+// Which of the user's tunnels a command is about: `12` for all of a job, `12.0` for one step.
+
+import Glibc
+import Spunnel
+import SpunnelSystem
+
+/// A job or a step, as Slurm's commands write it.
+struct TunnelArgument {
+  let text: String
+  private let job: UInt32
+  private let step: UInt32?
+
+  init(_ text: String) throws(CommandError) {
+    self.text = text
+    if let name = StepName(text) {
+      (job, step) = (name.job, name.step)
+    } else if let name = StepName(text + ".0") {
+      (job, step) = (name.job, nil)
+    } else {
+      throw .usage("'\(printable(text))' is no job: write JOB or JOB.STEP, as in 12 or 12.0")
+    }
+  }
+
+  func matches(_ name: StepName) -> Bool { name.job == job && (step ?? name.step) == name.step }
+
+  /// The tunnels that are meant and alive; at least one.
+  func tunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
+    let found = try liveTunnels(in: stateDirectory).filter { matches($0.step) }
+    if found.isEmpty {
+      throw .failure("no tunnel of job \(text) on \(Host.name): see spunnelctl status")
+    }
+    return found
+  }
+}
+
+/// All of the user's tunnels on this host that a keeper holds.
+func liveTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
+  do throws(RecordError) {
+    return try RecordView.all(in: stateDirectory, user: getuid())
+      .filter { $0.status.state != .stale }
+  } catch { throw .failure("look at the tunnels: \(error)") }
+}

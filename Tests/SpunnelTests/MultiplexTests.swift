@@ -1,0 +1,99 @@
+// The bytes on ssh's control socket, as PROTOCOL.mux lays them down.
+
+import Testing
+
+@testable import Spunnel
+
+@Suite struct MultiplexRequestTests {
+  @Test func aRequestIsHelloAndTheForward() throws {
+    let bytes = MultiplexRequest.connect(host: "localhost", port: try #require(Port(8000)))
+    #expect(
+      bytes == [
+        0, 0, 0, 8,  // length
+        0, 0, 0, 1,  // MUX_MSG_HELLO
+        0, 0, 0, 4,  // version
+        0, 0, 0, 29,  // length
+        0x10, 0, 0, 8,  // MUX_C_NEW_STDIO_FWD
+        0, 0, 0, 0,  // request id
+        0, 0, 0, 0,  // reserved
+        0, 0, 0, 9, 0x6c, 0x6f, 0x63, 0x61, 0x6c, 0x68, 0x6f, 0x73, 0x74,  // "localhost"
+        0, 0, 0x1f, 0x40,  // 8000
+      ])
+  }
+
+  @Test func theHighestPortIsNotCut() throws {
+    let bytes = MultiplexRequest.connect(host: "", port: try #require(Port(.max)))
+    #expect(bytes.suffix(4) == [0, 0, 0xff, 0xff])
+  }
+}
+
+@Suite struct MultiplexReaderTests {
+  private static let hello: [UInt8] = [0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 4]
+  private static let opened: [UInt8] = [0, 0, 0, 12, 0x80, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 9]
+  private static let failed: [UInt8] =
+    [0, 0, 0, 14, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x6e, 0x6f]  // "no"
+  private static let denied: [UInt8] =
+    [0, 0, 0, 13, 0x80, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0x78]  // "x"
+  private static let exit: [UInt8] = [0, 0, 0, 12, 0x80, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 0]
+  private static let all = hello + opened + failed + denied + exit
+  private static let replies: [MultiplexReply] = [
+    .hello(version: 4), .opened, .failed("no"), .failed("x"), .other(0x8000_0004),
+  ]
+
+  @Test(arguments: zip([hello, opened, failed, denied, exit], replies))
+  func oneReplyInOnePiece(bytes: [UInt8], reply: MultiplexReply) throws {
+    var reader = MultiplexReader()
+    #expect(try reader.take(bytes) == [reply])
+  }
+
+  @Test func severalAtOnce() throws {
+    var reader = MultiplexReader()
+    #expect(try reader.take(Self.all) == Self.replies)
+  }
+
+  @Test func byteByByte() throws {
+    var reader = MultiplexReader()
+    var replies: [MultiplexReply] = []
+    for byte in Self.all { replies += try reader.take([byte]) }
+    #expect(replies == Self.replies)
+  }
+
+  @Test func cutAtAnyPlace() throws {
+    for cut in 0...Self.all.count {
+      var reader = MultiplexReader()
+      let first = try reader.take(Array(Self.all.prefix(cut)))
+      #expect(first + (try reader.take(Array(Self.all.dropFirst(cut)))) == Self.replies)
+    }
+  }
+
+  @Test func helloWithExtensionsIsHello() throws {
+    var reader = MultiplexReader()
+    let bytes: [UInt8] = [0, 0, 0, 17, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 1, 0x61, 0, 0, 0, 0]
+    #expect(try reader.take(bytes) == [.hello(version: 4)])
+  }
+
+  @Test(
+    arguments: [
+      [0, 0, 0, 8, 0x80, 0, 0, 3, 0, 0, 0, 0],  // no reason at all
+      [0, 0, 0, 12, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9],  // a reason longer than the message
+      [0, 0, 0, 12, 0x80, 0, 0, 3, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+    ] as [[UInt8]])
+  func aFailureWithADamagedReasonIsAFailure(bytes: [UInt8]) throws {
+    var reader = MultiplexReader()
+    #expect(try reader.take(bytes) == [.failed("refused")])
+  }
+
+  @Test(
+    arguments: [
+      [0, 0, 0, 0],  // no type
+      [0, 0, 0, 3, 0, 0, 0],  // half a type
+      [0, 0, 0, 4, 0, 0, 0, 1],  // hello without a version
+      [0xff, 0xff, 0xff, 0xff],  // longer than any message
+      [0, 4, 0, 1],  // a byte more than 256 KiB
+      Array("HTTP/1.1 200 OK\r\n".utf8),
+    ] as [[UInt8]])
+  func whatIsNoMessageIsRefused(bytes: [UInt8]) {
+    var reader = MultiplexReader()
+    #expect(throws: MultiplexReader.Malformed.self) { try reader.take(bytes) }
+  }
+}

@@ -1,0 +1,341 @@
+// Records on a real directory: made, locked, seen, swept, removed, and never left behind.
+
+import Glibc
+import SpunnelSystem
+import Testing
+
+@testable import Spunnel
+
+@Suite struct RecordTests {
+  private let scratch: Scratch
+  private let user = getuid()
+  private let step = StepName(job: 17, step: 0)
+  private var name: String { "spunnel-\(user)" }
+
+  init() throws { scratch = try Scratch() }
+
+  private func create(_ step: StepName? = nil) throws -> Record {
+    try Record.create(step ?? self.step, in: scratch.path, user: user)
+  }
+
+  private func views() throws -> [RecordView] {
+    try RecordView.all(in: scratch.path, user: user)
+  }
+
+  /// A record whose keeper is gone without a word.
+  private func abandon(_ step: StepName) throws {
+    let record = try create(step)
+    record.write(Status())
+  }
+
+  @Test func aRecordIsADirectoryThatIsTheUsersAlone() throws {
+    let record = try create()
+    let attributes = try record.directory.attributes()
+    #expect(attributes.st_mode & 0o7777 == 0o700)
+    #expect(attributes.st_uid == user)
+    #expect(scratch.names() == [name])
+    #expect(scratch.names("/" + name) == ["17.0"])
+    #expect(record.controlPath == "\(scratch.path)/\(name)/17.0/control")
+    record.remove()
+  }
+
+  @Test func nothingIsLeftAtTheEnd() throws {
+    let record = try create()
+    record.write(Status())
+    try record.write(
+      HostFile(node: try #require(NodeName("n1")), forwards: try TunnelSpec("8001:80").forwards))
+    record.log("a line")
+    record.markExit()
+    record.remove()
+    #expect(scratch.names() == [])
+    record.remove()
+  }
+
+  @Test func whatIsWrittenIsSeen() throws {
+    let record = try create()
+    defer { record.remove() }
+    let host = HostFile(
+      node: try #require(NodeName("n1")), forwards: try TunnelSpec("8001:80").forwards)
+    var status = Status()
+    (status.state, status.sent, status.keeper) = (.up, 77, 4711)
+    try record.write(host)
+    record.write(status)
+    let view = try #require(try views().first)
+    #expect(view.step == step)
+    #expect(view.host == host)
+    #expect(view.status == status)
+    #expect(scratch.names("/\(name)/17.0") == ["host", "status"])
+  }
+
+  @Test func aRecordThatSaysNothingYetIsStarting() throws {
+    let record = try create()
+    defer { record.remove() }
+    let view = try #require(try views().first)
+    #expect(view.host == nil)
+    #expect(view.status.state == .starting)
+  }
+
+  @Test func aRecordThatNobodyHoldsIsStale() throws {
+    try abandon(step)
+    #expect(try views().map(\.status.state) == [.stale])
+  }
+
+  @Test func lookingDoesNotTakeTheRecordAway() throws {
+    let record = try create()
+    defer { record.remove() }
+    for _ in 0..<3 { #expect(try views().map(\.status.state) == [.starting]) }
+    #expect(throws: RecordError.taken(step)) { try create() }
+  }
+
+  @Test func aStepHasOneRecord() throws {
+    let record = try create()
+    #expect(throws: RecordError.taken(step)) { try create() }
+    record.remove()
+    try create().remove()
+  }
+
+  @Test func twoRecordsStandSideBySide() throws {
+    let other = StepName(job: 9, step: 4)
+    let records = [try create(), try create(other)]
+    #expect(try views().map(\.step) == [other, step])
+    records[0].remove()
+    #expect(try views().map(\.step) == [other])
+    records[1].remove()
+    #expect(scratch.names() == [])
+  }
+
+  @Test func aNewRecordSweepsTheStaleOnesAndNoOthers() throws {
+    let alive = try create(StepName(job: 2, step: 0))
+    try abandon(StepName(job: 1, step: 0))
+    try abandon(step)
+    let record = try create()
+    #expect(try views().map(\.step.job) == [2, 17])
+    alive.remove()
+    record.remove()
+  }
+
+  @Test func sweepingTellsWhatItRemoved() throws {
+    let alive = try create(StepName(job: 1, step: 0))
+    let gone = [StepName(job: 2, step: 0), StepName(job: 3, step: 0)]
+    for step in gone { try abandon(step) }
+    let state = try #require(try found())
+    #expect(try state.state.sweep() == [gone[1]])
+    alive.remove()
+    #expect(scratch.names() == [])
+  }
+
+  private final class Found {
+    let state: StateDirectory
+    init(_ state: consuming StateDirectory) { self.state = state }
+  }
+
+  private func found() throws -> Found? {
+    guard let state = try StateDirectory.find(in: scratch.path, user: user) else { return nil }
+    return Found(state)
+  }
+
+  @Test func whoHasNoDirectoryHasNoRecords() throws {
+    #expect(try views() == [])
+    #expect(scratch.names() == [])
+  }
+
+  @Test func damagedFilesAreNoReasonToFail() throws {
+    let record = try create()
+    defer { record.remove() }
+    try scratch.write("node -x\n", to: "\(name)/17.0/host")
+    try scratch.write("\u{0}\u{1b}", to: "\(name)/17.0/status")
+    let view = try #require(try views().first)
+    #expect(view.host == nil)
+    #expect(view.status == Status())
+  }
+
+  @Test func aFifoInPlaceOfAFileDoesNotHoldTheReader() throws {
+    let record = try create()
+    defer { record.remove() }
+    #expect(unsafe mkfifo("\(scratch.path)/\(name)/17.0/status", 0o600) == 0)
+    #expect(try views().map(\.status) == [Status()])
+  }
+
+  @Test func theExitFlagAndTheControlSocketAreSeen() throws {
+    let record = try create()
+    defer { record.remove() }
+    #expect(!record.exitIsMeant && !record.controlExists)
+    record.markExit()
+    try scratch.write("", to: "\(name)/17.0/control")
+    #expect(record.exitIsMeant && record.controlExists)
+    record.removeControl()
+    #expect(!record.controlExists)
+  }
+
+  @Test func theLogHasOneSafeLineForEachCall() throws {
+    let record = try create()
+    defer { record.remove() }
+    record.log("one\ntwo\u{1b}[2J")
+    record.log("three")
+    let lines = try scratch.read("\(name)/17.0/log").split(separator: "\n")
+    #expect(lines.count == 2)
+    #expect(lines.first?.hasSuffix("Z one?two?[2J") == true)
+    #expect(lines.last?.hasSuffix("Z three") == true)
+  }
+
+  @Test func aLongLogIsMovedAway() throws {
+    let record = try create()
+    defer { record.remove() }
+    try scratch.write(String(repeating: "x", count: 256 * 1024), to: "\(name)/17.0/log")
+    record.log("the last")
+    #expect(scratch.names("/\(name)/17.0") == ["log.old"])
+    record.log("the first")
+    #expect(scratch.names("/\(name)/17.0") == ["log", "log.old"])
+  }
+
+  @Test func aPathTooLongForASocketIsRefusedAndNothingLeft() throws {
+    let long = String(repeating: "x", count: 90 - scratch.path.utf8.count)
+    try scratch.makeDirectory(long)
+    let base = scratch.path + "/" + long
+    let path = "\(base)/\(name)/17.0/control"
+    #expect(throws: RecordError.tooLong(path: path, limit: 90)) {
+      try Record.create(step, in: base, user: user)
+    }
+    #expect(scratch.names("/" + long) == [])
+  }
+
+  @Test func theLongestPathIsTaken() throws {
+    let tail = "/\(name)/17.0/control"
+    let base = scratch.path + "/"
+    let fitting = String(repeating: "x", count: 90 - base.utf8.count - tail.utf8.count)
+    try scratch.makeDirectory(fitting)
+    let record = try Record.create(step, in: base + fitting, user: user)
+    #expect(record.controlPath.utf8.count == 90)
+    record.remove()
+  }
+
+  @Test func theHolderOfAPortIsFoundWhileItLives() throws {
+    let port = try #require(Port(8001))
+    let record = try create()
+    try record.write(
+      HostFile(
+        node: try #require(NodeName("n1")), forwards: try TunnelSpec("7001:1,8001:80").forwards))
+    #expect(RecordView.holder(of: port, in: scratch.path, user: user)?.step == step)
+    #expect(RecordView.holder(of: try #require(Port(80)), in: scratch.path, user: user) == nil)
+    record.remove()
+    #expect(RecordView.holder(of: port, in: scratch.path, user: user) == nil)
+  }
+
+  @Test func racingCreatorsAndRemoversGetTheirRecordsAndLeaveNothing() async throws {
+    let errors = await withTaskGroup(of: [String].self) { group in
+      for racer in 0..<3 as Range<UInt32> {
+        group.addTask { [path = scratch.path, user] in
+          var errors: [String] = []
+          for round in 0..<150 as Range<UInt32> {
+            do {
+              let record = try Record.create(
+                StepName(job: racer, step: round), in: path, user: user)
+              record.write(Status())
+              record.remove()
+            } catch { errors.append("\(error)") }
+          }
+          return errors
+        }
+      }
+      return await group.reduce(into: []) { $0 += $1 }
+    }
+    #expect(errors == [])
+    #expect(scratch.names() == [])
+  }
+}
+
+/// A place that strangers share is trusted only as far as it deserves.
+@Suite struct StateDirectoryTests {
+  private let scratch: Scratch
+  private let user = getuid()
+  private var name: String { "spunnel-\(user)" }
+
+  init() throws { scratch = try Scratch() }
+
+  /// Expects that neither making nor looking trusts it.
+  private func expectDistrust(
+    of path: String, _ why: String, as user: uid_t? = nil,
+    at location: SourceLocation = #_sourceLocation
+  ) {
+    let user = user ?? self.user
+    let expected = RecordError.untrusted(path: path, why: why)
+    #expect(throws: expected, sourceLocation: location) {
+      try Record.create(StepName(job: 1, step: 0), in: scratch.path, user: user)
+    }
+    #expect(throws: expected, sourceLocation: location) {
+      try RecordView.all(in: scratch.path, user: user)
+    }
+    #expect(expected.description.contains("'\(path)'"))
+  }
+
+  private var path: String { scratch.path + "/" + name }
+
+  @Test func aLinkIsNotFollowed() throws {
+    try scratch.makeDirectory("elsewhere")
+    try scratch.makeLink(name, to: scratch.path + "/elsewhere")
+    expectDistrust(of: path, "it is not a directory")
+    #expect(scratch.names("/elsewhere") == [])
+  }
+
+  @Test func aDanglingLinkIsNotFollowed() throws {
+    try scratch.makeLink(name, to: scratch.path + "/nowhere")
+    expectDistrust(of: path, "it is not a directory")
+    #expect(scratch.names() == [name])
+  }
+
+  @Test func aFileIsNoDirectory() throws {
+    try scratch.write("", to: name)
+    expectDistrust(of: path, "it is not a directory")
+  }
+
+  @Test(arguments: [0o750, 0o705, 0o701, 0o777, 0o720, 0o1777] as [mode_t])
+  func aDirectoryThatOthersMayEnterIsNotTrusted(mode: mode_t) throws {
+    try scratch.makeDirectory(name, mode: mode)
+    expectDistrust(of: path, "its mode is \(String(mode, radix: 8)) and not 700")
+  }
+
+  @Test(.enabled(if: isRoot, "giving a directory away needs root"))
+  func aDirectoryOfAnotherUserIsNotTrusted() throws {
+    try scratch.makeDirectory(name)
+    try scratch.setOwner(stranger, of: name)
+    expectDistrust(of: path, "it belongs to uid \(stranger)")
+  }
+
+  @Test(.enabled(if: isRoot, "giving a directory away needs root"))
+  func aBaseOfAnotherUserIsNotTrusted() throws {
+    try scratch.setOwner(stranger, of: ".")
+    expectDistrust(of: scratch.path, "it belongs to uid \(stranger)")
+  }
+
+  @Test(arguments: [0o777, 0o722, 0o770] as [mode_t])
+  func aBaseThatOthersMayChangeIsNotTrustedUnlessSticky(mode: mode_t) throws {
+    try scratch.setMode(mode, of: ".")
+    expectDistrust(of: scratch.path, "others may write to it and it is not sticky")
+    #expect(scratch.names() == [])
+    try scratch.setMode(mode | 0o1000, of: ".")
+    try Record.create(StepName(job: 1, step: 0), in: scratch.path, user: user).remove()
+  }
+
+  @Test func aBaseMayBeALink() throws {
+    try scratch.makeDirectory("real")
+    try scratch.makeLink("link", to: "real")
+    let base = scratch.path + "/link"
+    let record = try Record.create(StepName(job: 1, step: 0), in: base, user: user)
+    #expect(scratch.names("/real") == [name])
+    record.remove()
+  }
+
+  @Test func aBaseThatIsNotThereIsNamed() {
+    let base = scratch.path + "/none"
+    #expect(throws: RecordError.system(SystemError("open \(base)", ENOENT))) {
+      try Record.create(StepName(job: 1, step: 0), in: base, user: user)
+    }
+  }
+
+  @Test func entriesThatAreNoStepsAreLeftAlone() throws {
+    try scratch.makeDirectory(name)
+    for other in ["x", "1", "01.0", "1.0.1"] { try scratch.makeDirectory("\(name)/\(other)") }
+    try Record.create(StepName(job: 1, step: 0), in: scratch.path, user: user).remove()
+    #expect(scratch.names("/" + name) == ["01.0", "1", "1.0.1", "x"])
+  }
+}

@@ -1,0 +1,86 @@
+// The ssh command line: what is always there, what a site may change, and what it may not.
+
+import Testing
+
+@testable import Spunnel
+
+@Suite struct SSHCommandTests {
+  private func plan(
+    _ arguments: [String] = [], control: String = "/tmp/spunnel-0/1.0/control"
+  ) throws -> [String] {
+    SSHCommand(
+      try Settings(arguments: arguments), node: try #require(NodeName("n1")), controlPath: control
+    ).arguments
+  }
+
+  /// What ssh uses of several values: the first.
+  private func effective(_ option: String, in arguments: [String]) -> String? {
+    arguments.first { $0.hasPrefix(option + "=") }.map { String($0.dropFirst(option.count + 1)) }
+  }
+
+  @Test(
+    arguments: [
+      ("BatchMode", "yes"), ("ClearAllForwardings", "yes"), ("ControlPersist", "no"),
+      ("PermitLocalCommand", "no"), ("RemoteCommand", "none"), ("Tunnel", "no"),
+      ("EscapeChar", "none"), ("LogLevel", "INFO"),
+    ])
+  func noSiteCanTakeAwayWhatIsNeeded(option: String, value: String) throws {
+    let other = "ssh_args=-o|\(option)=other"
+    #expect(effective(option, in: try plan()) == value)
+    #expect(effective(option, in: try plan([other])) == value)
+  }
+
+  @Test(
+    arguments: [
+      ("ServerAliveInterval", "15"), ("ServerAliveCountMax", "3"), ("ConnectTimeout", "15"),
+      ("Ciphers", "^aes128-gcm@openssh.com"),
+    ])
+  func aSiteCanChangeWhatIsPreferred(option: String, value: String) throws {
+    #expect(effective(option, in: try plan()) == value)
+    #expect(effective(option, in: try plan(["ssh_args=-o|\(option)=77"])) == "77")
+  }
+
+  @Test func theConnectTimeoutIsTheTimeout() throws {
+    #expect(effective("ConnectTimeout", in: try plan(["timeout=42"])) == "42")
+  }
+
+  @Test func theOrderIsProgramNeedsSiteAndPreferences() throws {
+    let arguments = try plan(["ssh_cmd=/opt/ssh|-F|none", "ssh_args=-p|2222"])
+    #expect(arguments.prefix(3) == ["/opt/ssh", "-F", "none"])
+    let site = try #require(arguments.firstIndex(of: "-p"))
+    let lastNeed = try #require(arguments.firstIndex(of: "LogLevel=INFO"))
+    let firstPreference = try #require(arguments.firstIndex(of: "ConnectTimeout=15"))
+    #expect(lastNeed < site && site < firstPreference)
+    #expect(arguments[site + 1] == "2222")
+  }
+
+  @Test func aMasterWithoutCommandTerminalAgentAndInputIsAskedFor() throws {
+    let arguments = try plan()
+    for flag in ["-M", "-N", "-T", "-x", "-a", "-n"] { #expect(arguments.contains(flag)) }
+    #expect(!arguments.contains("-f"))
+    #expect(!arguments.contains { ["-L", "-R", "-D", "-W", "-A", "-X", "-Y"].contains($0) })
+  }
+
+  @Test func everyOptionStandsBehindItsFlag() throws {
+    let arguments = try plan()
+    for (index, word) in arguments.enumerated() where word.contains("=") {
+      #expect(arguments[index - 1] == "-o", "\(word)")
+    }
+  }
+
+  @Test func theNodeIsTheLastWordAndCannotBeAnOption() throws {
+    let arguments = try plan(["ssh_args=-p|22"])
+    #expect(arguments.suffix(2) == ["--", "n1"])
+  }
+
+  @Test(
+    arguments: [
+      ("/tmp/a/control", "/tmp/a/control"), ("/tmp/100%/c", "/tmp/100%%/c"),
+      ("/%h/%%/c", "/%%h/%%%%/c"),
+    ])
+  func aPercentInThePathIsNoToken(path: String, word: String) throws {
+    let arguments = try plan(control: path)
+    let flag = try #require(arguments.firstIndex(of: "-S"))
+    #expect(arguments[flag + 1] == word)
+  }
+}

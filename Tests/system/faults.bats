@@ -1,0 +1,110 @@
+#!/usr/bin/env bats
+# Whatever dies, and however: what is left, and what comes back.
+
+load helpers
+
+setup() {
+    configure optional
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    start held user1 /home/tools/client.py 8001 hold
+    eventually says held held
+}
+
+# Is the tunnel gone, while the job goes on?
+job_goes_on() {
+    goes_on s
+    as user1 srun --jobid "$(job s)" --overlap true
+}
+
+# Does the client know? It sees an end when ssh or the service went first, else a reset.
+is_cut() {
+    finish held
+    says held closed || says held reset
+}
+
+@test "srun killed with -9: the tunnel is gone, open connections are cut" {
+    kill -KILL "$(pid s)"
+    within 2 nothing_left
+    is_cut
+}
+
+@test "srun terminated: the tunnel is gone" {
+    kill -TERM "$(pid s)"
+    finish s
+    within 2 nothing_left
+    is_cut
+}
+
+@test "scancel: the tunnel is gone once srun has ended" {
+    cancel s
+    within 2 nothing_left
+    is_cut
+}
+
+@test "a step that ends by itself takes its tunnel with it, before srun returns" {
+    as root scancel --signal=KILL "$(step s)"
+    finish s
+    nothing_left
+    is_cut
+}
+
+@test "the keeper killed with -9: nothing is left of the tunnel, the job goes on" {
+    kill -KILL "$(keeper "$(step s)")"
+    within 2 nothing_left
+    is_cut
+    job_goes_on
+}
+
+@test "the keeper's guardian killed with -9: nothing is left of the tunnel, the job goes on" {
+    kill -KILL "$(guardian "$(step s)")"
+    within 2 nothing_left
+    is_cut
+    job_goes_on
+}
+
+@test "keeper and guardian killed with -9 at once: the next tunnel sweeps their record away" {
+    crash "$(step s)"
+    is_cut
+    within 2 no_process
+    as user1 srun -w n1 --overlap --jobid "$(job s)" --tunnel 8002:8000 true
+    same "" "$(record "*")"
+    cancel s
+}
+
+no_process() { [[ -z $(processes spunnel-keeper spunnel-guard ssh) ]]; }
+
+@test "ssh killed with -9: open connections are cut, the same port works again within 5 seconds" {
+    local before began
+    before=$(keeper "$(step s)")
+    kill -KILL "$(ssh_of "$(step s)")"
+    is_cut
+    began=$SECONDS
+    # The client waits for its answer, and does not ask twice.
+    answers n1:8000 user1 8001 name
+    ((SECONDS - began <= 5))
+    same "$before" "$(keeper "$(step s)")"
+    counts "$(step s)" state up
+}
+
+@test "a network that was cut and mended: the tunnel comes back on the same port" {
+    configure optional 'ssh_args=-o|ServerAliveInterval=1|-o|ServerAliveCountMax=1'
+    serve other user1 -w n2 --tunnel 8002:8000 -- 8000
+    "$CLUSTER/link" n2 down
+    eventually counts "$(step other)" state reconnecting
+    "$CLUSTER/link" n2 up
+    eventually answers n2:8000 user1 8002 name
+    eventually counts "$(step other)" state up
+}
+
+@test "sshd restarted under a live tunnel: the open connection stays open" {
+    service n1 sshd restart
+    answers n1:8000 user1 8001 name
+    goes_on held
+}
+
+@test "the exit flag in the record ends the tunnel at once, and the job goes on" {
+    as user1 touch "/tmp/spunnel-$(as user1 id -u)/$(step s)/exit"
+    within 2 nothing_left
+    is_cut
+    job_goes_on
+}

@@ -1,0 +1,250 @@
+# What the system tests share: commands on the cluster's hosts, jobs in the background, waiting
+# with a deadline, and the proof that nothing is left.
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # some variables are for the tests
+
+TESTS=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+CLUSTER=${TESTS%/*}/cluster
+STATE=${SPUNNEL_CLUSTER_DIR:-/run/spunnel-cluster}
+PREFIX=${SPUNNEL_TEST_PREFIX:-/opt/spunnel-test}
+PLUGIN=$PREFIX/lib/spunnel/spunnel.so
+
+# Longest wait for what has no deadline of its own, in seconds: generous for a loaded machine.
+PATIENCE=30
+
+# --- Commands ----------------------------------------------------------------------------------
+
+# as USER COMMAND...: runs it on the login host.
+as() { host login "$@"; }
+
+# host HOST USER COMMAND...
+host() { timeout "$PATIENCE" "$CLUSTER/in" "$1" "$2" -- "${@:3}" 3>&- 4>&-; }
+
+# client USER [-6] PORT WHAT...: see client.py.
+client() { as "$1" /home/tools/client.py "${@:2}"; }
+
+# answers ANSWER USER [-6] PORT WHAT...: does the client print this?
+answers() { same "$1" "$(client "${@:2}")"; }
+
+# configure WORD...: makes it the plugin's line in plugstack.conf, `required` or `optional` first.
+configure() { "$CLUSTER/plugstack" "$1 $PLUGIN ${*:2}"; }
+
+service() { timeout "$PATIENCE" "$CLUSTER/service" "$@" 3>&- 4>&-; }
+
+# host_init HOST: the host's first process, as the machine numbers it.
+host_init() {
+    local pid
+    read -r pid _ <"$STATE/$1/init"
+    echo "$pid"
+}
+
+# --- Waiting -----------------------------------------------------------------------------------
+
+# within SECONDS COMMAND...: repeats the command until it succeeds; at the deadline it runs once
+# more with its output shown, and its failure is ours.
+within() {
+    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        if ((${EPOCHREALTIME/[.,]/} > end)); then
+            "$@" || {
+                echo "not in time: $*"
+                return 1
+            }
+        fi
+        sleep 0.02
+    done
+}
+
+eventually() { within "$PATIENCE" "$@"; }
+
+# --- Jobs in the background --------------------------------------------------------------------
+
+declare -gA STARTED=()
+
+# start NAME USER COMMAND...: runs it on the login host in the background, its output in output NAME.
+start() { start_on login "$@"; }
+
+# start_on HOST NAME USER COMMAND...: the same on another host.
+start_on() {
+    "$CLUSTER/in" "$1" "$3" -- "${@:4}" </dev/null >"$BATS_TEST_TMPDIR/$2" 2>&1 3>&- 4>&- &
+    STARTED[$2]=$!
+}
+
+# serve NAME USER SRUN-ARGUMENT... -- PORT...: an srun whose step is service.py; returns when it
+# serves, which is after its tunnel is up.
+serve() {
+    local name=$1 user=$2 words=()
+    shift 2
+    while [[ $1 != -- ]]; do
+        words+=("$1")
+        shift
+    done
+    start "$name" "$user" srun "${words[@]}" /home/tools/service.py "${@:2}"
+    eventually says "$name" "serving"
+}
+
+output() { cat "$BATS_TEST_TMPDIR/$1"; }
+
+# says NAME TEXT: does the output of what was started have this text?
+says() { grep -F -- "$2" "$BATS_TEST_TMPDIR/$1" || { output "$1"; return 1; }; }
+
+# pid NAME: the process that was started itself, srun for one, as the machine numbers it.
+pid() { pgrep -P "${STARTED[$1]}"; }
+
+# step NAME: job and step of a `serve`, as in 12.0.
+step() { sed -n 's/^serving \([^ ]*\) on .*/\1/p' "$BATS_TEST_TMPDIR/$1"; }
+
+job() { step "$1" | cut -d. -f1; }
+
+goes_on() { kill -0 "${STARTED[$1]}"; }
+
+ended() { ! kill -0 "${STARTED[$1]}" 2>/dev/null; }
+
+# finish NAME: waits for its end; sets `status`.
+finish() {
+    eventually ended "$1"
+    status=0
+    wait "${STARTED[$1]}" || status=$?
+    unset "STARTED[$1]"
+}
+
+# hold USER SBATCH-ARGUMENT...: an allocation that runs; prints its job id.
+hold() {
+    local job
+    job=$(as "$1" sbatch --parsable --output /dev/null --wrap 'sleep 600' "${@:2}")
+    eventually runs "$job" >&2
+    echo "$job"
+}
+
+runs() { as root squeue --noheader --states running --jobs "$1" --format %i | grep -x "$1"; }
+
+# cancel NAME: ends the job of a `serve` and waits for its srun.
+cancel() {
+    as root scancel "$(job "$1")"
+    finish "$1"
+}
+
+# next_job: the number that the next job will have.
+next_job() { as root scontrol show config | sed -n 's/^NEXT_JOB_ID *= *//p'; }
+
+# processes NAME...: the cluster's processes with one of these names, as lines of host, machine's id,
+# user id, name and arguments.
+processes() {
+    local host spaces=''
+    for host in login n1 n2; do
+        spaces+=" $(readlink "/proc/$(host_init "$host")/ns/pid") $host"
+    done
+    ps -eo pidns=,pid=,uid=,comm=,args= | awk -v spaces="${spaces//[^0-9a-z ]/}" -v names=" $* " '
+        BEGIN { for (n = split(spaces, word, " "); n > 0; n -= 2) host[word[n - 1]] = word[n] }
+        ("pid" $1) in host && index(names, " " $4 " ") { $1 = host["pid" $1]; print }'
+}
+
+# keeper STEP, guardian STEP, ssh_of STEP: the process id of a part of that step's tunnel.
+keeper() { processes spunnel-keeper | awk -v step="$1" '$6 == step { print $2 }'; }
+guardian() { processes spunnel-guard | awk -v step="$1" '$6 == step { print $2 }'; }
+ssh_of() { pgrep -P "$(keeper "$1")" -x ssh; }
+
+# record STEP [FILE]: the path of a step's record, or a file of it, as the machine sees it.
+record() {
+    compgen -G "/proc/$(host_init login)/root/tmp/spunnel-*/$1${2:+/$2}"
+}
+
+# crash STEP: kills all of a tunnel at once, so that nobody can clean up.
+crash() {
+    local parts
+    parts="$(guardian "$1") $(keeper "$1")"
+    # Stopped, neither sees the other's end.
+    # shellcheck disable=SC2086 # two process ids
+    kill -STOP $parts
+    # shellcheck disable=SC2086
+    kill -KILL $parts
+}
+
+# counter STEP KEY: a value in a step's status file.
+counter() { sed -n "s/^$2 //p" "$(record "$1" status)"; }
+
+counts() { [[ $(counter "$1" "$2") == "$3" ]] || { cat "$(record "$1" status)"; return 1; }; }
+
+# --- Nothing is left ---------------------------------------------------------------------------
+
+# remains: prints every process, directory and listening socket that a tunnel could have left.
+remains() {
+    local host init
+    processes spunnel-keeper spunnel-guard ssh | sed 's/^/process /'
+    for host in login n1 n2; do
+        init=$(host_init "$host")
+        compgen -G "/proc/$init/root/tmp/spunnel-*" | sed "s/^/directory $host /"
+    done
+    # Slurm and sshd listen on all addresses; on loopback only a tunnel does.
+    init=$(host_init login)
+    cat "/proc/$init/net/tcp" "/proc/$init/net/tcp6" | awk '
+        $4 == "0A" && $2 ~ /^(0100007F|00000000000000000000000001000000):/ {
+            print "listener login " $2 }'
+}
+
+nothing_left() {
+    local found
+    found=$(remains)
+    [[ -z $found ]] || {
+        echo "left behind:"
+        echo "$found"
+        return 1
+    }
+}
+
+no_jobs() { [[ -z $(as root squeue --noheader) ]]; }
+
+# --- Around every test -------------------------------------------------------------------------
+
+# What a test has started ends, by process id and by job, whatever became of it.
+clean_up() {
+    local name found
+    for name in "${!STARTED[@]}"; do
+        # The child, when it is there: srun ends its step by itself then, faster than scancel.
+        kill -TERM "$(pid "$name")" 2>/dev/null || true
+    done
+    for name in "${!STARTED[@]}"; do
+        within 5 ended "$name" || kill -KILL "$(pid "$name")" "${STARTED[$name]}" || true
+    done
+    if ! no_jobs; then
+        as root scancel --user user1
+        as root scancel --user user2
+        eventually no_jobs
+    fi
+    within 5 nothing_left || {
+        # The next test begins without it, whatever this one says.
+        remains | awk '$1 == "process" { print $3 }' | xargs -r kill -KILL
+        remains | awk '$1 == "directory" { print $3 }' | xargs -r rm -rf
+        return 1
+    }
+}
+
+setup() { configure optional; }
+
+teardown() { clean_up; }
+
+# holds TEXT: is it in the output of `run`?
+holds() {
+    # shellcheck disable=SC2154 # set by run
+    [[ $output == *"$1"* ]] || {
+        echo "'$1' is not in: $output"
+        return 1
+    }
+}
+
+# lacks TEXT: is it not in the output of `run`?
+lacks() {
+    [[ $output != *"$1"* ]] || {
+        echo "'$1' is in: $output"
+        return 1
+    }
+}
+
+# same WANTED GOT
+same() {
+    [[ $1 == "$2" ]] || {
+        echo "wanted '$1', got '$2'"
+        return 1
+    }
+}

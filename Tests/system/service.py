@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+"""The service of a job in the system tests: service.py [ADDRESS:]PORT... answers on each port.
+
+A connection begins with a line that says what is wanted:
+  name       the host's name, and the port
+  source N   N bytes of the pattern
+  sum        reads to the end of file, then answers with the SHA-256 of what came
+  greet      answers "hello", ends its own direction, and reads to the end of file
+  last       the SHA-256 of what the last `greet` read
+  echo       every line back, until end of file
+  hold       answers "held" and waits for the client's end
+Anything else is met with silence.
+"""
+import hashlib
+import os
+import socket
+import socketserver
+import sys
+import threading
+
+CHUNK = 1 << 16
+
+
+def pattern(length):
+    """The same bytes at both ends, with no period that could hide a lost or doubled part."""
+    return hashlib.shake_128(b"spunnel").digest(length)
+
+
+class Handler(socketserver.StreamRequestHandler):
+    greeted = "none"
+
+    def handle(self):
+        words = self.rfile.readline().decode().split()
+        if words:
+            getattr(self, words[0], self.silence)(*words[1:])
+
+    def silence(self, *_):
+        self.rfile.read()
+
+    def name(self):
+        self.answer(f"{socket.gethostname()}:{self.server.server_address[1]}")
+
+    def source(self, length):
+        self.wfile.write(pattern(int(length)))
+
+    def sum(self):
+        self.answer(self.digest())
+
+    def greet(self):
+        self.answer("hello")
+        self.connection.shutdown(socket.SHUT_WR)
+        Handler.greeted = self.digest()
+
+    def last(self):
+        self.answer(Handler.greeted)
+
+    def echo(self):
+        for line in self.rfile:
+            self.wfile.write(line)
+
+    def hold(self):
+        self.answer("held")
+        self.rfile.read()
+
+    def digest(self):
+        digest = hashlib.sha256()
+        while chunk := self.rfile.read(CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def answer(self, text):
+        self.wfile.write(f"{text}\n".encode())
+
+
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 1024
+
+    def handle_error(self, request, client_address):
+        """A connection that breaks is what some tests are about."""
+
+
+def main(ports):
+    for port in ports:
+        address, _, number = port.rpartition(":")
+        server = Server((address or "127.0.0.1", int(number)), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    step = "{}.{}".format(os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_STEP_ID"))
+    print("serving", step, "on", socket.gethostname(), flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,174 @@
+#!/usr/bin/env bats
+# What stands after --tunnel and in plugstack.conf is read strictly, before a job is queued.
+# shellcheck disable=SC2030,SC2031 # shellcheck takes every test for a subshell of the one before
+
+load helpers
+
+# refused SPEC TEXT: srun ends with an error that has the text, and no job was made.
+refused() {
+    local before
+    before=$(next_job)
+    run as user1 srun --tunnel "$1" echo the job ran
+    [[ $status != 0 ]]
+    holds "spunnel: --tunnel: "
+    holds "$2"
+    lacks "the job ran"
+    same "$before" "$(next_job)"
+}
+
+@test "a pair that is not two ports is refused, quoted" {
+    refused '' "''"
+    refused 8001 "'8001' has no colon"
+    refused 8001:8000:1 "'8001:8000:1' has more than two parts"
+    refused localhost:8001:8000 "'localhost:8001:8000' has more than two parts"
+    refused :8000 "':8000' lacks a port"
+    refused 8001: "'8001:' lacks a port"
+}
+
+@test "a list with a hole in it is refused, quoted" {
+    refused , "','"
+    refused 8001:8000, "'8001:8000,' has an empty pair"
+    refused ,8001:8000 "',8001:8000' has an empty pair"
+    refused 8001:8000,,8889:8888 "'8001:8000,,8889:8888' has an empty pair"
+}
+
+@test "what is no number is refused, quoted" {
+    refused 8001:http "'http' in '8001:http' is no port"
+    refused 8001:8000,x:8888 "'x' in 'x:8888' is no port"
+    refused 8001:+8000 "'+8000' in '8001:+8000' is no port"
+    refused 8001:-1 "'-1' in '8001:-1' is no port"
+    refused 0x1f41:8000 "'0x1f41' in '0x1f41:8000' is no port"
+    refused '8001: 8000' "' 8000' in '8001: 8000' is no port"
+    refused '8001:8000 ' "'8000 ' in '8001:8000 ' is no port"
+    refused 8001:8000/tcp "'8000/tcp' in '8001:8000/tcp' is no port"
+}
+
+@test "a port out of range is refused, quoted" {
+    refused 65536:8000 "'65536' in '65536:8000' is out of range"
+    refused 8001:65536 "'65536' in '8001:65536' is out of range"
+    refused 8001:0 "'0' in '8001:0' is out of range"
+    refused 0:8000 "'0' in '0:8000' is out of range"
+    refused 8001:99999999999999999999 "'99999999999999999999'"
+    refused 80:8000 "'80' in '80:8000' is under 1024"
+}
+
+@test "a submit port that is there twice is refused" {
+    refused 8001:8000,8001:8888 "'8001' is there twice"
+}
+
+@test "control characters of a spec do not reach the terminal" {
+    refused $'8001:\e[31m' "'?[31m' in '8001:?[31m' is no port"
+}
+
+@test "salloc refuses the same before it allocates" {
+    local before
+    before=$(next_job)
+    run as user1 salloc --tunnel 8001:http true
+    [[ $status != 0 ]]
+    holds "'http' in '8001:http' is no port"
+    same "$before" "$(next_job)"
+}
+
+@test "shell text in a spec is refused and never run" {
+    refused '8001:8000;touch /tmp/owned' "'8000;touch /tmp/owned'"
+    # shellcheck disable=SC2016 # nothing may expand it
+    refused '8001:$(touch /tmp/owned)' 'touch /tmp/owned'
+    # shellcheck disable=SC2016
+    refused '`touch /tmp/owned`:8000' 'touch /tmp/owned'
+    same "" "$(as root find /tmp -name owned)"
+}
+
+@test "shell text in plugstack.conf's ssh words is never run" {
+    # shellcheck disable=SC2016
+    configure required 'ssh_args=-o|ConnectTimeout=5;touch${IFS}/tmp/owned'
+    run as user1 srun --tunnel 8001:8000 echo the job ran
+    [[ $status != 0 ]]
+    same "" "$(as root find /tmp -name owned)"
+}
+
+# --- plugstack.conf ----------------------------------------------------------------------------
+
+# wrong ARGUMENT TEXT: the argument is an error that quotes it, and no job was made.
+wrong() {
+    local before
+    configure optional "$1"
+    before=$(next_job)
+    run as user1 srun --tunnel 8001:8000 echo the job ran
+    [[ $status != 0 ]]
+    holds "spunnel: plugstack.conf: "
+    holds "'$1'"
+    holds "$2"
+    same "$before" "$(next_job)"
+    # Who does not ask for a tunnel is not bothered.
+    same n1 "$(as user1 srun -w n1 hostname)"
+}
+
+@test "an unknown argument in plugstack.conf is named, with the ones there are" {
+    wrong bogus=1 "unknown argument"
+    holds "ssh_cmd=, ssh_args=, state_dir=, timeout=, access="
+}
+
+@test "a malformed argument in plugstack.conf is named, with what belongs there" {
+    wrong timeout=soon "whole seconds from 1 to 3600"
+    wrong timeout=0 "whole seconds from 1 to 3600"
+    wrong access=all "access=owner or access=host"
+    wrong state_dir=tmp "an absolute path"
+    wrong ssh_cmd= "words separated by |"
+    wrong quiet=yes "quiet alone"
+}
+
+@test "ssh_args= reaches ssh, split at |, before Spunnel's own preferences" {
+    # Only with this argument can user1 log in.
+    as user1 mv .ssh/id_ed25519 elsewhere
+    configure required 'ssh_args=-i|/home/user1/elsewhere|-o|ConnectTimeout=7'
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    as user1 mv elsewhere .ssh/id_ed25519
+    answers n1:8000 user1 8001 name
+    [[ $(processes ssh) == *ConnectTimeout=7*ConnectTimeout=15* ]]
+}
+
+@test "args= means ssh_args=, as it was always written" {
+    configure required 'args=-o|ConnectTimeout=7'
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    [[ $(processes ssh) == *ConnectTimeout=7* ]]
+}
+
+@test "ssh_cmd= names a program with its first arguments, split at |" {
+    configure required 'ssh_cmd=/usr/bin/env|MARK=here|ssh'
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    tr '\0' '\n' <"/proc/$(ssh_of "$(step s)")/environ" | grep -x MARK=here
+}
+
+@test "state_dir= puts the records elsewhere, and takes them away again" {
+    local directory
+    directory=/var/tmp/spunnel-$(as user1 id -u)
+    configure required state_dir=/var/tmp
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    as user1 test -S "$directory/$(step s)/control"
+    as user1 test ! -e "/tmp/${directory##*/}"
+    cancel s
+    as user1 test ! -e "$directory"
+}
+
+@test "a state_dir= that is too long for a socket is an error that names it" {
+    local long=/var/tmp/a-name-that-is-long-enough-to-leave-no-room-for-a-socket-in-a-directory-of-it
+    as user1 mkdir "$long"
+    configure required "state_dir=$long"
+    run as user1 srun --tunnel 8001:8000 echo the job ran
+    as user1 rmdir "$long"
+    [[ $status != 0 ]]
+    holds "is too long for a socket"
+    holds "state_dir="
+    lacks "the job ran"
+}
+
+@test "quiet leaves out the lines at the start, and no error" {
+    configure required quiet
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    same "serving $(step s) on n1" "$(output s)"
+    run as user1 srun --tunnel 8001:8000 true
+    holds "port 8001 is held by your own tunnel"
+}

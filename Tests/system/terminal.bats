@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# What a user sees who works in a job's shell beside a tunnel.
+
+load helpers
+
+# terminal: runs the Python text of its standard input, see terminal.py.
+terminal() {
+    { echo "from terminal import *"; cat; } |
+        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TESTS timeout 60 /usr/bin/python3 - 3>&- 4>&-
+}
+
+@test "srun --pty --tunnel 8001:8000,8889:8888 bash: files go down and up through both ports" {
+    local sum
+    as user1 mkdir -p web
+    as user1 dd if=/dev/urandom of=web/data bs=1M count=6 status=none
+    sum=$(as user1 sha256sum web/data | cut -d' ' -f1)
+    SUM=$sum terminal <<'PY'
+t = Terminal("user1", "srun", "--pty", "--tunnel", "8001:8000,8889:8888", "bash").shell()
+t.ask("cd web")
+t.ask("python3 /home/tools/web.py 8000 & python3 /home/tools/web.py 8888 &")
+for port in "8001", "8889":
+    url = f"http://localhost:{port}/data"
+    eventually(lambda: login("user1", "curl", "-sI", url)[:15], "HTTP/1.0 200 OK")
+    login("user1", "curl", "-s", "-o", f"got.{port}", url)
+    got = login("user1", "sha256sum", f"got.{port}").split()[0]
+    assert got == os.environ["SUM"], f"download through {port}: {got}"
+    got = login("user1", "curl", "-s", "-T", "web/data", url).strip()
+    assert got == os.environ["SUM"], f"upload through {port}: {got}"
+t.sendline("kill %1 %2; exit")
+t.expect(pexpect.EOF)
+t.wait()
+assert t.exitstatus == 0, t.seen
+PY
+    within 2 nothing_left
+    as user1 rm -r web got.8001 got.8889
+}
+
+@test "the job's terminal works: size, Ctrl-C, and nothing of ours on it after the start" {
+    terminal <<'PY'
+t = Terminal("user1", "srun", "-w", "n1", "--pty", "--tunnel", "8001:8000", "bash").shell()
+start = len(t.seen)
+assert "localhost:8001 -> n1:8000" in t.seen, t.seen
+assert "30 100" in t.ask("stty size")
+t.setwinsize(41, 121)
+eventually(lambda: "41 121" in t.ask("stty size"), True)
+t.ask("/home/tools/service.py 8000 >/dev/null &")
+eventually(lambda: login("user1", "/home/tools/client.py", "8001", "name"), "n1:8000\n")
+before = login("root", "pgrep", "-x", "spunnel-keeper|spunnel-guard|ssh")
+t.sendline("cat")
+t.sendline("here")
+t.expect_exact("here\r\nhere\r\n")
+t.sendintr()
+assert "back" in t.ask("echo back")
+assert login("user1", "/home/tools/client.py", "8001", "name") == "n1:8000\n"
+assert login("root", "pgrep", "-x", "spunnel-keeper|spunnel-guard|ssh") == before
+# ssh is lost and found again: not a word of it here.
+login("root", "kill", "-KILL", login("root", "pgrep", "-x", "ssh").strip())
+eventually(lambda: login("user1", "/home/tools/client.py", "8001", "name"), "n1:8000\n")
+t.sendline("exec true")
+t.expect(pexpect.EOF)
+later = t.seen[start:]
+assert "spunnel" not in later and "ssh" not in later, later
+PY
+    within 2 nothing_left
+}
+
+@test "one Ctrl-C at srun's own terminal leaves the tunnel alone, two end it" {
+    terminal <<'PY'
+t = Terminal("user1", "srun", "-w", "n1", "--tunnel", "8001:8000", "/home/tools/service.py", "8000")
+t.expect_exact("serving")
+t.sendintr()
+t.expect_exact("one more within 1 sec to abort")
+assert login("user1", "/home/tools/client.py", "8001", "name") == "n1:8000\n"
+# Two within a second, however slow this machine is.
+while t.isalive():
+    t.sendintr()
+    t.expect([pexpect.EOF, "srun:"])
+PY
+    within 2 nothing_left
+}
+
+@test "a terminal that hangs up takes the tunnel with it" {
+    terminal <<'PY'
+# The user's own ssh to the login host is lost: sshd there hangs the terminal up.
+t = Terminal("user1", "ssh", "-tt", "login",
+             "TERM=dumb srun -w n1 --pty --tunnel 8001:8000 bash").shell()
+assert login("root", "pgrep", "-c", "-x", "spunnel-keeper") == "1\n"
+login("root", "kill", "-KILL", login("root", "pgrep", "-f", "^ssh -tt login").strip())
+t.expect(pexpect.EOF)
+PY
+    within 2 nothing_left
+}
+
+@test "the end of the job's shell is the end of the tunnel" {
+    terminal <<'PY'
+t = Terminal("user1", "srun", "--pty", "--tunnel", "8001:8000", "bash").shell()
+t.sendline("exit 7")
+t.expect(pexpect.EOF)
+t.wait()
+assert t.exitstatus == 7, t.exitstatus
+PY
+    within 2 nothing_left
+}

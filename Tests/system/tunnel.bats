@@ -1,0 +1,112 @@
+#!/usr/bin/env bats
+# What a tunnel is for: ports of the login host reach ports of the step's first node.
+
+load helpers
+
+@test "a service of the job answers on the submit port, on 127.0.0.1 and on ::1" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    answers n1:8000 user1 -6 8001 name
+}
+
+@test "each of two port pairs leads to its own port" {
+    serve s user1 -w n1 --tunnel 8001:8000,8889:8888 -- 8000 8888
+    answers n1:8000 user1 8001 name
+    answers n1:8888 user1 8889 name
+}
+
+@test "megabytes arrive unchanged in both directions, on both ports at once" {
+    serve s user1 --tunnel 8001:8000,8889:8888 -- 8000 8888
+    client user1 8001 source 16000000 >"$BATS_TEST_TMPDIR/down" &
+    client user1 8889 sum 16000000 >"$BATS_TEST_TMPDIR/up" &
+    wait $! && wait -n
+    same same "$(output down)"
+    same same "$(output up)"
+}
+
+@test "a tunnel to each node at once, with the same exec port, leads to that node" {
+    serve one user1 -w n1 --tunnel 8001:8000 -- 8000
+    serve two user1 -w n2 --tunnel 8002:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    answers n2:8000 user1 8002 name
+}
+
+@test "two users reach services on the same exec port at once" {
+    serve one user1 -w n1 --tunnel 8001:8000 -- 8000
+    serve two user2 -w n2 --tunnel 8002:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    answers n2:8000 user2 8002 name
+}
+
+@test "many tunnels of one user at once, each to its own service" {
+    local number
+    for number in 1 2 3 4 5 6; do
+        start "s$number" user1 srun -w n1 --tunnel "800$number:900$number" \
+            /home/tools/service.py "900$number"
+    done
+    for number in 1 2 3 4 5 6; do
+        eventually says "s$number" serving
+        answers "n1:900$number" user1 "800$number" name
+    done
+}
+
+@test "srun, sbatch and salloc of the same user beside a tunnel leave it alone" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    start held user1 /home/tools/client.py 8001 hold
+    eventually says held held
+    local before
+    before=$(keeper "$(step s)") && [[ -n $before ]]
+    same n2 "$(as user1 srun -w n2 hostname)"
+    as user1 sbatch --wait --output /dev/null --wrap 'srun hostname'
+    run as user1 salloc -w n2 srun hostname
+    same 0 "$status"
+    same "$before" "$(keeper "$(step s)")"
+    answers n1:8000 user1 8001 name
+    # The connection that was open all the time is open still.
+    goes_on held
+}
+
+@test "in an allocation of both nodes a step on the second one is reached there" {
+    local job
+    job=$(hold user1 -N2)
+    serve s user1 --jobid "$job" --overlap -N1 -w n2 --tunnel 8001:8000 -- 8000
+    answers n2:8000 user1 8001 name
+}
+
+@test "a service that is not there yet: the connection is closed, a later one works" {
+    start s user1 srun -w n1 --tunnel 8001:8000 /home/tools/service.py 8005
+    eventually says s serving
+    answers "closed before a byte" user1 8001 name
+    start late user1 srun --jobid "$(job s)" --overlap /home/tools/service.py 8000
+    eventually says late serving
+    answers n1:8000 user1 8001 name
+}
+
+@test "a client that ends its direction still reads the answer" {
+    serve s user1 --tunnel 8001:8000 -- 8000
+    answers same user1 8001 sum 3000000
+}
+
+@test "a service that ends its direction still reads what the client sends" {
+    skip "ssh's stdio forwarding ends both directions at the service's end of file"
+    serve s user1 --tunnel 8001:8000 -- 8000
+    answers hello user1 8001 greet 3000000
+    eventually answers same user1 8001 last 3000000
+}
+
+@test "a reader that does not read holds up nobody else" {
+    serve s user1 --tunnel 8001:8000 -- 8000
+    answers same user1 8001 slow 20000000
+}
+
+@test "200 connections at once are all served" {
+    serve s user1 --tunnel 8001:8000 -- 8000
+    answers 200 user1 8001 many 200
+    eventually counts "$(step s)" connections 0
+    eventually counts "$(step s)" accepted 200
+}
+
+@test "1000 short connections, ten at a time, are all served" {
+    serve s user1 --tunnel 8001:8000 -- 8000
+    answers 1000 user1 8001 each 1000
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# The plugin is installed and not used, or used where a tunnel cannot begin.
+
+load helpers
+
+# maps NAME...: what the processes of that name on a host have mapped of ours, once each.
+maps() {
+    local pid
+    for pid in $(processes "$@" | awk '{ print $2 }'); do
+        grep -o "[^ ]*/lib/spunnel/[^ ]*" "/proc/$pid/maps" || true
+    done | sort -u
+}
+
+@test "srun, sbatch and salloc work without a tunnel" {
+    configure required
+    same n1 "$(as user1 srun -w n1 hostname)"
+    as user1 sbatch --wait --output batch.out -w n2 --wrap 'srun hostname'
+    same n2 "$(as user1 cat batch.out)"
+    as user1 rm batch.out
+    run as user1 salloc -w n1 srun hostname
+    same 0 "$status"
+    holds n1
+}
+
+@test "an srun without a tunnel opens the plugin and nothing else of ours" {
+    as user1 strace -f -o trace -e trace=%file srun -w n1 hostname
+    # Whole names of files alone: argv and environment have the prefix as well.
+    same "\"$PLUGIN\"" "$(as user1 grep -v execve trace | grep -o "\"${PREFIX}[^\"]*\"" | sort -u)"
+    as user1 rm trace
+}
+
+@test "srun without a tunnel has no Swift mapped, with one it has; slurmstepd and slurmd never" {
+    start plain user1 srun -w n1 /home/tools/service.py 8005
+    eventually says plain serving
+    same "$PLUGIN" "$(maps srun)"
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    same "${PLUGIN%/*}/libSpunnel.so $PLUGIN" "$(maps srun | xargs)"
+    same "" "$(maps slurmstepd slurmd | grep -v "$PLUGIN")"
+    # The check can fail: both are there, and have the plugin.
+    same "$PLUGIN" "$(maps slurmstepd)"
+}
+
+@test "srun with a tunnel starts no thread more than without" {
+    start plain user1 srun -w n1 /home/tools/service.py 8005
+    eventually says plain serving
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    eventually as_many_threads plain s
+}
+
+as_many_threads() { same "$(threads "$1")" "$(threads "$2")"; }
+
+threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
+
+@test "sbatch --tunnel says in one line what to use instead, and queues nothing" {
+    local before
+    before=$(next_job)
+    run as user1 sbatch --tunnel 8001:8000 --wrap hostname
+    [[ $status != 0 ]]
+    holds "srun --tunnel, or salloc --tunnel"
+    same 1 "$(grep -c spunnel <<<"$output")"
+    same "$before" "$(next_job)"
+}
+
+@test "--help lists the option for srun" {
+    run as user1 srun --help
+    holds "--tunnel=port:port"
+}
+
+@test "salloc --tunnel: the srun in it has the tunnel, another one beside it runs without and says so" {
+    # shellcheck disable=SC2016 # expanded in the allocation
+    start s user1 salloc -w n1 --tunnel 8001:8000 bash -c '
+        srun --overlap /home/tools/service.py 8000 &
+        until spunnelctl status | grep -q " up "; do sleep 0.05; done
+        srun --overlap echo second
+        wait'
+    eventually says s second
+    eventually says s serving
+    says s "localhost:8001 -> n1:8000"
+    says s "port 8001 is in use by step $(step s): this step has no tunnel"
+    answers n1:8000 user1 8001 name
+}
+
+@test "an option inherited by a batch script opens no tunnel on the compute node" {
+    as user1 env SLURM_SPANK__SLURM_SPANK_OPTION_spunnel_tunnel=8001:8000 \
+        sbatch --wait -w n1 --output batch.out --wrap \
+        'env | grep -c ^SLURM_SPANK__SLURM_SPANK_OPTION_spunnel; srun hostname; ls -d /tmp/spunnel-*; true'
+    run as user1 cat batch.out
+    as user1 rm batch.out
+    # The option was there, srun ran, and no record was made.
+    same 1 "${lines[0]}"
+    same n1 "${lines[1]}"
+    holds "cannot access '/tmp/spunnel-*'"
+    lacks "spunnel: "
+}
