@@ -52,18 +52,11 @@ endef
 .PHONY: install
 install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8
-<<<<<<< HEAD
-	$(INSTALL) -m 755 $(out)/spunnel.so $(lib)/spunnel.so
-	$(INSTALL) -m 755 $(out)/loopback.so $(lib)/loopback.so
-	$(INSTALL) -s -m 755 $(release)/libSpunnel.so $(lib)/libSpunnel.so
-	$(INSTALL) -s -m 755 $(release)/spunnel-keeper $(libexec)/spunnel-keeper
-	$(INSTALL) -s -m 755 $(release)/spunnelctl $(bin)/spunnelctl
-=======
 	$(call install_whole,$(out)/spunnel.so,$(lib)/spunnel.so)
+	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
->>>>>>> main
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
 	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8
