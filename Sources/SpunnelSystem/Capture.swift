@@ -68,7 +68,7 @@ extension Program {
   /// - Returns: only when that failed
   public func replace() -> SystemError {
     let argv = CStringVector(arguments)
-    let envp = CStringVector(environment)
+    let envp = CStringVector(environment ?? Process.environment())
     unsafe execve(path, argv.pointers, envp.pointers)
     return SystemError("run \(path)", errno)
   }
@@ -85,5 +85,18 @@ extension Process {
       }
       usleep(500)
     }
+  }
+}
+
+extension Process {
+  /// The whole environment as `NAME=value` entries.
+  public static func environment() -> [String] {
+    var entries: [String] = []
+    var next = unsafe environ
+    while let entry = unsafe next.pointee {
+      entries.append(unsafe String(cString: entry))
+      unsafe next += 1
+    }
+    return entries
   }
 }
