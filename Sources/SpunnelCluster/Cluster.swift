@@ -59,7 +59,9 @@ public struct Cluster: Sendable {
   private func memory(_ running: RunningDaemons) -> Int {
     let leaders = Set(running.ids.values.joined())
     // A node's job steps lead sessions of their own.
-    let members = ProcessTable.own().filter { leaders.contains($0.id) || leaders.contains($0.session) }
+    let members = ProcessTable.own().filter {
+      leaders.contains($0.id) || leaders.contains($0.session)
+    }
     return members.reduce(0) { $0 + $1.memory }
   }
 
@@ -109,9 +111,11 @@ public struct EnvironmentChange: Sendable {
   }
 
   private static func isOfJob(_ entry: String) -> Bool {
-    ["SLURM_JOB", "SLURM_STEP", "SLURM_TASK", "SLURM_NODE", "SLURM_NNODES", "SLURM_NTASKS",
-      "SLURM_CPUS", "SLURM_MEM", "SLURM_CLUSTER", "SLURM_SUBMIT", "SLURM_JWT", "SLURMD_"]
-      .contains { entry.hasPrefix($0) }
+    [
+      "SLURM_JOB", "SLURM_STEP", "SLURM_TASK", "SLURM_NODE", "SLURM_NNODES", "SLURM_NTASKS",
+      "SLURM_CPUS", "SLURM_MEM", "SLURM_CLUSTER", "SLURM_SUBMIT", "SLURM_JWT", "SLURMD_",
+    ]
+    .contains { entry.hasPrefix($0) }
   }
 
   private static func prepending(

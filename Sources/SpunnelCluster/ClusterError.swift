@@ -63,7 +63,8 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
   private func busyDescription(_ name: ClusterName, _ jobs: [RunningJob]) -> String {
     let named = jobs.prefix(10).map(\.description).joined(separator: ", ")
     let more = jobs.count > 10 ? " and \(jobs.count - 10) more" : ""
-    let (subject, object) = jobs.count == 1 ? ("a job is", "it") : ("\(jobs.count) jobs are", "them")
+    let (subject, object) =
+      jobs.count == 1 ? ("a job is", "it") : ("\(jobs.count) jobs are", "them")
     return "\(subject) running: \(named)\(more); "
       + "down\(option(name)) --wait waits for \(object), --now cancels \(object)"
   }

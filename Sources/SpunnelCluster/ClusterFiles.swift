@@ -61,7 +61,8 @@ struct ClusterFiles {
       ]
       let keygen = Program(
         programs.keygen, arguments, environment: Slurm.environment(layout, programs))
-      let result = try working { () throws(SystemError) in try keygen.capture(milliseconds: 20_000) }
+      let result = try working { () throws(SystemError) in try keygen.capture(milliseconds: 20_000)
+      }
       if !result.succeeded { throw .slurm("ssh-keygen", lastWords: result.lastLine) }
       try working { () throws(SystemError) in
         try keys.rename("draft.pub", to: name + ".pub")

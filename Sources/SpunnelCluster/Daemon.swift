@@ -123,14 +123,17 @@ extension RunningDaemons {
     // What a daemon started for itself: slurmctld's script runner, sshd's connections. A node's
     // children are job steps, which outlive it as they do on any cluster.
     var helpers = [id]
-    if case .node = daemon {} else {
+    if case .node = daemon {
+    } else {
       helpers += ProcessTable.own().filter { $0.session == id && $0.id != id }.map(\.id)
     }
     // slurmctld writes its state first, which took 2 s at the most.
     if !waitForEnd([id], milliseconds: 15_000) { _ = kill(id, SIGKILL) }
     if waitForEnd(helpers, milliseconds: 500) { return }
     for helper in helpers { _ = kill(helper, SIGKILL) }
-    if !waitForEnd(helpers, milliseconds: 5_000) { throw .stillRunning("\(daemon) (process \(id))") }
+    if !waitForEnd(helpers, milliseconds: 5_000) {
+      throw .stillRunning("\(daemon) (process \(id))")
+    }
   }
 
   private static func waitForEnd(_ ids: [pid_t], milliseconds: Int) -> Bool {

@@ -75,7 +75,8 @@ struct Launcher {
   private func isAnswering(_ daemon: Daemon) -> Bool {
     switch daemon {
     case .munged: Socket.canConnect(unix: layout.mungeSocket)
-    case .controller, .sshd, .node: port(of: daemon).map { Socket.canConnect(.v4, port: $0) } ?? true
+    case .controller, .sshd, .node:
+      port(of: daemon).map { Socket.canConnect(.v4, port: $0) } ?? true
     }
   }
 
@@ -85,7 +86,9 @@ struct Launcher {
     case .controller: ports.controller
     case .sshd: ports.sshd
     case .node(let name):
-      wholeNumber(name.dropFirst()).flatMap { ports.nodes.indices.contains($0 - 1) ? ports.nodes[$0 - 1] : nil }
+      wholeNumber(name.dropFirst()).flatMap {
+        ports.nodes.indices.contains($0 - 1) ? ports.nodes[$0 - 1] : nil
+      }
     }
   }
 

@@ -26,8 +26,9 @@ public struct SavedRecord: Equatable, Sendable {
   public var slurmPrefix: String?
   public var ports: Ports?
 
-  public init(request: ShapeRequest = ShapeRequest(), slurmPrefix: String? = nil, ports: Ports? = nil)
-  {
+  public init(
+    request: ShapeRequest = ShapeRequest(), slurmPrefix: String? = nil, ports: Ports? = nil
+  ) {
     self.request = request
     self.slurmPrefix = slurmPrefix
     self.ports = ports

@@ -37,7 +37,8 @@ struct Slurm {
   /// What daemons and commands of the cluster need, and nothing of the user's own.
   static func environment(_ layout: Layout, _ programs: Programs) -> [String] {
     var entries = [
-      "PATH=" + (programs.folders + ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
+      "PATH="
+        + (programs.folders + ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
         .joined(separator: ":"),
       "SLURM_CONF=" + layout.slurmConfiguration,
     ]

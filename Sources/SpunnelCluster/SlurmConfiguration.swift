@@ -87,7 +87,7 @@ public struct SlurmConfiguration: Sendable {
     SlurmdPidFile=\(layout.state)/slurmd-%n.pid
     SlurmctldLogFile=\(layout.log(of: "slurmctld"))
     SlurmdLogFile=\(layout.log(of: "slurmd-%n"))
-    # At Slurm's own level, info, a third fewer jobs a second; scontrol setdebug changes it for a while.
+    # Slurm's own level, info, costs a third of the throughput; scontrol setdebug changes it.
     SlurmctldDebug=error
     SlurmdDebug=error
     JobCompType=jobcomp/filetxt
@@ -126,7 +126,8 @@ public struct SlurmConfiguration: Sendable {
     # Without it each job would take all memory.
     DefMemPerCPU=\(shape.memoryPerProcessor)
     SchedulerType=sched/backfill
-    SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,default_queue_depth=1000,bf_interval=5
+    SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,\
+    default_queue_depth=1000,bf_interval=5
     # Without any epilog a node answers "already complete", and the next job waits for a background
     # loop of the controller: 2 jobs a second instead of 45.
     Epilog=\(nothing)

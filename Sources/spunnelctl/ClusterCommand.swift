@@ -86,7 +86,8 @@ struct ClusterOptions {
   ///   - flags: options without
   ///   - takesRest: whether the first word that is no option ends the options
   init(
-    _ words: [String], keys: Set<String> = [], flags known: Set<String> = [], takesRest: Bool = false
+    _ words: [String], keys: Set<String> = [], flags known: Set<String> = [],
+    takesRest: Bool = false
   ) throws(ClusterFailure) {
     let keys = keys.union(["--name"])
     var next = words[...]

@@ -29,7 +29,8 @@ enum ClusterExec {
     let cluster = try options.cluster()
     let change = try clustering { () throws(ClusterError) in try cluster.environment() }
     let environment = change.applied(to: Process.environment())
-    let path = environment.first { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) } ?? "/usr/bin:/bin"
+    let path =
+      environment.first { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) } ?? "/usr/bin:/bin"
     guard let program = Program.find(command, searchPath: path) else {
       throw .other("'\(printable(command))': no such command on PATH")
     }
@@ -52,6 +53,7 @@ enum ClusterExec {
 
   /// In single quotes, as a POSIX shell takes a word literally.
   private static func quoted(_ text: String) -> String {
-    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
+      + "'"
   }
 }

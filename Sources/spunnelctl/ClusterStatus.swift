@@ -79,8 +79,12 @@ enum ClusterList {
     if options.flags.contains("--json") {
       return try ClusterStatus.sayJSON(ClusterListReport(found))
     }
-    if found.isEmpty { return say("no clusters of \(Host.userName); spunnelctl cluster up makes one") }
-    var table = Table(["NAME", "STATE", "NODES", "CPUS", "MEMORY", "GPUS", "POLICY", "RUNNING", "WAITING"])
+    if found.isEmpty {
+      return say("no clusters of \(Host.userName); spunnelctl cluster up makes one")
+    }
+    var table = Table([
+      "NAME", "STATE", "NODES", "CPUS", "MEMORY", "GPUS", "POLICY", "RUNNING", "WAITING",
+    ])
     for (cluster, status) in found {
       table.add([
         "\(cluster.name)", status.state.rawValue, String(status.shape.nodes),

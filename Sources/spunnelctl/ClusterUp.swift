@@ -38,8 +38,12 @@ enum ClusterUp {
     try clustering { () throws(ClusterError) in
       var request = UpRequest(pluginFolder: pluginFolder)
       let values = options.values
-      if let text = values["--cpus"] { request.shape.processors = try count(text, "--cpus", in: 1...4096) }
-      if let text = values["--nodes"] { request.shape.nodes = try count(text, "--nodes", in: 1...64) }
+      if let text = values["--cpus"] {
+        request.shape.processors = try count(text, "--cpus", in: 1...4096)
+      }
+      if let text = values["--nodes"] {
+        request.shape.nodes = try count(text, "--nodes", in: 1...64)
+      }
       if let text = values["--gpus"] { request.shape.gpus = try count(text, "--gpus", in: 0...64) }
       if let text = values["--memory"] { request.shape.memory = try MemorySize(text) }
       if let text = values["--policy"] { request.shape.policy = try Policy(text) }
@@ -56,7 +60,7 @@ enum ClusterUp {
   private static var pluginFolder: String {
     let program = Host.executable ?? "/usr/bin/spunnelctl"
     let parts = program.split(separator: "/").dropLast(2)
-    return (["" ] + parts + ["lib", "spunnel"]).joined(separator: "/")
+    return ([""] + parts + ["lib", "spunnel"]).joined(separator: "/")
   }
 
   /// `1 node with 8 CPUs and 16G, fifo`.
@@ -64,7 +68,8 @@ enum ClusterUp {
     let nodes = shape.nodes == 1 ? "1 node" : "\(shape.nodes) nodes, each"
     let processors = shape.processors == 1 ? "1 CPU" : "\(shape.processors) CPUs"
     let gpus = shape.gpus == 0 ? "" : ", \(shape.gpus) GPU\(shape.gpus == 1 ? "" : "s")"
-    return "\(nodes) with \(processors)\(gpus) and \(shape.memory) of memory, \(shape.policy.rawValue)"
+    return
+      "\(nodes) with \(processors)\(gpus) and \(shape.memory) of memory, \(shape.policy.rawValue)"
   }
 }
 

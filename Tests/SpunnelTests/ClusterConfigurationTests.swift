@@ -14,7 +14,8 @@ private func configuration(
   let shape = Shape(request, on: machine)
   return SlurmConfiguration(
     layout: layout, shape: shape,
-    ports: Ports(controller: 1001, sshd: 1002, nodes: shape.nodeNames.indices.map { UInt16(2001 + $0) }),
+    ports: Ports(
+      controller: 1001, sshd: 1002, nodes: shape.nodeNames.indices.map { UInt16(2001 + $0) }),
     user: 71001,
     network: .init(hasBothFamilies: bothFamilies, nameIsLoopback: nameIsLoopback),
     nothing: "/bin/true", pluginFolder: nil)
@@ -80,7 +81,9 @@ private func configuration(
   private let ssh = SSHConfiguration(layout: layout, port: 1002)
 
   @Test func keysAreTakenWithoutTheirComments() {
-    #expect(ssh.knownHosts(hostKey: "ssh-ed25519 AAAA a comment\n") == "spunnel-default ssh-ed25519 AAAA\n")
+    #expect(
+      ssh.knownHosts(hostKey: "ssh-ed25519 AAAA a comment\n")
+        == "spunnel-default ssh-ed25519 AAAA\n")
     #expect(
       ssh.authorizedKeys(clientKey: "ssh-ed25519 BBBB\n")
         == "restrict,port-forwarding ssh-ed25519 BBBB\n")
@@ -90,7 +93,8 @@ private func configuration(
     for line in [
       "ListenAddress 127.0.0.1:1002", "AllowTcpForwarding local", "UsePAM no",
       "PasswordAuthentication no", "PermitTTY no", "AllowStreamLocalForwarding no",
-      "PermitOpen localhost:* 127.0.0.1:* [::1]:*", "AuthorizedKeysFile /s/default/keys/authorized.%U",
+      "PermitOpen localhost:* 127.0.0.1:* [::1]:*",
+      "AuthorizedKeysFile /s/default/keys/authorized.%U",
     ] {
       #expect(ssh.server.split(separator: "\n").contains(Substring(line)), "\(line)")
     }

@@ -111,7 +111,9 @@ import Testing
   @Test func longOrOddPathsAreReachedThroughAShortLink() {
     let plain = ClusterHome(user: 7, path: "/home/user1/.local/state/spunnel/clusters")
     #expect(plain.layout(.standard).root == plain.path + "/default")
-    for path in ["/home/a b", "/home/a#b", "/home/a|b", "/home/a%b", "/" + String(repeating: "x", count: 68)] {
+    for path in [
+      "/home/a b", "/home/a#b", "/home/a|b", "/home/a%b", "/" + String(repeating: "x", count: 68),
+    ] {
       let layout = ClusterHome(user: 7, path: path).layout(.standard)
       #expect(layout.folder == path + "/default")
       #expect(layout.root.hasPrefix("/tmp/spunnel-clusters-7/default-"))

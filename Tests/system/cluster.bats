@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # spunnelctl cluster with the real daemons, as an ordinary user and as root, and what goes wrong.
+# shellcheck disable=SC2016,SC2030,SC2031 # jobs expand; each test is a subshell with its own user
 
 load cluster_helpers
 
@@ -331,7 +332,7 @@ SLOW
     done
     no_daemons
 }
-no_steps() { [[ -z $(daemons | grep slurmstepd:) ]]; }
+no_steps() { ! daemons | grep -q slurmstepd:; }
 
 @test "a user without a name is told so; a name of an unusual form works" {
     mkdir -m 0700 "$MACHINE/home/nobody1"

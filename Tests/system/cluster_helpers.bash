@@ -26,6 +26,7 @@ machine_start() {
     (
         cd /
         close_bats_descriptors
+        # shellcheck disable=SC2016 # expanded in there
         exec setsid unshare --mount --pid --net --ipc --uts --fork --kill-child bash -c '
             set -e
             mount --make-rprivate /
