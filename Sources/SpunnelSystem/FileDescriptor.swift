@@ -11,6 +11,20 @@ public struct FileDescriptor: ~Copyable {
   /// Takes ownership of an open descriptor.
   public init(owning raw: CInt) { self.raw = raw }
 
+  /// Takes ownership of a new descriptor and keeps it away from 0, 1 and 2: a process that was
+  /// started without one of them would take it for its own input or output.
+  init(new raw: CInt) throws(SystemError) {
+    if raw > STDERR_FILENO {
+      self.init(owning: raw)
+      return
+    }
+    let moved = fcntl(raw, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+    let code = errno
+    _ = Glibc.close(raw)
+    if moved < 0 { throw SystemError("fcntl", code) }
+    self.init(owning: moved)
+  }
+
   deinit { _ = Glibc.close(raw) }
 
   /// Gives the descriptor up without closing it.
@@ -52,7 +66,7 @@ extension FileDescriptor {
       unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends)
     }
     return StreamPair(
-      left: FileDescriptor(owning: ends[0]), right: FileDescriptor(owning: ends[1]))
+      left: try FileDescriptor(new: ends[0]), right: try FileDescriptor(new: ends[1]))
   }
 
   /// Reads what is there, at most `limit` bytes.

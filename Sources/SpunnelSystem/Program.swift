@@ -20,7 +20,8 @@ public struct Program {
   /// Whether the child may open as many files as the hard limit allows.
   public var raisesDescriptorLimit = false
 
-  public init(path: String, arguments: [String], environment: [String]? = nil, descriptors: [CInt]) {
+  public init(path: String, arguments: [String], environment: [String]? = nil, descriptors: [CInt])
+  {
     self.path = path
     self.arguments = arguments
     self.environment = environment
@@ -36,7 +37,8 @@ public struct Program {
     let child: pid_t = unsafe path.withCString { path in
       unsafe descriptors.withUnsafeBufferPointer { descriptors in
         guard let first = descriptors.baseAddress else { return -EINVAL }
-        let envp = unsafe environment == nil ? UnsafePointer(environ) : UnsafePointer(given.pointers)
+        let envp =
+          unsafe environment == nil ? UnsafePointer(environ) : UnsafePointer(given.pointers)
         var program = unsafe csystem_program(
           path: path, argv: argv.pointers, envp: envp, descriptors: first,
           descriptor_count: descriptors.count, parent_death_signal: parentDeathSignal,
@@ -115,6 +117,13 @@ public enum Process {
     }
   }
 
+  /// Ends a child by KILL, unless it has ended, and waits for it; not for its own children.
+  public static func kill(_ child: pid_t) {
+    if poll(child) != .running { return }
+    _ = Glibc.kill(child, SIGKILL)
+    wait(for: child)
+  }
+
   /// Whether a process is in exit(2) or gone (proc(5), the flags of /proc/PID/stat; the kernel's
   /// `PF_EXITING`).
   public static func isExiting(_ process: pid_t) -> Bool {
@@ -132,17 +141,17 @@ public enum Process {
   ///
   /// - Parameter patience: milliseconds between the two
   public static func end(group child: pid_t, patience: Int) {
-    _ = kill(-child, SIGTERM)
+    _ = Glibc.kill(-child, SIGTERM)
     let deadline = Clock.milliseconds() + patience
     while poll(child) == .running {
       if Clock.milliseconds() >= deadline {
-        _ = kill(-child, SIGKILL)
+        _ = Glibc.kill(-child, SIGKILL)
         return wait(for: child)
       }
       usleep(2000)
     }
     // Whatever the child itself had started, a ProxyCommand for one.
-    _ = kill(-child, SIGKILL)
+    _ = Glibc.kill(-child, SIGKILL)
   }
 
   /// Which side of fork(2) one is on.

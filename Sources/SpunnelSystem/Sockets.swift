@@ -113,11 +113,11 @@ public enum Socket {
     let raw = try check(what) {
       socket(address.family, CInt(SOCK_STREAM.rawValue) | flags, 0)
     }
-    let descriptor = FileDescriptor(owning: raw)
-    set(raw, SOL_SOCKET, SO_REUSEADDR)
-    if loopback == .v6 { set(raw, CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
-    try check(what) { unsafe address.withPointer { unsafe bind(raw, $0, $1) } }
-    try check(what) { Glibc.listen(raw, SOMAXCONN) }
+    let descriptor = try FileDescriptor(new: raw)
+    set(descriptor.raw, SOL_SOCKET, SO_REUSEADDR)
+    if loopback == .v6 { set(descriptor.raw, CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
+    try check(what) { unsafe address.withPointer { unsafe bind(descriptor.raw, $0, $1) } }
+    try check(what) { Glibc.listen(descriptor.raw, SOMAXCONN) }
     return descriptor
   }
 

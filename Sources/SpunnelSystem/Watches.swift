@@ -29,21 +29,23 @@ public struct SignalWatch: ~Copyable {
   }
 }
 
-/// Names that appear in a directory: inotify(7).
+/// Names that come and go in directories: inotify(7).
 public struct DirectoryWatch: ~Copyable {
   public let descriptor: FileDescriptor
 
-  /// - Parameter directory: watched through its descriptor, whatever its path leads to later
-  public init(_ directory: borrowing Directory) throws(SystemError) {
+  public init() throws(SystemError) {
     let flags = CInt(IN_CLOEXEC | IN_NONBLOCK)
-    let inotify = FileDescriptor(owning: try check("inotify_init1") { inotify_init1(flags) })
-    let path = "/proc/self/fd/\(directory.descriptor.raw)"
-    let events = UInt32(IN_CREATE) | UInt32(IN_MOVED_TO)
-    try check("inotify_add_watch") { unsafe inotify_add_watch(inotify.raw, path, events) }
-    descriptor = inotify
+    descriptor = FileDescriptor(owning: try check("inotify_init1") { inotify_init1(flags) })
   }
 
-  /// Forgets what was noted so far; the caller looks at the directory itself.
+  /// - Parameter directory: watched through its descriptor, whatever its path leads to later
+  public borrowing func add(_ directory: borrowing Directory) throws(SystemError) {
+    let path = "/proc/self/fd/\(directory.descriptor.raw)"
+    let events = UInt32(IN_CREATE | IN_MOVED_TO | IN_DELETE)
+    try check("inotify_add_watch") { unsafe inotify_add_watch(descriptor.raw, path, events) }
+  }
+
+  /// Forgets what was noted so far; the caller looks at the directories itself.
   public borrowing func clear() throws(SystemError) {
     while let events = try descriptor.read(atMost: 4096), !events.isEmpty {}
   }

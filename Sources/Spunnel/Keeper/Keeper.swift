@@ -34,23 +34,24 @@ final class Keeper: EventHandler {
   private var handshake: Handshake?
   private var wasUp = false
 
-  init(
-    _ request: KeeperRequest, _ record: Record, lifeline: consuming FileDescriptor
-  ) throws(SystemError) {
+  init(_ request: KeeperRequest, _ record: Record) throws(SystemError) {
     self.request = request
     self.record = record
-    self.lifeline = consume lifeline
     loop = try EventLoop()
     signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
-    changes = try DirectoryWatch(record.directory)
+    changes = try DirectoryWatch()
+    try record.watch(changes)
     // Writing to what the other side has closed, and past `ulimit -f`: an error is enough.
     for number in [SIGPIPE, SIGXFSZ] { _ = signal(number, SIG_IGN) }
   }
 
   /// Keeps the tunnel until its end is meant; the record is gone when it returns.
   ///
-  /// - Parameter listeners: the claimed ports
-  func run(_ listeners: [Listener]) {
+  /// - Parameters:
+  ///   - listeners: the claimed ports
+  ///   - lifeline: to srun
+  func run(_ listeners: [Listener], lifeline: consuming FileDescriptor) {
+    self.lifeline = consume lifeline
     do throws(SystemError) {
       try begin(listeners)
       try loop.run()
@@ -75,8 +76,7 @@ final class Keeper: EventHandler {
     for listener in listeners { try relay.add(listener) }
     self.relay = relay
     supervisor = Supervisor(
-      loop, SSHCommand(request.settings, node: request.node, controlPath: record.controlPath),
-      node: request.node, observer: self)
+      loop, request.settings, node: request.node, controlPath: record.controlPath, observer: self)
     loop.after(milliseconds: request.settings.timeout * 1000) { [weak self] in self?.startIsOver() }
     connect()
   }
@@ -98,8 +98,9 @@ final class Keeper: EventHandler {
         for signal in try signals.take() { take(signal) }
       } else {
         try changes.clear()
+        if record.isGone { return close("the record was removed") }
         if record.exitIsMeant { return close("the exit flag was set") }
-        if status.ssh != 0, status.state != .up, record.controlExists { connected() }
+        if supervisor?.child != nil, status.state != .up, record.controlExists { connected() }
       }
     } catch { fail("\(error)") }
   }
@@ -113,8 +114,7 @@ final class Keeper: EventHandler {
   private func connect() {
     record.removeControl()
     guard let supervisor, status.state != .closing else { return }
-    if let diagnosis = supervisor.start() { return sshEnded(diagnosis) }
-    status.ssh = Int(supervisor.child ?? 0)
+    if let diagnosis = supervisor.start() { sshEnded(diagnosis) }
   }
 
   /// ssh has logged in and listens on its control socket.
@@ -210,8 +210,9 @@ final class Keeper: EventHandler {
 
   /// The status with the relay's counters as they are now.
   private var counted: Status {
-    guard let relay else { return status }
     var now = status
+    now.ssh = Int(supervisor?.child ?? 0)
+    guard let relay else { return now }
     now.connections = relay.open
     (now.accepted, now.refused) = (relay.accepted, relay.refused)
     (now.sent, now.received) = relay.bytes
@@ -239,7 +240,6 @@ extension Keeper: SupervisorObserver {
   func sshSays(_ line: String) { record.log("ssh: \(line)") }
 
   func sshEnded(_ diagnosis: SSHDiagnosis) {
-    status.ssh = 0
     handshake?.stop()
     handshake = nil
     if status.state == .closing { return }

@@ -23,10 +23,16 @@ public enum KeeperProcess {
         request.step, in: request.settings.stateDirectory, user: getuid())
       return keep(request, record, lifeline)
     } catch {
-      let line = KeeperReport.failed("\(error)").line
-      do throws(SystemError) { try lifeline.writeAll(Array(line.utf8)) } catch { return 1 }
-      return 1
+      return refuse("\(error)", lifeline)
     }
+  }
+
+  /// Tells srun why there is no tunnel. The ports listen no more, whoever else has copies.
+  private static func refuse(_ reason: String, _ lifeline: borrowing FileDescriptor) -> CInt {
+    for descriptor in listenerDescriptors() { Socket.stopListening(descriptor) }
+    let line = KeeperReport.failed(reason).line
+    do throws(SystemError) { try lifeline.writeAll(Array(line.utf8)) } catch {}
+    return 1
   }
 
   private static func usage() -> CInt {
@@ -44,13 +50,13 @@ public enum KeeperProcess {
       if case .parent(let child) = try Process.fork(parentDeathSignal: SIGTERM) {
         return guardian(child, record, lifeline)
       }
-      let listeners = try listeners(request.spec)
-      try Keeper(request, record, lifeline: lifeline).run(listeners)
+      let keeper = try Keeper(request, record)
+      keeper.run(try listeners(request.spec), lifeline: lifeline)
+      return 0
     } catch {
       record.remove()
-      return 1
+      return refuse("\(error)", lifeline)
     }
-    return 0
   }
 
   private static func guardian(

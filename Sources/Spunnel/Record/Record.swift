@@ -66,6 +66,18 @@ final class Record {
     directory.path + "/" + RecordFile.socket(of: submit)
   }
 
+  /// Watches for what appears in the record, and for its own end, which only the directory around
+  /// it tells as long as it is open here.
+  func watch(_ changes: borrowing DirectoryWatch) throws(SystemError) {
+    try changes.add(directory)
+    try state.watch(changes)
+  }
+
+  /// Whether somebody has removed the directory.
+  var isGone: Bool {
+    do throws(SystemError) { return try directory.attributes().st_nlink == 0 } catch { return true }
+  }
+
   var exitIsMeant: Bool { directory.contains(RecordFile.exit) }
 
   var controlExists: Bool { directory.contains(RecordFile.control) }

@@ -43,6 +43,14 @@ public struct StateDirectory: ~Copyable {
     return StateDirectory(base: parent, root: root, name: name)
   }
 
+  /// Looks whether the directory is there and sound, or can be made.
+  public static func verify(in base: String, user: uid_t) throws(RecordError) {
+    if try find(in: base, user: user) != nil { return }
+    _ = try recording { () throws(SystemError) in
+      try check("write to \(base)") { unsafe access(base, W_OK | X_OK) }
+    }
+  }
+
   private static func openBase(_ path: String, _ user: uid_t) throws(RecordError) -> Directory {
     let base = try recording { () throws(SystemError) in try Directory.open(following: path) }
     let why = try recording { () throws(SystemError) in
@@ -146,9 +154,14 @@ extension StateDirectory {
     for step in try steps() {
       guard let record = try open(step), !record.isLocked() else { continue }
       try remove(step, record)
-      swept.append(step)
+      if try open(step) == nil { swept.append(step) }
     }
     return swept
+  }
+
+  /// Watches for records that come and go.
+  borrowing func watch(_ changes: borrowing DirectoryWatch) throws(SystemError) {
+    try changes.add(root)
   }
 
   /// Removes a record with all that is in it, and the state directory with the last one.

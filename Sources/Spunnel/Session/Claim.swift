@@ -9,6 +9,8 @@ enum ClaimError: Error, Equatable, CustomStringConvertible {
   /// One of this user's own tunnels holds the port.
   case own(Port, StepName)
   case system(SystemError)
+  /// There is no place for the tunnel's record.
+  case record(RecordError)
 
   var description: String {
     switch self {
@@ -18,6 +20,7 @@ enum ClaimError: Error, Equatable, CustomStringConvertible {
       "port \(port) is held by your own tunnel of job \(step.job), step \(step.stepLabel): take "
         + "another submit port, or end that job with scancel \(step.job)"
     case .system(let error): "\(error)"
+    case .record(let error): "\(error)"
     }
   }
 }
@@ -33,8 +36,12 @@ struct Claim: ~Copyable {
   let settings: Settings
   let sockets: [ClaimedSocket]
 
-  /// Binds every submit port on 127.0.0.1 and ::1, all or nothing.
+  /// Binds every submit port on 127.0.0.1 and ::1, all or nothing. Whether a record can be made is
+  /// looked at first: it would be found out only after the job has waited in the queue.
   init(_ spec: TunnelSpec, _ settings: Settings) throws(ClaimError) {
+    do throws(RecordError) {
+      try StateDirectory.verify(in: settings.stateDirectory, user: getuid())
+    } catch { throw .record(error) }
     var sockets: [ClaimedSocket] = []
     for forward in spec.forwards {
       let bound = try Claim.bind(forward.submit, settings)

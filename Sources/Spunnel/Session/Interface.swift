@@ -29,15 +29,20 @@ public func spunnel_claim(
   let host = unsafe HostView(host)
   guard let (spec, settings) = host.read(unsafe String(cString: spec)) else { return -1 }
   return session.withLock { slot in
-    // The option may come twice; the ports of the first must be free for the second.
-    slot.session?.close()
-    slot.session = nil
+    if let earlier = slot.session?.spec {
+      // Slurm calls again for each part of a heterogeneous job.
+      if earlier == spec { return 0 }
+      host.voice.error(
+        "--tunnel: given twice, as '\(earlier)' and '\(spec)': name all pairs in one option")
+      return -1
+    }
     do throws(ClaimError) {
       slot.session = Session(try Claim(spec, settings), arguments: host.arguments)
       return 0
     } catch {
-      if case .own(let port, let step) = error, origin == SPUNNEL_INHERITED {
-        host.voice.info("port \(port) is in use by step \(step): this step has no tunnel")
+      // Nobody asked for a tunnel of this very step.
+      if origin == SPUNNEL_INHERITED {
+        host.voice.info("this step has no tunnel of its own: \(error)")
         return 0
       }
       host.voice.error("--tunnel: \(error)")

@@ -21,6 +21,7 @@ final class Session {
   private static let startMargin = 3000
 
   let process = getpid()
+  let spec: TunnelSpec
   private var claim: Claim?
   private var arguments: [String]
   private var lifeline: FileDescriptor?
@@ -29,6 +30,7 @@ final class Session {
   ///   - claim: the bound ports
   ///   - arguments: of plugstack.conf, for the keeper
   init(_ claim: consuming Claim, arguments: [String]) {
+    spec = claim.spec
     self.claim = consume claim
     self.arguments = arguments
   }
@@ -49,6 +51,8 @@ final class Session {
       return true
     } catch {
       lifeline = nil
+      // Not by closing alone: a helper that srun forked has copies.
+      claim.release()
       voice.error("no tunnel: \(error.reason)")
       voice.info("the job goes on without it, unless plugstack.conf says 'required'")
       return false
@@ -58,12 +62,13 @@ final class Session {
   private func start(
     _ claim: borrowing Claim, _ step: StepName, _ node: NodeName, _ directory: String
   ) throws(SessionError) -> KeeperReport {
-    let path = directory + "/../../libexec/spunnel/spunnel-keeper"
+    let path = Session.prefix(of: directory) + "/libexec/spunnel/spunnel-keeper"
     let request: KeeperRequest
     do throws(SettingsError) {
       request = try KeeperRequest(
         step: step, node: node, spec: claim.spec, arguments: arguments)
     } catch { throw SessionError("\(error)") }
+    let starter: pid_t
     do throws(SystemError) {
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
       let pair = try FileDescriptor.streamPair()
@@ -72,10 +77,27 @@ final class Session {
         path: path, arguments: [path] + request.words,
         descriptors: [null.raw, null.raw, null.raw, pair.right.raw]
           + claim.sockets.map { $0.socket.raw })
-      Process.wait(for: try program.start())
       lifeline = consume ours
+      starter = try program.start()
     } catch { throw SessionError("\(error): is Spunnel installed as a whole?") }
-    return try hear(milliseconds: claim.settings.timeout * 1000 + Session.startMargin)
+    return try withReaped(starter) { () throws(SessionError) in
+      try hear(milliseconds: claim.settings.timeout * 1000 + Session.startMargin)
+    }
+  }
+
+  /// The process that was started ends as soon as the keeper is its child; one that hangs is ended.
+  private func withReaped(
+    _ starter: pid_t, _ body: () throws(SessionError) -> KeeperReport
+  ) throws(SessionError) -> KeeperReport {
+    defer { Process.kill(starter) }
+    return try body()
+  }
+
+  /// `/opt/spunnel` of `/opt/spunnel/lib/spunnel`.
+  private static func prefix(of directory: String) -> String {
+    let suffix = "/lib/spunnel"
+    return directory.hasSuffix(suffix)
+      ? String(directory.dropLast(suffix.count)) : directory + "/../.."
   }
 
   /// Waits for the keeper's one line.
