@@ -90,7 +90,7 @@ struct ClusterFiles {
     _ ports: Ports, in folder: borrowing Directory
   ) throws(SystemError) {
     let keys = try folder.open("keys")
-    let configuration = SSHConfiguration(layout: layout, port: ports.sshd)
+    let configuration = ClusterSSH(layout: layout, port: ports.sshd)
     func text(_ name: String) throws(SystemError) -> String {
       String(decoding: try keys.read(name, atMost: 4096), as: UTF8.self)
     }

@@ -45,7 +45,8 @@ public struct SlurmConfiguration: Sendable {
 
   /// slurm.conf.
   public var text: String {
-    let sections = [identity, files, behaviour, scheduling, pluginFolder.map { "PluginDir=\($0)" }]
+    let plugins = pluginFolder.map { "PluginDir=\($0)" }
+    let sections = [identity, communication, plugins, files, behaviour, scheduling]
     return """
       # Written by spunnelctl cluster up; it is written again at the next one.
       \(sections.compactMap { $0 }.joined(separator: "\n\n"))
@@ -66,17 +67,16 @@ public struct SlurmConfiguration: Sendable {
     AuthType=auth/munge
     CredType=cred/munge
     AuthInfo=socket=\(layout.mungeSocket)
-    CommunicationParameters=\(communication)
     """
   }
 
-  private var communication: String {
+  private var communication: String? {
     var words: [String] = []
     if network.hasBothFamilies { words.append("EnableIPv6") }
     // The daemons listen on loopback anyway; this is for srun's own ports, as long as it runs. It
     // would listen on the address of the host's name.
     if network.nameIsLoopback { words += ["NoInAddrAny", "NoCtldInAddrAny"] }
-    return words.joined(separator: ",")
+    return words.isEmpty ? nil : "CommunicationParameters=" + words.joined(separator: ",")
   }
 
   private var files: String {

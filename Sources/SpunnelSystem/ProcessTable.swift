@@ -8,6 +8,11 @@ public struct ProcessEntry: Sendable {
   /// The argument vector; some programs write a title over it.
   public let arguments: [String]
 
+  public init(id: pid_t, arguments: [String]) {
+    self.id = id
+    self.arguments = arguments
+  }
+
   /// The session it belongs to, by the process id of the session's leader.
   public var session: pid_t { getsid(id) }
 

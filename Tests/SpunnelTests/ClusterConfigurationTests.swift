@@ -78,7 +78,7 @@ private func configuration(
 }
 
 @Suite struct SSHConfigurations {
-  private let ssh = SSHConfiguration(layout: layout, port: 1002)
+  private let ssh = ClusterSSH(layout: layout, port: 1002)
 
   @Test func keysAreTakenWithoutTheirComments() {
     #expect(

@@ -1,7 +1,7 @@
 // The text of the cluster's own sshd_config, ssh_config and known_hosts.
 
 /// What the tunnel's ssh and sshd are told.
-public struct SSHConfiguration: Sendable {
+public struct ClusterSSH: Sendable {
   public let layout: Layout
   public let port: UInt16
 
@@ -38,7 +38,7 @@ public struct SSHConfiguration: Sendable {
     PermitUserRC no
     PermitUserEnvironment no
     PrintMotd no
-    ForceCommand \(SSHConfiguration.refusal)
+    ForceCommand \(ClusterSSH.refusal)
     MaxStartups 100
     MaxSessions 100
 
