@@ -27,11 +27,17 @@ SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,
 SHELL_SCRIPTS := $(shell grep -rlE '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
 
 .PHONY: all
-all: $(out)/spunnel.so swift ## Build everything (release)
+all: $(out)/spunnel.so $(out)/loopback.so swift ## Build everything (release)
 
 $(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map
 	@mkdir -p $(out)
 	$(CC) $(SHIM_CFLAGS) $(CFLAGS) $(SHIM_SOURCES) $(SHIM_LDFLAGS) $(LDFLAGS) -ldl -o $@
+
+# Preloaded into the daemons of spunnelctl cluster.
+$(out)/loopback.so: Sources/SpunnelLoopback/loopback.c
+	@mkdir -p $(out)
+	$(CC) -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror $(CFLAGS) $< \
+		-shared $(LDFLAGS) -ldl -o $@
 
 .PHONY: swift
 swift: ## Build the core, the keeper and spunnelctl
@@ -47,6 +53,7 @@ endef
 install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8
 	$(call install_whole,$(out)/spunnel.so,$(lib)/spunnel.so)
+	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
@@ -56,7 +63,7 @@ install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
-	rm -f $(lib)/spunnel.so $(lib)/libSpunnel.so $(libexec)/spunnel-keeper $(bin)/spunnelctl
+	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(libexec)/spunnel-keeper $(bin)/spunnelctl
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md)
 	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8
 	@# Only what lies below PREFIX, and only what is empty.
