@@ -71,6 +71,10 @@ uninstall: ## Remove what install laid down
 		bin share/doc/spunnel share/man/man1 share/man/man8
 	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
 
+# Builds without a word, unless something fails.
+quietly = log=$$(mktemp) && { $(MAKE) --no-print-directory $(1) DESTDIR= >"$$log" 2>&1 || \
+	{ cat "$$log"; exit 1; }; } && rm -f "$$log"
+
 # Where the tests and the demo install: any user of the test cluster must be able to read it.
 TEST_PREFIX ?= /opt/spunnel-test
 
@@ -79,10 +83,14 @@ setup: ## Install the Debian packages that tests and demo need
 	@Tools/setup
 
 .PHONY: demo
-demo: setup ## Show a tunnel from start to end on a real cluster of three hosts
-	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR= >build.log 2>&1 || { cat build.log; exit 1; }
-	@rm -f build.log
-	@Tools/demo $(TEST_PREFIX)
+demo: setup ## Show a tunnel from start to end on a personal Slurm, without root
+	@$(call quietly,install PREFIX=$(CURDIR)/$(out)/demo)
+	@Tools/demo $(CURDIR)/$(out)/demo
+
+.PHONY: demo-hosts
+demo-hosts: setup ## The same on a real cluster of three hosts on this machine, as root
+	@$(call quietly,install PREFIX=$(TEST_PREFIX))
+	@Tools/demo-hosts $(TEST_PREFIX)
 
 .PHONY: lint
 lint: setup ## Check format and shell scripts
