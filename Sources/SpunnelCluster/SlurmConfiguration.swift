@@ -87,7 +87,7 @@ public struct SlurmConfiguration: Sendable {
     SlurmdPidFile=\(layout.state)/slurmd-%n.pid
     SlurmctldLogFile=\(layout.log(of: "slurmctld"))
     SlurmdLogFile=\(layout.log(of: "slurmd-%n"))
-    # Slurm's own level, info, costs a third of the throughput; scontrol setdebug changes it.
+    # A log for a person: what goes wrong. scontrol setdebug tells more.
     SlurmctldDebug=error
     SlurmdDebug=error
     JobCompType=jobcomp/filetxt
