@@ -27,11 +27,17 @@ SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,
 SHELL_SCRIPTS := $(shell grep -rlE '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
 
 .PHONY: all
-all: $(out)/spunnel.so swift ## Build everything (release)
+all: $(out)/spunnel.so $(out)/loopback.so swift ## Build everything (release)
 
 $(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map
 	@mkdir -p $(out)
 	$(CC) $(SHIM_CFLAGS) $(CFLAGS) $(SHIM_SOURCES) $(SHIM_LDFLAGS) $(LDFLAGS) -ldl -o $@
+
+# Preloaded into the daemons of spunnelctl cluster.
+$(out)/loopback.so: Sources/SpunnelLoopback/loopback.c
+	@mkdir -p $(out)
+	$(CC) -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror $(CFLAGS) $< \
+		-shared $(LDFLAGS) -ldl -o $@
 
 .PHONY: swift
 swift: ## Build the core, the keeper and spunnelctl
@@ -47,6 +53,7 @@ endef
 install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8
 	$(call install_whole,$(out)/spunnel.so,$(lib)/spunnel.so)
+	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
@@ -56,13 +63,17 @@ install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
-	rm -f $(lib)/spunnel.so $(lib)/libSpunnel.so $(libexec)/spunnel-keeper $(bin)/spunnelctl
+	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(libexec)/spunnel-keeper $(bin)/spunnelctl
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md)
 	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8
 	@# Only what lies below PREFIX, and only what is empty.
 	-cd $(DESTDIR)$(PREFIX) && rmdir -p --ignore-fail-on-non-empty lib/spunnel libexec/spunnel \
 		bin share/doc/spunnel share/man/man1 share/man/man8
 	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
+
+# Builds without a word, unless something fails.
+quietly = log=$$(mktemp) && { $(MAKE) --no-print-directory $(1) DESTDIR= >"$$log" 2>&1 || \
+	{ cat "$$log"; exit 1; }; } && rm -f "$$log"
 
 # Where the tests and the demo install: any user of the test cluster must be able to read it.
 TEST_PREFIX ?= /opt/spunnel-test
@@ -72,10 +83,14 @@ setup: ## Install the Debian packages that tests and demo need
 	@Tools/setup
 
 .PHONY: demo
-demo: setup ## Show a tunnel from start to end on a real cluster of three hosts
-	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR= >build.log 2>&1 || { cat build.log; exit 1; }
-	@rm -f build.log
-	@Tools/demo $(TEST_PREFIX)
+demo: setup ## Show a tunnel from start to end on a personal Slurm, without root
+	@$(call quietly,install PREFIX=$(CURDIR)/$(out)/demo)
+	@Tools/demo $(CURDIR)/$(out)/demo
+
+.PHONY: demo-hosts
+demo-hosts: setup ## The same on a real cluster of three hosts on this machine, as root
+	@$(call quietly,install PREFIX=$(TEST_PREFIX))
+	@Tools/demo-hosts $(TEST_PREFIX)
 
 .PHONY: lint
 lint: setup ## Check format and shell scripts

@@ -37,9 +37,14 @@ let package = Package(
       // No loader, no relocations: a keeper costs half the memory of a dynamic one.
       linkerSettings: [.unsafeFlags(["-static-executable"])]
     ),
+    .target(
+      name: "SpunnelCluster",
+      dependencies: ["CSystem", "Spunnel", "SpunnelSystem"],
+      swiftSettings: strict
+    ),
     .executableTarget(
       name: "spunnelctl",
-      dependencies: ["Spunnel"],
+      dependencies: ["Spunnel", "SpunnelCluster"],
       swiftSettings: strict,
       // FoundationEssentials writes the JSON; statically its own parts must be named.
       linkerSettings: [
@@ -49,6 +54,6 @@ let package = Package(
       ]
     ),
     .testTarget(
-      name: "SpunnelTests", dependencies: ["Spunnel", "SpunnelSystem"], swiftSettings: strict),
+      name: "SpunnelTests", dependencies: ["Spunnel", "SpunnelCluster", "SpunnelSystem"], swiftSettings: strict),
   ]
 )

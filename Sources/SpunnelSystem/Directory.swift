@@ -1,5 +1,6 @@
 // Directories that nobody else can turn into something else: opened once, then used by descriptor.
 
+import CSystem
 import Glibc
 
 /// An open directory. Everything in it is named relative to it, so that no rename or link on the
@@ -24,6 +25,14 @@ public struct Directory: ~Copyable {
   /// Opens a directory, through links as well: for a path that the administrator chose.
   public static func open(following path: String) throws(SystemError) -> Directory {
     Directory(try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY), path)
+  }
+
+  /// Opens a directory whose content one may not be allowed to read: for its attributes alone
+  /// (open(2), `O_PATH`).
+  public static func reference(_ path: String) throws(SystemError) -> Directory {
+    Directory(
+      FileDescriptor(
+        owning: try checkNegated("open \(path)", unsafe csystem_open_reference(path))), path)
   }
 
   /// Opens a directory of this one.

@@ -19,4 +19,7 @@ public enum Host {
     }
     return unsafe String(cString: name)
   }
+
+  /// The absolute path of this process's program, without links.
+  public static var executable: String? { try? realPath("/proc/self/exe") }
 }

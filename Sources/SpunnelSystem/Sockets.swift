@@ -36,6 +36,17 @@ public struct SocketAddress: Sendable {
     }
   }
 
+  /// An IPv4 address as a socket of IPv6 knows it, `::ffff:a.b.c.d`, with port 0.
+  init(mapped ipv4: in_addr_t) {
+    var address = sockaddr_in6()
+    address.sin6_family = sa_family_t(AF_INET6)
+    unsafe withUnsafeMutableBytes(of: &address.sin6_addr) {
+      unsafe $0.storeBytes(of: UInt16.max, toByteOffset: 10, as: UInt16.self)
+      unsafe $0.storeBytes(of: ipv4.bigEndian, toByteOffset: 12, as: UInt32.self)
+    }
+    set(address)
+  }
+
   private mutating func set<Address>(_ address: Address) {
     length = socklen_t(MemoryLayout<Address>.size)
     unsafe withUnsafeMutableBytes(of: &storage) {
@@ -108,6 +119,32 @@ public enum Socket {
     try check(what) { unsafe address.withPointer { unsafe bind(descriptor.raw, $0, $1) } }
     try check(what) { Glibc.listen(descriptor.raw, SOMAXCONN) }
     return descriptor
+  }
+
+  /// Whether something accepts a TCP connection there; it is closed at once.
+  public static func canConnect(_ loopback: Loopback, port: UInt16) -> Bool {
+    let address = SocketAddress(loopback, port: port)
+    let raw = socket(address.family, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    if raw < 0 { return false }
+    let descriptor = FileDescriptor(owning: raw)
+    return unsafe address.withPointer { unsafe Glibc.connect(descriptor.raw, $0, $1) } == 0
+  }
+
+  /// Whether something accepts a connection to a unix socket; it is closed at once.
+  public static func canConnect(unix path: String) -> Bool {
+    do throws(SystemError) {
+      _ = try connect(unix: path)
+      return true
+    } catch { return false }
+  }
+
+  /// Whether one socket can serve IPv6 and IPv4 (ipv6(7), IPv4-mapped addresses).
+  public static func hasMappedAddresses() -> Bool {
+    let raw = socket(AF_INET6, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    if raw < 0 { return false }
+    let descriptor = FileDescriptor(owning: raw)
+    let address = SocketAddress(mapped: INADDR_LOOPBACK)
+    return unsafe address.withPointer { unsafe bind(descriptor.raw, $0, $1) } == 0
   }
 
   /// The address that a socket is bound to.

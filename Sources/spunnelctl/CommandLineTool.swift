@@ -28,14 +28,20 @@ protocol Command: SendableMetatype {
   static var summary: String { get }
   /// What `--help` says behind the summary.
   static var details: String { get }
+  /// Whether a `--help` behind the first word may be meant for another program.
+  static var takesCommandLine: Bool { get }
 
   /// - Parameter words: the command line behind the command's name
   static func run(_ words: [String]) throws(CommandError)
 }
 
+extension Command {
+  static var takesCommandLine: Bool { false }
+}
+
 enum CommandLineTool {
   static let commands: [any Command.Type] = [
-    StatusCommand.self, URLCommand.self, CloseCommand.self, CleanCommand.self,
+    StatusCommand.self, URLCommand.self, CloseCommand.self, CleanCommand.self, ClusterCommand.self,
   ]
 
   /// - Parameter words: the command line behind the program's name
@@ -67,7 +73,8 @@ enum CommandLineTool {
       throw .usage("'\(printable(first))' is no command")
     }
     let rest = Array(words.dropFirst())
-    if rest.contains("--help") || rest.contains("-h") { return say(help(for: command)) }
+    let own = command.takesCommandLine ? Array(rest.prefix(1)) : rest
+    if own.contains("--help") || own.contains("-h") { return say(help(for: command)) }
     try command.run(rest)
   }
 
@@ -80,7 +87,8 @@ enum CommandLineTool {
 
         srun --pty --tunnel 8001:8000,8889:8888 bash
 
-      and live as long as their step. These commands look after them:
+      and live as long as their step. These commands look after them, and give you a Slurm to try
+      them on:
 
       \(list.joined(separator: "\n"))
 

@@ -117,14 +117,16 @@ wrong() {
     wrong quiet=yes "quiet alone"
 }
 
-@test "ssh_args= reaches ssh, split at |, before Spunnel's own preferences" {
+@test "ssh_args= reaches ssh, split at |, and Spunnel's own preferences give way" {
     # Only with this argument can user1 log in.
     as user1 mv .ssh/id_ed25519 elsewhere
     configure required 'ssh_args=-i|/home/user1/elsewhere|-o|ConnectTimeout=7'
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     as user1 mv elsewhere .ssh/id_ed25519
     answers n1:8000 user1 8001 name
-    [[ $(processes ssh) == *ConnectTimeout=7*ConnectTimeout=15* ]]
+    [[ $(processes ssh) == *ConnectTimeout=7* ]]
+    # A preference gives way.
+    [[ $(processes ssh) != *ConnectTimeout=*ConnectTimeout=* ]]
 }
 
 @test "args= means ssh_args=, as it was always written" {

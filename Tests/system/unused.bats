@@ -76,7 +76,7 @@ threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
     eventually says s second
     eventually says s serving
     says s "localhost:8001 -> n1:8000"
-    says s "port 8001 is in use by step $(step s): this step has no tunnel"
+    says s "this step has no tunnel of its own: port 8001 is held by your own tunnel of job"
     answers n1:8000 user1 8001 name
 }
 

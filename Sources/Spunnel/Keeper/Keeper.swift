@@ -76,8 +76,7 @@ final class Keeper: EventHandler {
     for listener in listeners { try relay.add(listener) }
     self.relay = relay
     supervisor = Supervisor(
-      loop, SSHCommand(request.settings, node: request.node, controlPath: record.controlPath),
-      node: request.node, observer: self)
+      loop, request.settings, node: request.node, controlPath: record.controlPath, observer: self)
     loop.after(milliseconds: request.settings.timeout * 1000) { [weak self] in self?.startIsOver() }
     connect()
   }
@@ -101,7 +100,7 @@ final class Keeper: EventHandler {
         try changes.clear()
         if record.isGone { return close("the record was removed") }
         if record.exitIsMeant { return close("the exit flag was set") }
-        if status.ssh != 0, status.state != .up, record.controlExists { connected() }
+        if supervisor?.child != nil, status.state != .up, record.controlExists { connected() }
       }
     } catch { fail("\(error)") }
   }
@@ -115,8 +114,7 @@ final class Keeper: EventHandler {
   private func connect() {
     record.removeControl()
     guard let supervisor, status.state != .closing else { return }
-    if let diagnosis = supervisor.start() { return sshEnded(diagnosis) }
-    status.ssh = Int(supervisor.child ?? 0)
+    if let diagnosis = supervisor.start() { sshEnded(diagnosis) }
   }
 
   /// ssh has logged in and listens on its control socket.
@@ -212,8 +210,9 @@ final class Keeper: EventHandler {
 
   /// The status with the relay's counters as they are now.
   private var counted: Status {
-    guard let relay else { return status }
     var now = status
+    now.ssh = Int(supervisor?.child ?? 0)
+    guard let relay else { return now }
     now.connections = relay.open
     (now.accepted, now.refused) = (relay.accepted, relay.refused)
     (now.sent, now.received) = relay.bytes
@@ -241,7 +240,6 @@ extension Keeper: SupervisorObserver {
   func sshSays(_ line: String) { record.log("ssh: \(line)") }
 
   func sshEnded(_ diagnosis: SSHDiagnosis) {
-    status.ssh = 0
     handshake?.stop()
     handshake = nil
     if status.state == .closing { return }

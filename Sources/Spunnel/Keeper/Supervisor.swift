@@ -1,4 +1,4 @@
-// Starts ssh, listens to what it says, and knows when it is there and when it is gone.
+// Asks ssh for its configuration, starts it, listens to what it says, and knows when it is gone.
 
 import Glibc
 import SpunnelSystem
@@ -20,9 +20,12 @@ final class Supervisor: EventHandler {
 
   private let loop: EventLoop
   private let node: NodeName
-  private let command: SSHCommand
+  private let settings: Settings
+  private let controlPath: String
   private weak var observer: (any SupervisorObserver)?
   private var errors: FileDescriptor?
+  private var answer: FileDescriptor?
+  private var configuration: SSHConfiguration?
   private var partial: [UInt8] = []
 
   /// Its process id, `nil` while none runs.
@@ -31,14 +34,17 @@ final class Supervisor: EventHandler {
   private(set) var lines: [String] = []
 
   /// - Parameters:
-  ///   - node: for messages
+  ///   - settings: the site's program, arguments and timeout
+  ///   - node: where to
+  ///   - controlPath: where the master's socket goes
   init(
-    _ loop: EventLoop, _ command: SSHCommand, node: NodeName,
+    _ loop: EventLoop, _ settings: Settings, node: NodeName, controlPath: String,
     observer: any SupervisorObserver
   ) {
     self.loop = loop
-    self.command = command
+    self.settings = settings
     self.node = node
+    self.controlPath = controlPath
     self.observer = observer
   }
 
@@ -46,6 +52,12 @@ final class Supervisor: EventHandler {
   func start() -> SSHDiagnosis? {
     lines = []
     partial = []
+    guard let configuration else { return launch(SSHCommand(asking: settings, node: node)) }
+    return launch(
+      SSHCommand(settings, node: node, controlPath: controlPath, configuration))
+  }
+
+  private func launch(_ command: SSHCommand) -> SSHDiagnosis? {
     let name = command.arguments.first ?? "ssh"
     let searchPath = Process.environment("PATH") ?? "/usr/bin:/bin"
     guard let path = Program.find(name, searchPath: searchPath) else {
@@ -53,17 +65,20 @@ final class Supervisor: EventHandler {
     }
     do throws(SystemError) {
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
-      let pipe = try FileDescriptor.pipe()
+      let errors = try FileDescriptor.pipe()
+      let answer = try FileDescriptor.pipe()
       var program = Program(
         path: path, arguments: command.arguments,
-        descriptors: [null.raw, null.raw, pipe.writer.raw])
+        descriptors: [null.raw, answer.writer.raw, errors.writer.raw])
       // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
       program.parentDeathSignal = SIGKILL
       program.raisesDescriptorLimit = true
       child = try program.start()
-      let reader = pipe.reader
-      try loop.add(reader.raw, [.input], self)
-      errors = consume reader
+      let listener = errors.reader
+      let reader = answer.reader
+      try loop.add(listener.raw, [.input], self)
+      self.errors = consume listener
+      self.answer = consume reader
       return nil
     } catch {
       return error.code == ENOENT ? SSHDiagnosis(missing: name) : SSHDiagnosis(unstarted: error)
@@ -76,7 +91,21 @@ final class Supervisor: EventHandler {
     self.child = nil
     listen()
     closeErrors()
-    observer?.sshEnded(SSHDiagnosis(lines: lines, node: node, exitCode: code))
+    if configuration == nil {
+      configuration = told()
+      guard let diagnosis = start() else { return }
+      observer?.sshEnded(diagnosis)
+    } else {
+      // Of single connections ssh has spoken before: that is not why it ended.
+      let reasons = lines.filter { !$0.hasPrefix("channel ") }
+      observer?.sshEnded(SSHDiagnosis(lines: reasons, node: node, exitCode: code))
+    }
+  }
+
+  /// What `ssh -G` has written. When that is nothing, the real ssh will say what is wrong.
+  private func told() -> SSHConfiguration {
+    let bytes = try? answer?.read(atMost: 1 << 16) ?? nil
+    return SSHConfiguration(String(decoding: bytes ?? [], as: UTF8.self))
   }
 
   /// Ends ssh and waits for it, a bounded time.

@@ -53,14 +53,10 @@ public struct StateDirectory: ~Copyable {
 
   private static func openBase(_ path: String, _ user: uid_t) throws(RecordError) -> Directory {
     let base = try recording { () throws(SystemError) in try Directory.open(following: path) }
-    let found = try recording { () throws(SystemError) in try base.attributes() }
-    if found.st_uid != 0 && found.st_uid != user {
-      throw .untrusted(path: path, why: "it belongs to uid \(found.st_uid)")
+    let why = try recording { () throws(SystemError) in
+      try base.distrustAsParent(user: user)
     }
-    // Without the sticky bit whoever may write here could move our directory away.
-    if found.st_mode & 0o022 != 0 && found.st_mode & S_ISVTX == 0 {
-      throw .untrusted(path: path, why: "others may write to it and it is not sticky")
-    }
+    if let why { throw .untrusted(path: path, why: why) }
     return base
   }
 
@@ -69,14 +65,8 @@ public struct StateDirectory: ~Copyable {
   ) throws(RecordError) -> Directory? {
     let path = base.path + "/" + name
     guard let root = try openRoot(in: base, name, path) else { return nil }
-    let found = try recording { () throws(SystemError) in try root.attributes() }
-    if found.st_uid != user {
-      throw .untrusted(path: path, why: "it belongs to uid \(found.st_uid)")
-    }
-    if found.st_mode & 0o077 != 0 {
-      let mode = String(found.st_mode & 0o7777, radix: 8)
-      throw .untrusted(path: path, why: "its mode is \(mode) and not 700")
-    }
+    let why = try recording { () throws(SystemError) in try root.distrust(user: user) }
+    if let why { throw .untrusted(path: path, why: why) }
     return root
   }
 

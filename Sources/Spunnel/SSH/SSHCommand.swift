@@ -9,11 +9,21 @@ struct SSHCommand: Equatable {
   ///   - settings: the site's program, arguments and timeout
   ///   - node: where to
   ///   - controlPath: where the master's socket goes (ssh_config(5), `ControlPath`)
-  init(_ settings: Settings, node: NodeName, controlPath: String) {
+  ///   - configuration: what ssh would do by itself
+  init(
+    _ settings: Settings, node: NodeName, controlPath: String, _ configuration: SSHConfiguration
+  ) {
     // ssh takes the first value that it finds for an option, so the order is the precedence.
     arguments =
-      settings.sshCommand + SSHCommand.needed(controlPath) + settings.sshArguments
-      + SSHCommand.preferred(settings) + ["--", node.description]
+      settings.sshCommand + SSHCommand.needed(controlPath)
+      + SSHCommand.options(configuration.needed) + settings.sshArguments
+      + SSHCommand.options(configuration.preferred(timeout: settings.timeout))
+      + ["--", node.description]
+  }
+
+  /// Asks ssh for its configuration (ssh(1), `-G`), with the site's arguments counted in.
+  init(asking settings: Settings, node: NodeName) {
+    arguments = settings.sshCommand + settings.sshArguments + ["-N", "-T", "-G", "--", node.description]
   }
 
   /// What would break the tunnel otherwise, whatever a configuration says.
@@ -38,22 +48,11 @@ struct SSHCommand: Equatable {
       ])
   }
 
-  /// What is better than ssh's own defaults; `ssh_args=` may say otherwise.
-  private static func preferred(_ settings: Settings) -> [String] {
-    options([
-      "ConnectTimeout=\(settings.timeout)",
-      "ServerAliveInterval=15",
-      "ServerAliveCountMax=3",
-      // Put first, nothing taken away: the fastest where the processor knows AES.
-      "Ciphers=^aes128-gcm@openssh.com",
-    ])
-  }
-
   private static func options(_ options: [String]) -> [String] {
     options.flatMap { ["-o", $0] }
   }
 
-  /// A path in which ssh expands no `%` token and no variable (ssh_config(5), TOKENS).
+  /// A path in which ssh expands no `%` token (ssh_config(5), TOKENS).
   private static func escaped(_ path: String) -> String {
     path.split(separator: "%", omittingEmptySubsequences: false).joined(separator: "%%")
   }

@@ -67,7 +67,7 @@ struct SSHDiagnosis: Equatable {
       sign: "Network is unreachable",
       advice: { "\($0) is not reachable from this host: ask your administrator" }, retry: .briefly),
     Rule(
-      sign: "timed out",
+      sign: "Connection timed out",
       advice: { "\($0) does not answer: ask your administrator, or raise timeout=" },
       retry: .briefly),
     Rule(
@@ -96,7 +96,10 @@ struct SSHDiagnosis: Equatable {
       retry = rule.retry
       return
     }
-    said = lines.last.map(SSHDiagnosis.plain) ?? "ssh ended with status \(exitCode)"
+    let end =
+      exitCode > 128
+      ? "ssh was killed by signal \(exitCode - 128)" : "ssh ended with status \(exitCode)"
+    said = lines.last.map(SSHDiagnosis.plain) ?? end
     advice = "see whether ssh \(node) works"
     retry = .never
   }

@@ -38,14 +38,15 @@ enum spunnel_origin {
  *  @return 0, or -1 after an error was said */
 int spunnel_check(const char *spec, const struct spunnel_host *host);
 
-/** Reads spec and arguments and binds the submit ports, replacing an earlier claim.
- *  With SPUNNEL_INHERITED a port held by another tunnel of this user is no error: one line says
- *  so, and `spunnel_open` will do nothing.
+/** Reads spec and arguments and binds the submit ports.
+ *  With SPUNNEL_INHERITED a port that is in use is no error: one line says so, and
+ *  `spunnel_open` will do nothing.
+ *  A second claim with another spec is an error.
  *  @return 0, or -1 after an error was said */
 int spunnel_claim(const char *spec, enum spunnel_origin origin, const struct spunnel_host *host);
 
 /** Starts the keeper for the claimed ports and waits until the tunnel is ready or has failed, at
- *  most `timeout=` seconds. Without a claim it does nothing.
+ *  most `timeout=` seconds, and three more for a keeper that hangs. Without a claim it does nothing.
  *  @param nodes the step's node names, first node first, separated by commas
  *  @return 0, or -1 after an error was said */
 int spunnel_open(uint32_t job, uint32_t step, const char *nodes, const struct spunnel_host *host);

@@ -1,0 +1,46 @@
+// What ssh would do by itself for a node, as `ssh -G` tells: the user's and the site's
+// configuration and the defaults of this version. What a person decided is left as it is.
+
+struct SSHConfiguration: Equatable {
+  /// The fastest where the processor knows AES, and not the first by default.
+  private static let fastCipher = "aes128-gcm@openssh.com"
+
+  private var values: [String: String] = [:]
+
+  /// Nothing is known: ssh is too old to tell, or refuses its configuration.
+  init() {}
+
+  /// - Parameter text: a line for each option, the name in lower case, a space, the value
+  init(_ text: String) {
+    for line in text.split(separator: "\n") {
+      let parts = line.split(separator: " ", maxSplits: 1)
+      if parts.count == 2, values[String(parts[0])] == nil {
+        values[String(parts[0])] = String(parts[1])
+      }
+    }
+  }
+
+  /// Options that this version knows and whose effect would break a tunnel.
+  var needed: [String] {
+    // In the background it would outlive its keeper (OpenSSH 8.7 and later).
+    values["forkafterauthentication"] == "yes" ? ["ForkAfterAuthentication=no"] : []
+  }
+
+  /// Options that nobody has set and that a tunnel is better with.
+  ///
+  /// - Parameter timeout: seconds that srun waits
+  func preferred(timeout: Int) -> [String] {
+    var options: [String] = []
+    if ["none", "0"].contains(values["connecttimeout"]) {
+      options.append("ConnectTimeout=\(max(1, timeout - 1))")
+    }
+    if values["serveraliveinterval"] == "0" { options.append("ServerAliveInterval=15") }
+    // The same ciphers in another order: none that a policy has taken out comes back.
+    let ciphers = values["ciphers"]?.split(separator: ",").map(String.init) ?? []
+    if ciphers.contains(SSHConfiguration.fastCipher) {
+      let others = ciphers.filter { $0 != SSHConfiguration.fastCipher }
+      options.append("Ciphers=" + ([SSHConfiguration.fastCipher] + others).joined(separator: ","))
+    }
+    return options
+  }
+}

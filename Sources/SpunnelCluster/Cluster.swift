@@ -1,0 +1,129 @@
+// One cluster of the user: its parts, and what can be asked of it without changing it.
+
+import Glibc
+import SpunnelSystem
+
+/// A cluster by its name, up or not.
+public struct Cluster: Sendable {
+  public let name: ClusterName
+  public let layout: Layout
+  let home: ClusterHome
+
+  public init(_ name: ClusterName, in home: ClusterHome) {
+    self.name = name
+    self.home = home
+    layout = home.layout(name)
+  }
+
+  /// How far a cluster is up.
+  public enum State: String, Sendable {
+    case up, down
+    /// Some of its daemons run and others do not.
+    case partial
+  }
+
+  /// What `status` shows.
+  public struct Status: Sendable {
+    public let state: State
+    public let shape: Shape
+    public let ports: Ports?
+    public let slurmPrefix: String?
+    /// In the order in which they are started.
+    public let daemons: [(daemon: Daemon, id: pid_t?)]
+    /// Empty when the controller does not answer.
+    public let nodeStates: [String]
+    /// `nil` when the controller does not answer.
+    public let jobs: JobCounts?
+    /// Of all daemons, in KiB (proportional set size).
+    public let memory: Int
+  }
+
+  /// - Throws: `noCluster` when there is no such folder
+  public func status() throws(ClusterError) -> Status {
+    guard let folder = try home.open(name) else { throw .noCluster(name) }
+    let record = Cluster.record(in: folder)
+    let shape = Shape(record.request, on: .current)
+    let running = RunningDaemons(of: layout)
+    let daemons = Daemon.all(shape).map { ($0, running.ids[$0]?.first) }
+    let state: State =
+      running.isEmpty ? .down : daemons.contains { $0.1 == nil } ? .partial : .up
+    let slurm =
+      running.contains(.controller) && running.contains(.munged)
+      ? (try? Programs.find(prefix: record.slurmPrefix)).map { Slurm(layout, $0) } : nil
+    return Status(
+      state: state, shape: shape, ports: record.ports, slurmPrefix: record.slurmPrefix,
+      daemons: daemons, nodeStates: (try? slurm?.nodeStates()) ?? [],
+      jobs: try? slurm?.jobCounts(), memory: memory(running))
+  }
+
+  private func memory(_ running: RunningDaemons) -> Int {
+    let leaders = Set(running.ids.values.joined())
+    // A node's job steps lead sessions of their own.
+    let members = ProcessTable.own().filter {
+      leaders.contains($0.id) || leaders.contains($0.session)
+    }
+    return members.reduce(0) { $0 + $1.memory }
+  }
+
+  static func record(in folder: borrowing Directory) -> SavedRecord {
+    let content = try? folder.read(SavedRecord.fileName, atMost: 65536)
+    return SavedRecord(text: String(decoding: content ?? [], as: UTF8.self))
+  }
+
+  /// The environment in which Slurm's commands mean this cluster, as changes to one that there is.
+  ///
+  /// - Throws: `notUp` when nobody would answer them
+  public func environment() throws(ClusterError) -> EnvironmentChange {
+    guard let folder = try home.open(name) else { throw .noCluster(name) }
+    if !RunningDaemons(of: layout).contains(.controller) { throw .notUp(name) }
+    let programs = try Programs.find(prefix: Cluster.record(in: folder).slurmPrefix)
+    return EnvironmentChange(layout, programs)
+  }
+}
+
+/// What must be set so that Slurm's commands mean a cluster.
+public struct EnvironmentChange: Sendable {
+  /// `NAME`, value.
+  public private(set) var set: [(name: String, value: String)]
+  /// Folders that go before those of PATH and of LD_LIBRARY_PATH.
+  public let programs: [String]
+  public let libraries: [String]
+
+  init(_ layout: Layout, _ programs: Programs) {
+    set = [("SLURM_CONF", layout.slurmConfiguration)]
+    self.programs = programs.folders
+    libraries = programs.libraryFolders
+  }
+
+  /// The environment with the changes.
+  ///
+  /// - Parameter entries: `NAME=value`
+  public func applied(to entries: [String]) -> [String] {
+    let foreign = !entries.contains("SLURM_CONF=" + set[0].value)
+    let kept = entries.filter { entry in
+      if set.contains(where: { entry.hasPrefix($0.name + "=") }) { return false }
+      // A job of another cluster around this command: its number means nothing here.
+      return !(foreign && EnvironmentChange.isOfJob(entry))
+    }
+    var result = kept + set.map { $0.name + "=" + $0.value }
+    result = EnvironmentChange.prepending(programs, to: "PATH", in: result)
+    return EnvironmentChange.prepending(libraries, to: "LD_LIBRARY_PATH", in: result)
+  }
+
+  private static func isOfJob(_ entry: String) -> Bool {
+    [
+      "SLURM_JOB", "SLURM_STEP", "SLURM_TASK", "SLURM_NODE", "SLURM_NNODES", "SLURM_NTASKS",
+      "SLURM_CPUS", "SLURM_MEM", "SLURM_CLUSTER", "SLURM_SUBMIT", "SLURM_JWT", "SLURMD_",
+    ]
+    .contains { entry.hasPrefix($0) }
+  }
+
+  private static func prepending(
+    _ folders: [String], to name: String, in entries: [String]
+  ) -> [String] {
+    if folders.isEmpty { return entries }
+    let old = entries.first { $0.hasPrefix(name + "=") }.map { $0.dropFirst(name.count + 1) }
+    let value = (folders + (old.map { [String($0)] } ?? [])).joined(separator: ":")
+    return entries.filter { !$0.hasPrefix(name + "=") } + [name + "=" + value]
+  }
+}

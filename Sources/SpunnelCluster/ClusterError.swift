@@ -1,0 +1,82 @@
+// Everything that can go wrong with a cluster, with what to do about it.
+
+import Spunnel
+import SpunnelSystem
+
+/// Why a cluster cannot be brought up, looked at or taken down.
+public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
+  case system(SystemError)
+  /// What was read, the text, and what belongs there.
+  case malformed(String, String, String)
+  /// A directory that somebody else may have made or may change.
+  case untrusted(path: String, why: String)
+  case missing([MissingProgram])
+  /// Slurm and OpenSSH ask for the user's entry.
+  case unknownUser(UInt32)
+  case noCluster(ClusterName)
+  case notUp(ClusterName)
+  /// A daemon that did not start, and its last words.
+  case daemon(String, lastWords: String)
+  /// All ports that were tried were taken by somebody else meanwhile.
+  case portsTaken(attempts: Int)
+  /// A command of Slurm that failed, and its last words.
+  case slurm(String, lastWords: String)
+  /// Something that did not come true in time: what, and where to look.
+  case late(String, lookAt: String)
+  /// Jobs are running.
+  case busy(ClusterName, [RunningJob])
+  /// Steps run, and no controller knows their names.
+  case headless(ClusterName, steps: Int)
+  case interrupted
+  case stillRunning(String)
+
+  public var description: String {
+    switch self {
+    case .system(let error): "\(error)"
+    case .malformed(let what, let text, let wanted):
+      "\(what) '\(printable(text))': write \(wanted)"
+    case .untrusted(let path, let why):
+      "cannot trust '\(printable(path))': \(why); chmod or remove it, or set XDG_STATE_HOME to a "
+        + "folder that only you can change"
+    case .missing(let programs): MissingProgram.description(of: programs)
+    case .unknownUser(let user):
+      "user id \(user) has no name here (getent passwd \(user)): Slurm and OpenSSH look it up; "
+        + "ask your administrator for an entry, or run as another user"
+    case .noCluster(let name):
+      "there is no cluster '\(name)'; spunnelctl cluster list shows what there is"
+    case .notUp(let name):
+      "cluster '\(name)' is not up: run spunnelctl cluster up\(option(name))"
+    case .daemon(let name, let words): "start \(name): \(printable(words))"
+    case .portsTaken(let attempts):
+      "find free ports: others took them \(attempts) times before they could be bound; try again"
+    case .slurm(let command, let words): "\(command): \(printable(words))"
+    case .late(let what, let log): "\(what) in time; see \(printable(log))"
+    case .busy(let name, let jobs): busyDescription(name, jobs)
+    case .headless(let name, let steps):
+      "\(steps) job steps still run and the controller, which knows them, does not: run spunnelctl "
+        + "cluster up\(option(name)) first, or end them with down --now\(option(name))"
+    case .interrupted: "interrupted; the cluster stays up"
+    case .stillRunning(let what): "\(what) is still there after SIGKILL"
+    }
+  }
+
+  private func busyDescription(_ name: ClusterName, _ jobs: [RunningJob]) -> String {
+    let named = jobs.prefix(10).map(\.description).joined(separator: ", ")
+    let more = jobs.count > 10 ? " and \(jobs.count - 10) more" : ""
+    let (subject, object) =
+      jobs.count == 1 ? ("a job is", "it") : ("\(jobs.count) jobs are", "them")
+    return "\(subject) running: \(named)\(more); "
+      + "down\(option(name)) --wait waits for \(object), --now cancels \(object)"
+  }
+
+  private func option(_ name: ClusterName) -> String {
+    name == .standard ? "" : " --name \(name)"
+  }
+}
+
+/// Runs system calls where a `ClusterError` is thrown.
+func working<Value: ~Copyable>(
+  _ body: () throws(SystemError) -> Value
+) throws(ClusterError) -> Value {
+  do throws(SystemError) { return try body() } catch { throw .system(error) }
+}

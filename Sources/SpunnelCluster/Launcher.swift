@@ -1,0 +1,116 @@
+// Starting daemons in their order, each when those that it needs answer.
+
+import Glibc
+import SpunnelSystem
+
+/// Starts the daemons of one cluster.
+struct Launcher {
+  private let layout: Layout
+  private let programs: Programs
+  private let ports: Ports
+  private let environment: [String]
+
+  init(_ layout: Layout, _ programs: Programs, _ ports: Ports?, _ pluginFolder: String) {
+    self.layout = layout
+    self.programs = programs
+    self.ports = ports ?? Ports(controller: 0, sshd: 0, nodes: [])
+    let preload = "LD_PRELOAD=" + layout.plugin + "/loopback.so"
+    environment = Slurm.environment(layout, programs) + [preload]
+  }
+
+  /// Starts them and waits until each answers.
+  ///
+  /// - Returns: their process ids
+  func start(_ daemons: [Daemon]) throws(ClusterError) -> [(daemon: Daemon, id: pid_t)] {
+    var started: [(daemon: Daemon, id: pid_t)] = []
+    // A socket that a killed munged left: one could not tell when the new one is there.
+    if daemons.contains(.munged) { _ = unsafe unlink(layout.mungeSocket) }
+    // sshd reads its keys while the others start.
+    for daemon in [Daemon.sshd, .munged, .controller] where daemons.contains(daemon) {
+      started.append((daemon, try launch(daemon)))
+      // The controller asks munged, and a node that finds no controller asks again only a second
+      // later.
+      if daemon != .sshd { try wait(for: daemon, started[started.count - 1].id) }
+    }
+    for daemon in daemons {
+      if case .node = daemon { started.append((daemon, try launch(daemon))) }
+    }
+    for (daemon, id) in started where daemon != .munged && daemon != .controller {
+      try wait(for: daemon, id)
+    }
+    return started
+  }
+
+  /// Whether all of them still run: what answered on a port may have been a stranger that was
+  /// faster.
+  func check(_ started: [(daemon: Daemon, id: pid_t)]) throws(ClusterError) {
+    for (daemon, id) in started where Process.poll(id) != .running { throw failure(of: daemon) }
+  }
+
+  private func launch(_ daemon: Daemon) throws(ClusterError) -> pid_t {
+    var program = Program(
+      daemon.program(programs), daemon.arguments(layout, programs), environment: environment)
+    program.raisesDescriptorLimit = daemon == .controller
+    // The one log of each daemon; what is there is of an earlier start.
+    let log = layout.log(of: "\(daemon)")
+    _ = unsafe rename(log, log + ".old")
+    return try working { () throws(SystemError) in
+      try program.start(output: daemon == .munged ? log : "/dev/null")
+    }
+  }
+
+  private func wait(for daemon: Daemon, _ id: pid_t) throws(ClusterError) {
+    var ended = false
+    let answers = waitUntil(milliseconds: 20_000) {
+      if Process.poll(id) != .running {
+        ended = true
+        return true
+      }
+      return isAnswering(daemon)
+    }
+    if ended { throw failure(of: daemon) }
+    if !answers { throw .late("\(daemon) did not answer", lookAt: layout.log(of: "\(daemon)")) }
+  }
+
+  private func isAnswering(_ daemon: Daemon) -> Bool {
+    switch daemon {
+    case .munged: Socket.canConnect(unix: layout.mungeSocket)
+    case .controller, .sshd, .node:
+      port(of: daemon).map { Socket.canConnect(.v4, port: $0) } ?? true
+    }
+  }
+
+  private func port(of daemon: Daemon) -> UInt16? {
+    switch daemon {
+    case .munged: nil
+    case .controller: ports.controller
+    case .sshd: ports.sshd
+    case .node(let name):
+      wholeNumber(name.dropFirst()).flatMap {
+        ports.nodes.indices.contains($0 - 1) ? ports.nodes[$0 - 1] : nil
+      }
+    }
+  }
+
+  /// Why a daemon ended: somebody had its port, or what it said last.
+  private func failure(of daemon: Daemon) -> ClusterError {
+    if let port = port(of: daemon), !FreePorts.isFree(port) { return .portsTaken(attempts: 1) }
+    let lines = Launcher.lines(layout.log(of: "\(daemon)"))
+    let fatal = lines.last { $0.contains("fatal:") } ?? lines.last { $0.contains("rror:") }
+    return .daemon("\(daemon)", lastWords: fatal ?? lines.last ?? wordsOnceMore(daemon))
+  }
+
+  /// What a daemon says that ended before it had a log, as Slurm's do over their configuration.
+  private func wordsOnceMore(_ daemon: Daemon) -> String {
+    let program = Program(
+      daemon.program(programs), daemon.arguments(layout, programs), environment: environment)
+    return (try? program.capture(milliseconds: 2_000).lastLine) ?? "it ended without a word"
+  }
+
+  private static func lines(_ path: String) -> [String] {
+    guard let file = try? FileDescriptor.open(path, O_RDONLY),
+      let content = try? file.read(atMost: 1 << 20)
+    else { return [] }
+    return String(decoding: content, as: UTF8.self).split(separator: "\n").map(String.init)
+  }
+}

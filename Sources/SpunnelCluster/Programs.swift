@@ -1,0 +1,128 @@
+// Where the programs are that a cluster is made of, and which package has one that is missing.
+
+import Glibc
+import SpunnelSystem
+
+/// A program that is needed and was not found.
+public struct MissingProgram: Equatable, Sendable {
+  public let name: String
+  let debian: String
+  let fedora: String
+
+  static func description(of programs: [MissingProgram]) -> String {
+    let names = programs.map { "\($0.name) (Debian: \($0.debian); Fedora: \($0.fedora))" }
+    let debian = packages(programs.map(\.debian))
+    let fedora = packages(programs.map(\.fedora))
+    return "not found: \(names.joined(separator: ", ")); run apt install \(debian), or dnf install "
+      + "\(fedora); a Slurm unpacked elsewhere is found by --slurm-prefix DIR"
+  }
+
+  private static func packages(_ names: [String]) -> String {
+    var seen: [String] = []
+    for name in names where !seen.contains(name) { seen.append(name) }
+    return seen.joined(separator: " ")
+  }
+}
+
+/// The programs of a machine, or of a folder into which Slurm was unpacked.
+public struct Programs: Equatable, Sendable {
+  public let munged: String
+  public let slurmctld: String
+  public let slurmd: String
+  public let slurmstepd: String
+  public let sinfo: String
+  public let squeue: String
+  public let scancel: String
+  public let scontrol: String
+  public let sshd: String
+  public let keygen: String
+  /// A program that does nothing, for Slurm's `Epilog`.
+  public let nothing: String
+  /// Where a Slurm that is not the machine's was unpacked.
+  public let prefix: String?
+
+  private static let standardFolders = [
+    "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
+  ]
+
+  /// Looks in the prefix first, then on PATH, then where daemons are, which many a user's PATH
+  /// leaves out.
+  public static func find(prefix: String?) throws(ClusterError) -> Programs {
+    var finder = Finder(folders: folders(prefix) + searchPath() + standardFolders)
+    let programs = Programs(
+      munged: finder.find("munged", "munge", "munge"),
+      slurmctld: finder.find("slurmctld", "slurmctld", "slurm-slurmctld"),
+      slurmd: finder.find("slurmd", "slurmd", "slurm-slurmd"),
+      slurmstepd: finder.find("slurmstepd", "slurmd", "slurm-slurmd"),
+      sinfo: finder.find("sinfo", "slurm-client", "slurm"),
+      squeue: finder.find("squeue", "slurm-client", "slurm"),
+      scancel: finder.find("scancel", "slurm-client", "slurm"),
+      scontrol: finder.find("scontrol", "slurm-client", "slurm"),
+      sshd: finder.find("sshd", "openssh-server", "openssh-server"),
+      keygen: finder.find("ssh-keygen", "openssh-client", "openssh"),
+      nothing: finder.find("true", "coreutils", "coreutils"),
+      prefix: prefix)
+    if !finder.missing.isEmpty { throw .missing(finder.missing) }
+    return programs
+  }
+
+  private static func searchPath() -> [String] {
+    (Process.environment("PATH") ?? "").split(separator: ":").map(String.init)
+      .filter { $0.hasPrefix("/") }
+  }
+
+  private static func folders(_ prefix: String?) -> [String] {
+    guard let prefix else { return [] }
+    return ["bin", "sbin", "usr/bin", "usr/sbin"].map { prefix + "/" + $0 }
+  }
+
+  private struct Finder {
+    let folders: [String]
+    var missing: [MissingProgram] = []
+
+    mutating func find(_ name: String, _ debian: String, _ fedora: String) -> String {
+      // Debian's packages call Slurm's daemons so and leave the plain names to update-alternatives,
+      // which an unpacked package has not met.
+      for candidate in folders.flatMap({ [$0 + "/" + name, $0 + "/" + name + "-wlm"] })
+      where unsafe access(candidate, X_OK) == 0 {
+        return candidate
+      }
+      missing.append(MissingProgram(name: name, debian: debian, fedora: fedora))
+      return name
+    }
+  }
+}
+
+// MARK: - A Slurm of one's own
+
+extension Programs {
+  /// The folders of the prefix's programs that exist.
+  public var folders: [String] { Programs.folders(prefix).filter(Programs.exists) }
+
+  /// Where the prefix has its shared libraries, for `LD_LIBRARY_PATH`.
+  public var libraryFolders: [String] {
+    guard let prefix else { return [] }
+    var found: [String] = []
+    for base in ["lib", "lib64", "usr/lib", "usr/lib64"].map({ prefix + "/" + $0 }) {
+      // Debian keeps libraries one folder deeper, named after the machine's architecture.
+      let inner = (try? Directory.open(following: base).names().sorted()) ?? []
+      for folder in [base] + inner.map({ base + "/" + $0 }) where Programs.hasLibrary(folder) {
+        found.append(folder)
+      }
+      for folder in found { found += ["/slurm-wlm", "/slurm"].map { folder + $0 } }
+    }
+    return found.filter(Programs.exists)
+  }
+
+  /// Slurm's own plugins in the prefix, for `PluginDir`.
+  public var pluginFolder: String? {
+    libraryFolders.first { Programs.exists($0 + "/auth_munge.so") }
+  }
+
+  private static func hasLibrary(_ folder: String) -> Bool {
+    let names = (try? Directory.open(following: folder).names()) ?? []
+    return names.contains { $0.hasPrefix("lib") && $0.contains(".so") }
+  }
+
+  private static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+}

@@ -1,0 +1,72 @@
+// What is remembered of a cluster between two `up`: a file of `key=value` lines in its folder.
+
+import SpunnelSystem
+
+/// The ports of a cluster's daemons on 127.0.0.1.
+public struct Ports: Equatable, Sendable {
+  public let controller: UInt16
+  public let sshd: UInt16
+  /// One for each node, in the order of their names.
+  public let nodes: [UInt16]
+
+  public init(controller: UInt16, sshd: UInt16, nodes: [UInt16]) {
+    self.controller = controller
+    self.sshd = sshd
+    self.nodes = nodes
+  }
+
+  var all: [UInt16] { [controller, sshd] + nodes }
+}
+
+/// The content of `cluster.conf`.
+public struct SavedRecord: Equatable, Sendable {
+  static let fileName = "cluster.conf"
+
+  public var request: ShapeRequest
+  public var slurmPrefix: String?
+  public var ports: Ports?
+
+  public init(
+    request: ShapeRequest = ShapeRequest(), slurmPrefix: String? = nil, ports: Ports? = nil
+  ) {
+    self.request = request
+    self.slurmPrefix = slurmPrefix
+    self.ports = ports
+  }
+
+  /// Reads the file's text; a line that makes no sense is as if it were not there, since all of it
+  /// can be chosen again.
+  public init(text: String) {
+    var values: [Substring: String] = [:]
+    for line in text.split(separator: "\n") {
+      let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      if parts.count == 2 { values[parts[0]] = String(parts[1]) }
+    }
+    self.init()
+    request.processors = values["cpus"].flatMap { wholeNumber($0) }
+    request.memory = values["memory"].flatMap { try? MemorySize($0) }
+    request.gpus = values["gpus"].flatMap { wholeNumber($0) }
+    request.policy = values["policy"].flatMap { Policy(rawValue: $0) }
+    request.nodes = values["nodes"].flatMap { wholeNumber($0) }
+    slurmPrefix = values["slurm-prefix"]
+    let numbers = (values["ports"] ?? "").split(separator: ",").compactMap { UInt16($0) }
+    if numbers.count >= 3 {
+      ports = Ports(controller: numbers[0], sshd: numbers[1], nodes: Array(numbers[2...]))
+    }
+  }
+
+  public var text: String {
+    var lines: [String] = []
+    func add(_ key: String, _ value: String?) {
+      if let value { lines.append(key + "=" + value) }
+    }
+    add("cpus", request.processors.map { String($0) })
+    add("memory", request.memory?.description)
+    add("gpus", request.gpus.map { String($0) })
+    add("policy", request.policy?.rawValue)
+    add("nodes", request.nodes.map { String($0) })
+    add("slurm-prefix", slurmPrefix)
+    add("ports", ports?.all.map { String($0) }.joined(separator: ","))
+    return lines.map { $0 + "\n" }.joined()
+  }
+}

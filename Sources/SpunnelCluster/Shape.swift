@@ -1,0 +1,77 @@
+// How large a cluster is and how it behaves: what the user asked for, on what the machine has.
+
+import Glibc
+import SpunnelSystem
+
+/// What the machine has.
+public struct Machine: Sendable {
+  /// Processors that are online.
+  public let processors: Int
+  public let memory: MemorySize
+
+  public init(processors: Int, memory: MemorySize) {
+    self.processors = processors
+    self.memory = memory
+  }
+
+  /// This machine.
+  public static var current: Machine {
+    let pages = sysconf(CInt(_SC_PHYS_PAGES)) * sysconf(CInt(_SC_PAGESIZE))
+    return Machine(
+      processors: max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN))),
+      memory: MemorySize(mebibytes: pages >> 20))
+  }
+}
+
+/// What a user asks for; what is left out stays as it was, or comes from the machine.
+public struct ShapeRequest: Equatable, Sendable {
+  /// Processors of each node.
+  public var processors: Int?
+  /// Memory of each node.
+  public var memory: MemorySize?
+  /// GPUs of each node.
+  public var gpus: Int?
+  public var policy: Policy?
+  public var nodes: Int?
+
+  public init() {}
+
+  /// The request with what an earlier one said where this one says nothing.
+  func filled(from earlier: ShapeRequest) -> ShapeRequest {
+    var filled = self
+    filled.processors = processors ?? earlier.processors
+    filled.memory = memory ?? earlier.memory
+    filled.gpus = gpus ?? earlier.gpus
+    filled.policy = policy ?? earlier.policy
+    filled.nodes = nodes ?? earlier.nodes
+    return filled
+  }
+}
+
+/// A cluster as it is configured.
+public struct Shape: Equatable, Sendable {
+  public let processors: Int
+  public let memory: MemorySize
+  public let gpus: Int
+  public let policy: Policy
+  public let nodes: Int
+  /// Whether jobs can be bound to the processors that they were given: the one node must be no
+  /// larger than the machine.
+  public let binds: Bool
+
+  public init(_ request: ShapeRequest, on machine: Machine) {
+    nodes = request.nodes ?? 1
+    // Several nodes share the one machine.
+    processors = request.processors ?? max(1, machine.processors / nodes)
+    memory = request.memory ?? MemorySize(mebibytes: machine.memory.mebibytes / nodes)
+    gpus = request.gpus ?? 0
+    policy = request.policy ?? .fifo
+    binds = nodes == 1 && processors <= machine.processors
+  }
+
+  /// `n1`, `n2` …
+  public var nodeNames: [String] { (1...nodes).map { "n\($0)" } }
+
+  /// What a job gets for each processor when it does not say: an even share.
+  var memoryPerProcessor: Int { max(1, memory.mebibytes / processors) }
+}

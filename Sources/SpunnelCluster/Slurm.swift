@@ -1,0 +1,98 @@
+// Asking the cluster's own Slurm, through its commands: their output outlives versions, their
+// library does not.
+
+import Glibc
+import SpunnelSystem
+
+/// A job that has resources.
+public struct RunningJob: Equatable, Sendable, CustomStringConvertible {
+  /// As squeue prints it, `12` or `12_3` of an array.
+  public let id: String
+  public let name: String
+
+  public init(id: String, name: String) {
+    self.id = id
+    self.name = name
+  }
+
+  public var description: String { "\(id) (\(name))" }
+}
+
+/// How many jobs there are.
+public struct JobCounts: Equatable, Sendable {
+  public let running: Int
+  public let waiting: Int
+}
+
+/// The commands of one cluster's Slurm.
+struct Slurm {
+  let programs: Programs
+  let environment: [String]
+
+  init(_ layout: Layout, _ programs: Programs) {
+    self.programs = programs
+    environment = Slurm.environment(layout, programs)
+  }
+
+  /// What daemons and commands of the cluster need, and nothing of the user's own.
+  static func environment(_ layout: Layout, _ programs: Programs) -> [String] {
+    var entries = [
+      "PATH="
+        + (programs.folders + ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
+        .joined(separator: ":"),
+      "SLURM_CONF=" + layout.slurmConfiguration,
+    ]
+    for name in ["HOME", "USER", "LOGNAME", "SHELL", "TZ"] {
+      if let value = Process.environment(name) { entries.append(name + "=" + value) }
+    }
+    if programs.prefix != nil {
+      entries.append("LD_LIBRARY_PATH=" + programs.libraryFolders.joined(separator: ":"))
+    }
+    return entries
+  }
+
+  private func run(_ path: String, _ arguments: [String]) throws(ClusterError) -> String {
+    let program = Program(path, arguments, environment: environment)
+    let result = try working { () throws(SystemError) in try program.capture(milliseconds: 20_000) }
+    if !result.succeeded {
+      let name = path.split(separator: "/").last.map(String.init) ?? path
+      throw .slurm(name, lastWords: result.lastLine)
+    }
+    return result.output
+  }
+
+  /// The states of the nodes, one word each.
+  func nodeStates() throws(ClusterError) -> [String] {
+    try run(programs.sinfo, ["--noheader", "--Node", "--format=%T"])
+      .split(separator: "\n").map(String.init)
+  }
+
+  /// The jobs that have resources, finishing ones too.
+  func runningJobs() throws(ClusterError) -> [RunningJob] {
+    let states = "--states=RUNNING,CONFIGURING,COMPLETING,SUSPENDED,STOPPED,SIGNALING,STAGE_OUT"
+    let output = try run(programs.squeue, ["--noheader", states, "--format=%i %j"])
+    return output.split(separator: "\n").map { line in
+      let parts = line.split(separator: " ", maxSplits: 1)
+      return RunningJob(id: String(parts[0]), name: parts.count == 2 ? String(parts[1]) : "")
+    }
+  }
+
+  func jobCounts() throws(ClusterError) -> JobCounts {
+    let output = try run(programs.squeue, ["--noheader", "--array", "--format=%T"])
+    let states = output.split(separator: "\n")
+    let waiting = states.count { $0 == "PENDING" || $0.hasPrefix("REQUEUE") }
+    return JobCounts(running: states.count - waiting, waiting: waiting)
+  }
+
+  func cancel(_ jobs: [RunningJob], kill: Bool) throws(ClusterError) {
+    let options = kill ? ["--full", "--signal=KILL"] : []
+    _ = try run(programs.scancel, ["--quiet"] + options + jobs.map(\.id))
+  }
+
+  /// Whether jobs that wait are started.
+  func startsJobs(_ starts: Bool) throws(ClusterError) {
+    let state = "State=" + (starts ? "UP" : "DOWN")
+    let partition = "PartitionName=" + SlurmConfiguration.partition
+    _ = try run(programs.scontrol, ["update", partition, state])
+  }
+}

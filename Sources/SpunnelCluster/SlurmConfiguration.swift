@@ -1,0 +1,172 @@
+// The text of slurm.conf, gres.conf and plugstack.conf, with the reason of each unusual line.
+
+/// What Slurm's configuration depends on.
+public struct SlurmConfiguration: Sendable {
+  public let layout: Layout
+  public let shape: Shape
+  public let ports: Ports
+  /// The user's number: a name can have a form that Slurm reads as something else.
+  public let user: UInt32
+  public let network: Network
+  /// A program that does nothing.
+  public let nothing: String
+  /// Slurm's own plugins, when they are not where Slurm was built for.
+  public let pluginFolder: String?
+
+  /// How this host is connected, as far as Slurm's name lookups mind.
+  public struct Network: Equatable, Sendable {
+    /// Whether sockets of both families work. With IPv4 alone Slurm's lookups leave out addresses
+    /// of a family of which the host has none but loopback (getaddrinfo(3), `AI_ADDRCONFIG`), and
+    /// on a laptop without network it would not find 127.0.0.1.
+    public let hasBothFamilies: Bool
+    /// Whether the host's own name leads to 127.0.0.1 and nowhere else.
+    public let nameIsLoopback: Bool
+
+    public init(hasBothFamilies: Bool, nameIsLoopback: Bool) {
+      self.hasBothFamilies = hasBothFamilies
+      self.nameIsLoopback = nameIsLoopback
+    }
+  }
+
+  public init(
+    layout: Layout, shape: Shape, ports: Ports, user: UInt32, network: Network, nothing: String,
+    pluginFolder: String?
+  ) {
+    self.layout = layout
+    self.shape = shape
+    self.ports = ports
+    self.user = user
+    self.network = network
+    self.nothing = nothing
+    self.pluginFolder = pluginFolder
+  }
+
+  public static let partition = "main"
+
+  /// slurm.conf.
+  public var text: String {
+    let plugins = pluginFolder.map { "PluginDir=\($0)" }
+    let sections = [identity, communication, plugins, files, behaviour, scheduling]
+    return """
+      # Written by spunnelctl cluster up; it is written again at the next one.
+      \(sections.compactMap { $0 }.joined(separator: "\n\n"))
+
+      \(nodes.joined(separator: "\n"))
+      PartitionName=\(SlurmConfiguration.partition) Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+
+      """
+  }
+
+  private var identity: String {
+    """
+    ClusterName=\(layout.name.description.lowercased())
+    SlurmctldHost=localhost(127.0.0.1)
+    SlurmctldPort=\(ports.controller)
+    SlurmUser=\(user)
+    SlurmdUser=\(user)
+    AuthType=auth/munge
+    CredType=cred/munge
+    AuthInfo=socket=\(layout.mungeSocket)
+    """
+  }
+
+  private var communication: String? {
+    var words: [String] = []
+    if network.hasBothFamilies { words.append("EnableIPv6") }
+    // The daemons listen on loopback anyway; this is for srun's own ports, as long as it runs. It
+    // would listen on the address of the host's name.
+    if network.nameIsLoopback { words += ["NoInAddrAny", "NoCtldInAddrAny"] }
+    return words.isEmpty ? nil : "CommunicationParameters=" + words.joined(separator: ",")
+  }
+
+  private var files: String {
+    """
+    StateSaveLocation=\(layout.state)
+    SlurmdSpoolDir=\(layout.spool)/%n
+    SlurmctldPidFile=\(layout.state)/slurmctld.pid
+    SlurmdPidFile=\(layout.state)/slurmd-%n.pid
+    SlurmctldLogFile=\(layout.log(of: "slurmctld"))
+    SlurmdLogFile=\(layout.log(of: "slurmd-%n"))
+    # A log for a person: what goes wrong. scontrol setdebug tells more.
+    SlurmctldDebug=error
+    SlurmdDebug=error
+    JobCompType=jobcomp/filetxt
+    JobCompLoc=\(layout.log(of: "jobs"))
+    """
+  }
+
+  private var behaviour: String {
+    """
+    # What can be enforced without root: processes are found by their parents, memory is looked at
+    # every second, and jobs are bound to their processors where those are the machine's own.
+    ProctrackType=proctrack/linuxproc
+    TaskPlugin=\(shape.binds ? "task/affinity" : "task/none")
+    JobAcctGatherType=jobacct_gather/linux
+    JobAcctGatherFrequency=task=1
+    JobAcctGatherParams=OverMemoryKill
+    AccountingStorageType=accounting_storage/none
+    MpiDefault=none
+    SwitchType=switch/none
+    KillWait=5
+    ReturnToService=2
+    InactiveLimit=0
+    # A node may have more processors and memory than the machine.
+    SlurmdParameters=config_overrides
+    # How long scontrol show job knows a finished job.
+    MinJobAge=3600
+    MaxJobCount=100000
+    MaxArraySize=100001
+    """
+  }
+
+  private var scheduling: String {
+    """
+    SelectType=select/cons_tres
+    SelectTypeParameters=CR_Core_Memory
+    # Without it each job would take all memory.
+    DefMemPerCPU=\(shape.memoryPerProcessor)
+    SchedulerType=sched/backfill
+    SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,\
+    default_queue_depth=1000,bf_interval=5
+    # Without any epilog a node answers "already complete", and the next job waits for a background
+    # loop of the controller: 2 jobs a second instead of 45.
+    Epilog=\(nothing)
+    \(priority)
+    """
+  }
+
+  private var priority: String {
+    switch shape.policy {
+    case .fifo: "PriorityType=priority/basic"
+    case .largestFirst:
+      """
+      PriorityType=priority/multifactor
+      PriorityWeightTRES=CPU=1000000
+      PriorityCalcPeriod=1
+      """
+    }
+  }
+
+  private var nodes: [String] {
+    let resources = shape.gpus > 0 ? " Gres=gpu:\(shape.gpus)" : ""
+    let lines = zip(shape.nodeNames, ports.nodes).map { name, port in
+      "NodeName=\(name) NodeHostname=localhost NodeAddr=127.0.0.1 Port=\(port) "
+        + "CPUs=\(shape.processors) RealMemory=\(shape.memory.mebibytes)\(resources)"
+    }
+    return (shape.gpus > 0 ? ["GresTypes=gpu"] : []) + lines
+  }
+
+  /// gres.conf.
+  ///
+  /// - Parameter devices: a file for each GPU of a node; Slurm numbers them in this order for
+  ///   `CUDA_VISIBLE_DEVICES`
+  public static func gpus(devices: [String]) -> String {
+    if devices.isEmpty { return "" }
+    return "AutoDetect=off\n" + devices.map { "Name=gpu File=\($0)\n" }.joined()
+  }
+
+  /// plugstack.conf, with the plugin found through the cluster's own link.
+  public var plugins: String {
+    "optional \(layout.plugin)/spunnel.so ssh_args=-F|\(layout.sshConfiguration)\n"
+  }
+}

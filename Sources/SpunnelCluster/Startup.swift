@@ -1,0 +1,145 @@
+// Bringing a cluster up: its files, its ports, its daemons, until its nodes take jobs.
+
+import Glibc
+import SpunnelSystem
+
+/// What `up` is asked for.
+public struct UpRequest: Sendable {
+  public var shape = ShapeRequest()
+  /// Where a Slurm that is not the machine's was unpacked; an absolute path.
+  public var slurmPrefix: String?
+  /// Where spunnel.so and loopback.so lie; an absolute path.
+  public let pluginFolder: String
+
+  public init(pluginFolder: String) { self.pluginFolder = pluginFolder }
+}
+
+/// What `up` came to.
+public enum UpResult: Sendable {
+  case started
+  /// Some daemons had died and were started again.
+  case repaired([Daemon])
+  case wasUp
+}
+
+extension Cluster {
+  /// How often all ports are chosen anew before giving up.
+  private static let portAttempts = 5
+
+  /// Brings the cluster up. Two at once: the second one waits, and finds it up.
+  ///
+  /// - Throws: whatever went wrong; no daemon of this attempt is left then
+  public func up(_ request: UpRequest) throws(ClusterError) -> UpResult {
+    if unsafe getpwuid(home.user) == nil { throw .unknownUser(home.user) }
+    let folder = try home.create(name)
+    _ = try working { () throws(SystemError) in try folder.lock(waiting: true) }
+    var record = Cluster.record(in: folder)
+    let running = RunningDaemons(of: layout)
+    if running.isEmpty {
+      record.request = request.shape.filled(from: record.request)
+      record.slurmPrefix = request.slurmPrefix ?? record.slurmPrefix
+    }
+    let programs = try Programs.find(prefix: record.slurmPrefix)
+    var startup = Startup(
+      layout: layout, programs: programs, record: record, request: request, user: home.user)
+    return try startup.run(folder, running)
+  }
+
+  /// One attempt to bring a cluster up, under its folder's lock.
+  private struct Startup {
+    let layout: Layout
+    let programs: Programs
+    var record: SavedRecord
+    let request: UpRequest
+    let user: uid_t
+
+    private var shape: Shape { Shape(record.request, on: .current) }
+
+    mutating func run(
+      _ folder: borrowing Directory, _ running: RunningDaemons
+    ) throws(ClusterError) -> UpResult {
+      let absent = Daemon.all(shape).filter { !running.contains($0) }
+      if absent.isEmpty {
+        try Slurm(layout, programs).startsJobs(true)
+        return .wasUp
+      }
+      if !running.isEmpty {
+        try start(absent)
+        return .repaired(absent)
+      }
+      try startAll(folder)
+      return .started
+    }
+
+    /// Starts a cluster of which nothing runs, with other ports when somebody was faster.
+    private mutating func startAll(_ folder: borrowing Directory) throws(ClusterError) {
+      for attempt in 1...Cluster.portAttempts {
+        try choosePorts(keeping: attempt == 1)
+        try ClusterFiles(layout, programs, request, user).write(record, shape, in: folder)
+        do throws(ClusterError) { return try start(Daemon.all(shape)) } catch {
+          if case .portsTaken = error { continue }
+          throw error
+        }
+      }
+      throw .portsTaken(attempts: Cluster.portAttempts)
+    }
+
+    /// The ports of last time, so that what still runs of then finds its controller; other ones
+    /// where those are taken.
+    private mutating func choosePorts(keeping: Bool) throws(ClusterError) {
+      let count = shape.nodes
+      if keeping, let ports = record.ports, ports.nodes.count == count,
+        ports.all.allSatisfy({ FreePorts.isFree($0) })
+      {
+        return
+      }
+      let free = try working { () throws(SystemError) in try FreePorts.choose(count + 2) }
+      record.ports = Ports(controller: free[0], sshd: free[1], nodes: Array(free[2...]))
+    }
+
+    /// Starts daemons and waits until the nodes take jobs; ends them all when one does not start.
+    private func start(_ daemons: [Daemon]) throws(ClusterError) {
+      let launcher = Launcher(layout, programs, record.ports, request.pluginFolder)
+      do throws(ClusterError) {
+        let started = try launcher.start(daemons)
+        try waitForNodes { () throws(ClusterError) in try launcher.check(started) }
+        // A partition that a down closed which was then killed; and it makes the controller look at
+        // its queue at once, which after a restart it does only some seconds later.
+        try Slurm(layout, programs).startsJobs(true)
+      } catch {
+        try RunningDaemons(of: layout).keeping { daemons.contains($0) }.stop()
+        throw error
+      }
+    }
+
+    private func waitForNodes(
+      _ check: () throws(ClusterError) -> Void
+    ) throws(ClusterError) {
+      let slurm = Slurm(layout, programs)
+      let deadline = Clock.milliseconds() + 30_000
+      while true {
+        try check()
+        let states = try? slurm.nodeStates()
+        if let states, states.count == shape.nodes, states.allSatisfy(Startup.isUsable) { break }
+        if Clock.milliseconds() >= deadline {
+          throw .late("the nodes did not become ready", lookAt: layout.log)
+        }
+        usleep(3000)
+      }
+      try check()
+    }
+
+    private static func isUsable(_ state: String) -> Bool {
+      ["idle", "mixed", "allocated", "completing"].contains(state)
+    }
+  }
+}
+
+extension RunningDaemons {
+  /// The part of them that a condition holds for.
+  fileprivate func keeping(_ condition: (Daemon) -> Bool) -> RunningDaemons {
+    var part = self
+    part.filter(condition)
+    return part
+  }
+}

@@ -1,0 +1,59 @@
+// spunnelctl cluster env and exec: Slurm's own commands, meaning the user's cluster.
+
+import Glibc
+import Spunnel
+import SpunnelCluster
+import SpunnelSystem
+
+enum ClusterExec {
+  /// Prints what a POSIX shell evaluates.
+  static func printEnvironment(_ words: [String]) throws(ClusterFailure) {
+    let cluster = try ClusterOptions(words).cluster()
+    let change = try clustering { () throws(ClusterError) in try cluster.environment() }
+    for entry in change.set { say("export \(entry.name)=\(quoted(entry.value))") }
+    sayPrepending(change.programs, to: "PATH")
+    sayPrepending(change.libraries, to: "LD_LIBRARY_PATH")
+  }
+
+  private static func sayPrepending(_ folders: [String], to name: String) {
+    if folders.isEmpty { return }
+    say("export \(name)=\(quoted(folders.joined(separator: ":")))${\(name):+:$\(name)}")
+  }
+
+  /// Becomes the command.
+  static func run(_ words: [String]) throws(ClusterFailure) {
+    let options = try ClusterOptions(words, takesRest: true)
+    guard let command = options.rest.first else {
+      throw .usage("exec: name a command, as in spunnelctl cluster exec srun hostname")
+    }
+    let cluster = try options.cluster()
+    let change = try clustering { () throws(ClusterError) in try cluster.environment() }
+    let environment = change.applied(to: Process.environment())
+    let path =
+      environment.first { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) } ?? "/usr/bin:/bin"
+    guard let program = Program.find(command, searchPath: path) else {
+      throw .other("'\(printable(command))': no such command on PATH")
+    }
+    warnOfAccounting(options.rest)
+    var call = Program(program, Array(options.rest.dropFirst()), environment: environment)
+    call.arguments = options.rest
+    throw .other("\(call.replace())")
+  }
+
+  /// Said where one stumbles on it, and before Slurm's own, shorter word.
+  private static func warnOfAccounting(_ words: [String]) {
+    let command = words[0].split(separator: "/").last ?? ""
+    guard ["sacct", "sacctmgr", "sreport", "sshare"].contains(command) else { return }
+    // What has finished is also in a file, which sacct can read.
+    if words.contains("-c") || words.contains("--completion") { return }
+    say(
+      "spunnelctl: \(command) asks slurmdbd, which a cluster of your own does not have; finished "
+        + "jobs: scontrol show job (for an hour), sacct --completion, log/jobs.log", to: .error)
+  }
+
+  /// In single quotes, as a POSIX shell takes a word literally.
+  private static func quoted(_ text: String) -> String {
+    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
+      + "'"
+  }
+}

@@ -1,0 +1,92 @@
+// spunnelctl cluster up and down.
+
+import Glibc
+import Spunnel
+import SpunnelCluster
+import SpunnelSystem
+
+enum ClusterUp {
+  private static let keys: Set<String> = [
+    "--cpus", "--memory", "--gpus", "--policy", "--nodes", "--slurm-prefix",
+  ]
+
+  static func run(_ words: [String]) throws(ClusterFailure) {
+    let options = try ClusterOptions(words, keys: keys)
+    let cluster = try options.cluster()
+    let request = try request(options)
+    // Daemons hold no folder of the user's: he may want to unmount it.
+    _ = unsafe chdir("/")
+    let result = try clustering { () throws(ClusterError) in try cluster.up(request) }
+    let status = try clustering { () throws(ClusterError) in try cluster.status() }
+    switch result {
+    case .started: say("cluster '\(cluster.name)' is up: \(describe(status.shape))")
+    case .repaired(let daemons):
+      let names = daemons.map(\.description).joined(separator: ", ")
+      say("cluster '\(cluster.name)' is up again: started \(names)")
+    case .wasUp: sayWasUp(cluster, status, request)
+    }
+  }
+
+  private static func sayWasUp(_ cluster: Cluster, _ status: Cluster.Status, _ request: UpRequest) {
+    say("cluster '\(cluster.name)' is up already: \(describe(status.shape))")
+    if request.shape != ShapeRequest() || request.slurmPrefix != nil {
+      say("the options have no effect on it; take it down first", to: .error)
+    }
+  }
+
+  private static func request(_ options: ClusterOptions) throws(ClusterFailure) -> UpRequest {
+    try clustering { () throws(ClusterError) in
+      var request = UpRequest(pluginFolder: pluginFolder)
+      let values = options.values
+      if let text = values["--cpus"] {
+        request.shape.processors = try count(text, "--cpus", in: 1...4096)
+      }
+      if let text = values["--nodes"] {
+        request.shape.nodes = try count(text, "--nodes", in: 1...64)
+      }
+      if let text = values["--gpus"] { request.shape.gpus = try count(text, "--gpus", in: 0...64) }
+      if let text = values["--memory"] { request.shape.memory = try MemorySize(text) }
+      if let text = values["--policy"] { request.shape.policy = try Policy(text) }
+      if let text = values["--slurm-prefix"] {
+        do throws(SystemError) { request.slurmPrefix = try realPath(text) } catch {
+          throw .malformed("--slurm-prefix", text, "a folder that exists")
+        }
+      }
+      return request
+    }
+  }
+
+  /// PREFIX/lib/spunnel, beside PREFIX/bin/spunnelctl.
+  private static var pluginFolder: String {
+    let program = Host.executable ?? "/usr/bin/spunnelctl"
+    let parts = program.split(separator: "/").dropLast(2)
+    return ([""] + parts + ["lib", "spunnel"]).joined(separator: "/")
+  }
+
+  /// `1 node with 8 CPUs and 16G, fifo`.
+  static func describe(_ shape: Shape) -> String {
+    let nodes = shape.nodes == 1 ? "1 node" : "\(shape.nodes) nodes, each"
+    let processors = shape.processors == 1 ? "1 CPU" : "\(shape.processors) CPUs"
+    let gpus = shape.gpus == 0 ? "" : ", \(shape.gpus) GPU\(shape.gpus == 1 ? "" : "s")"
+    return
+      "\(nodes) with \(processors)\(gpus) and \(shape.memory) of memory, \(shape.policy.rawValue)"
+  }
+}
+
+enum ClusterDown {
+  static func run(_ words: [String]) throws(ClusterFailure) {
+    let options = try ClusterOptions(words, flags: ["--wait", "--now"])
+    let cluster = try options.cluster()
+    if options.flags.count > 1 { throw .usage("--wait and --now exclude each other") }
+    let jobs: RunningJobs =
+      options.flags.contains("--now") ? .cancel : options.flags.contains("--wait") ? .wait : .refuse
+    switch try clustering({ () throws(ClusterError) in try cluster.down(jobs) }) {
+    case .wasDown: say("cluster '\(cluster.name)' is not up")
+    case .stopped(let waiting?) where waiting > 0:
+      say(
+        "cluster '\(cluster.name)' is down; \(waiting) waiting "
+          + "\(waiting == 1 ? "job stays" : "jobs stay") in its queue for the next up")
+    case .stopped: say("cluster '\(cluster.name)' is down")
+    }
+  }
+}

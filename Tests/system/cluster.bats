@@ -1,0 +1,374 @@
+#!/usr/bin/env bats
+# spunnelctl cluster with the real daemons, as an ordinary user and as root, and what goes wrong.
+# shellcheck disable=SC2016,SC2030,SC2031 # jobs expand; each test is a subshell with its own user
+
+load cluster_helpers
+
+setup_file() {
+    machine_start
+    export MACHINE MACHINE_PID MACHINE_OUTER
+}
+
+teardown_file() { machine_stop; }
+
+setup() { USER_NAME=user1; }
+
+teardown() {
+    local user
+    for user in user1 user2 root; do
+        for cluster in $(as "$user" spunnelctl cluster list --json | jq -r '.clusters[].name'); do
+            as "$user" spunnelctl cluster down --now --name "$cluster" || true
+        done
+        as "$user" sh -c 'chmod -R u+rwX . && rm -rf .local slurm-*.out site'
+    done
+    as root find /tmp -mindepth 1 -delete
+    no_daemons || {
+        daemons
+        return 1
+    }
+}
+
+ctl() { as "$USER_NAME" spunnelctl cluster "$@"; }
+slurm() { as "$USER_NAME" spunnelctl cluster exec "$@"; }
+queue_is_empty() { [[ -z $(slurm squeue --noheader) ]]; }
+running() { [[ $(slurm squeue --noheader --states=RUNNING | wc -l) == "$1" ]]; }
+folder() { echo "$MACHINE/home/$USER_NAME/.local/state/spunnel/clusters/${1:-default}"; }
+
+@test "up, exec, down: a first job, and nothing is left" {
+    run ctl up
+    [[ $status == 0 && $output == "cluster 'default' is up: 1 node with "* ]]
+    run slurm srun hostname
+    [[ $status == 0 && $output == machine ]]
+    run ctl up
+    [[ $status == 0 && $output == "cluster 'default' is up already"* ]]
+    run ctl down
+    [[ $status == 0 && $output == "cluster 'default' is down" ]]
+    no_daemons
+    run ctl down
+    [[ $status == 0 && $output == "cluster 'default' is not up" ]]
+    [[ ! -e $MACHINE/home/user1/.ssh ]]
+}
+
+@test "as root" {
+    USER_NAME=root
+    ctl up
+    [[ $(slurm srun id -un) == root ]]
+    serve_and_fetch
+    ctl down
+    no_daemons
+}
+
+@test "everything listens on loopback only, and the folder is the user's alone" {
+    ctl up
+    # The daemons listen on 127.0.0.1 however the machine's own name resolves, or does not.
+    run on_machine ss -Hlnt
+    [[ ${#lines[@]} == 3 && $output != *'*:'*'*:*'*'*:*'* && $output != *0.0.0.0:[0-9]* ]]
+    while read -r _ _ _ address _; do
+        [[ $address == 127.0.0.1:* || $address == '[::ffff:127.0.0.1]:'* ]]
+    done <<<"$output"
+    [[ $(stat -c %a "$(folder)") == 700 && $(stat -c %a "$(folder)/munge.key") == 600 ]]
+    # Another user with the configuration in hand gets nowhere.
+    cp -r "$(folder)"/slurm.conf "$MACHINE/tmp/slurm.conf"
+    chmod 0644 "$MACHINE/tmp/slurm.conf"
+    run as user2 env SLURM_CONF=/tmp/slurm.conf timeout 5 squeue
+    [[ $status != 0 ]]
+    run as user2 env SLURM_CONF=/tmp/slurm.conf timeout 5 sbatch --wrap id
+    [[ $status != 0 ]]
+    rm "$MACHINE/tmp/slurm.conf"
+}
+
+serve_and_fetch() {
+    slurm srun --tunnel 8001:8000 python3 -m http.server 8000 >"$BATS_TEST_TMPDIR/srun" 2>&1 3>&- &
+    wait_until 10 as "$USER_NAME" curl -sf localhost:8001
+    slurm scancel --user="$USER_NAME"
+    wait_until 10 queue_is_empty
+    wait
+}
+
+@test "the tunnel goes through the cluster's own sshd, whatever ~/.ssh/config says" {
+    as user1 sh -c 'mkdir -m 700 .ssh; printf "Host *\n  Port 1\n  ProxyCommand false\n" >.ssh/config'
+    ctl up
+    serve_and_fetch
+    as user1 rm -r .ssh
+}
+
+@test "the sshd runs no command and forwards to this host only" {
+    ctl up
+    local ssh=(ssh -F .local/state/spunnel/clusters/default/ssh_config)
+    run as user1 timeout 5 "${ssh[@]}" n1 id
+    [[ $status == 1 && $output != *uid=* ]]
+    run as user1 timeout 5 "${ssh[@]}" -W 127.0.0.2:22 n1
+    [[ $status != 0 && $output == *prohibited* ]]
+    # The key opens no other account.
+    run as user1 timeout 5 "${ssh[@]}" -l user2 n1
+    [[ $status == 255 && $output == *"Permission denied"* ]]
+}
+
+@test "jobs: sbatch with its output, an array, a dependency, scancel, salloc" {
+    ctl up --cpus 4
+    first=$(slurm sbatch --parsable --wrap 'hostname; sleep 0.2')
+    slurm sbatch --quiet --dependency="afterok:$first" --wrap 'echo second'
+    slurm sbatch --quiet --array=1-3 --wrap 'echo task $SLURM_ARRAY_TASK_ID'
+    [[ $(slurm salloc --quiet srun hostname) == machine ]]
+    wait_until 20 queue_is_empty
+    [[ $(<"$MACHINE/home/user1/slurm-$first.out") == machine ]]
+    [[ $(cat "$MACHINE"/home/user1/slurm-*.out | grep -c 'task [123]') == 3 ]]
+    grep -q second "$MACHINE"/home/user1/slurm-*.out
+    job=$(slurm sbatch --parsable --wrap 'sleep 1000')
+    wait_until 10 running 1
+    slurm scancel "$job"
+    wait_until 10 queue_is_empty
+    [[ $(slurm sinfo --noheader --format=%T) == idle ]]
+}
+
+@test "cores are shared out: more than the machine has, and bound where they are its own" {
+    ctl up --cpus 1
+    slurm sbatch --quiet --wrap 'sleep 1000'
+    wait_until 10 running 1
+    run slurm srun --immediate=1 true
+    [[ $status != 0 ]]
+    ctl down --now
+    ctl up --cpus 16
+    [[ $(slurm srun --ntasks=16 hostname | wc -l) == 16 ]]
+}
+
+@test "memory: a job that takes more than it asked for is killed, and told so" {
+    ctl up
+    run slurm srun --mem=50M python3 -c 'x = bytearray(200 << 20); import time; time.sleep(60)'
+    [[ $status != 0 && $output == *"exceeded memory limit"*"being killed"* ]]
+}
+
+@test "several nodes, GPUs, several clusters side by side, list and JSON" {
+    ctl up --nodes 3 --gpus 1
+    ctl up --name other --memory 1G
+    [[ $(slurm srun --nodes=3 printenv SLURMD_NODENAME | sort | tr '\n' ' ') == 'n1 n2 n3 ' ]]
+    [[ $(slurm srun --gpus=1 printenv SLURM_GPUS_ON_NODE) == 1 ]]
+    slurm --name other srun true
+    run ctl list
+    [[ ${#lines[@]} == 3 && ${lines[1]} == default*up*3* && ${lines[2]} == other*up*1G* ]]
+    [[ $(ctl status --json | jq -r '.state, .nodes, (.daemons | length)' | tr '\n' ' ') == 'up 3 6 ' ]]
+    # shellcheck disable=SC2016 # expanded there
+    run as user1 sh -c 'eval "$(spunnelctl cluster env --name other)"; squeue --noheader && echo "$SLURM_CONF"'
+    [[ $output == /home/user1/.local/state/spunnel/clusters/other/slurm.conf ]]
+}
+
+@test "largest-first: of the waiting jobs the one with most cores is next, and it is remembered" {
+    ctl up --cpus 4 --policy largest-first
+    slurm sbatch --quiet --cpus-per-task=4 --wrap 'sleep 1000'
+    wait_until 10 running 1
+    for cores in 1 3 2; do
+        slurm sbatch --quiet --job-name="cores$cores" --cpus-per-task=$cores --wrap true
+    done
+    wait_until 10 priorities_known
+    [[ $(slurm squeue --noheader --states=PENDING --sort=-p --format=%j | tr '\n' ' ') == 'cores3 cores2 cores1 ' ]]
+    ctl down --now
+    [[ $(ctl status) == *largest-first* ]]
+}
+priorities_known() { [[ $(slurm squeue --noheader --states=PENDING --format=%Q | sort -u | wc -l) == 3 ]]; }
+
+@test "sacct: what does not work is said where one stumbles on it" {
+    ctl up
+    slurm srun --job-name=known true
+    run slurm sacct
+    [[ $output == *"asks slurmdbd"*"scontrol show job"* ]]
+    wait_until 10 completed known
+}
+completed() { [[ $(slurm sacct --completion --noheader --format=jobname) == *$1* ]]; }
+
+# --- Faults ----------------------------------------------------------------------------------
+
+@test "down with jobs running refuses and names them; --now cancels them; waiting ones stay" {
+    ctl up --cpus 1
+    slurm sbatch --quiet --job-name=busy --wrap 'sleep 1000'
+    wait_until 10 running 1
+    slurm sbatch --quiet --job-name=later --wrap 'echo later ran'
+    run ctl down
+    [[ $status == 1 && $output == *"a job is running: "*"(busy); down --wait waits for it, --now cancels it" ]]
+    running 1
+    run ctl down --now
+    [[ $status == 0 && $output == *"is down; 1 waiting job stays in its queue for the next up" ]]
+    no_daemons
+    ctl up
+    wait_until 15 grep -q 'later ran' "$MACHINE/home/user1/slurm-2.out"
+}
+
+@test "down --wait waits for the running job and starts no other" {
+    ctl up --cpus 1
+    slurm sbatch --quiet --job-name=busy --wrap 'until [ -e go ]; do sleep 0.1; done; echo busy ended'
+    wait_until 10 running 1
+    slurm sbatch --quiet --job-name=later --wrap true
+    ctl down --wait >"$BATS_TEST_TMPDIR/down" 3>&- &
+    wait_until 10 partition_is down
+    as user1 touch go
+    wait
+    grep -q '1 waiting job stays' "$BATS_TEST_TMPDIR/down"
+    grep -q 'busy ended' "$MACHINE"/home/user1/slurm-*.out
+    as user1 rm go
+    no_daemons
+}
+partition_is() { [[ $(slurm sinfo --noheader --format=%a) == "$1" ]]; }
+
+@test "daemons killed with -9: status says so, up starts them again, jobs go on" {
+    ctl up --cpus 2
+    slurm sbatch --quiet --wrap 'until [ -e go ]; do sleep 0.1; done; echo survived'
+    wait_until 10 running 1
+    # The controller writes its state some seconds behind; what is killed before is Slurm's to lose.
+    wait_until 15 state_is_saved
+    on_machine pkill -KILL -x 'munged|slurmctld|slurmd|sshd'
+    wait_until 5 status_is down
+    run ctl down
+    [[ $status == 1 && $output == *"job step"*"up first"* ]]
+    run ctl up
+    [[ $status == 0 ]]
+    wait_until 10 running 1
+    as user1 touch go
+    wait_until 15 grep -q survived "$MACHINE/home/user1/slurm-1.out"
+    as user1 rm go
+    wait_until 15 queue_is_empty
+    for daemon in munged slurmctld sshd slurmd; do
+        on_machine pkill -KILL -x "$daemon"
+        wait_until 5 status_is partial
+        run ctl up
+        [[ $status == 0 && $output == *"up again: started $daemon"* ]]
+    done
+    [[ $(slurm srun hostname) == machine ]]
+}
+status_is() { [[ $(ctl status --json | jq -r .state) == "$1" ]]; }
+state_is_saved() {
+    [[ -n $(find "$(folder)/state/job_state" -newer "$(folder)/spool/n1/job00001") ]]
+}
+
+@test "all daemons and jobs killed, as at a power cut: the queue is there again" {
+    ctl up --cpus 1
+    slurm sbatch --quiet --hold --wrap 'echo released'
+    wait_until 15 test -s "$(folder)/state/job_state"
+    on_machine pkill -KILL -u user1
+    wait_until 5 no_daemons
+    ctl up
+    [[ $(slurm squeue --noheader | wc -l) == 1 ]]
+    slurm scontrol release 1
+    wait_until 15 grep -q released "$MACHINE/home/user1/slurm-1.out"
+}
+
+@test "up twice at once: one starts it, the other finds it up" {
+    ctl up >"$BATS_TEST_TMPDIR/one" 3>&- &
+    ctl up >"$BATS_TEST_TMPDIR/two" 3>&- &
+    wait
+    [[ $(cat "$BATS_TEST_TMPDIR"/{one,two} | grep -c "is up: ") == 1 ]]
+    [[ $(cat "$BATS_TEST_TMPDIR"/{one,two} | grep -c "is up already") == 1 ]]
+    [[ $(daemons user1 | grep -c 'slurmctld -D') == 1 ]]
+}
+
+@test "a full disk: up says so and leaves no daemon; with room again it works" {
+    as user1 mkdir -p .local/state
+    on_machine mount -t tmpfs -o size=64k,mode=0700,uid=71001 tmpfs /home/user1/.local/state
+    as user1 sh -c 'cat /dev/zero >.local/state/filler 2>/dev/null || true'
+    run ctl up
+    [[ $status == 1 && $output == *"No space left on device"* ]]
+    no_daemons
+    on_machine mount -o remount,size=64m /home/user1/.local/state
+    ctl up
+    [[ $(slurm srun hostname) == machine ]]
+    ctl down
+    on_machine umount /home/user1/.local/state
+}
+
+@test "a folder that others can enter, or change on the way, is refused" {
+    ctl up
+    ctl down
+    chmod 0755 "$(folder)"
+    run ctl up
+    [[ $status == 1 && $output == *"its mode is 755 and not 700"* ]]
+    chmod 0700 "$(folder)"
+    chmod 0777 "$MACHINE/home/user1"
+    run ctl up
+    [[ $status == 1 && $output == *"'/home/user1': others may write to it"* ]]
+    chmod 0700 "$MACHINE/home/user1"
+    ln -s /home/user2 "$(folder linked)"
+    run ctl up --name linked
+    [[ $status == 1 && $output == *"it is not a directory"* ]]
+    rm "$(folder linked)"
+    no_daemons
+}
+
+@test "a port taken between choosing and binding: others are chosen" {
+    # A controller that finds its port taken, once: a stranger is quicker.
+    mkdir -p "$MACHINE/home/slow/sbin"
+    cat >"$MACHINE/home/slow/sbin/slurmctld" <<'SLOW'
+#!/bin/bash
+if mkdir /tmp/taken 2>/dev/null; then
+    port=$(sed -n 's/^SlurmctldPort=//p' "${@: -1}")
+    echo "$port" >/tmp/taken/port
+    setsid python3 -c '
+import socket, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+open("/tmp/taken/ready", "w")
+time.sleep(30)' "$port" >/dev/null 2>&1 &
+    until [[ -e /tmp/taken/ready ]]; do sleep 0.01; done
+fi
+exec /usr/sbin/slurmctld "$@"
+SLOW
+    chmod 0755 "$MACHINE/home/slow/sbin/slurmctld"
+    run ctl up --slurm-prefix /home/slow
+    [[ $status == 0 && -e $MACHINE/tmp/taken/ready ]]
+    [[ $(slurm srun hostname) == machine ]]
+    [[ $(ctl status --json | jq -r '.daemons[] | select(.name == "slurmctld") | .port') != "$(<"$MACHINE/tmp/taken/port")" ]]
+    on_machine pkill -KILL python3 || true
+    rm -r "$MACHINE/home/slow"
+}
+
+@test "a home with spaces and signs, and a very long one" {
+    local state
+    for state in '/home/user1/with space/and #%u' "/home/user1/$(printf 'long%.0s' {1..55})/$(printf 'path%.0s' {1..55})"; do
+        as user1 env XDG_STATE_HOME="$state" spunnelctl cluster up
+        [[ $(as user1 env XDG_STATE_HOME="$state" spunnelctl cluster exec srun hostname) == machine ]]
+        as user1 env XDG_STATE_HOME="$state" spunnelctl cluster exec srun --tunnel 8001:8000 \
+            sh -c 'python3 -m http.server 8000 & until curl -sf localhost:8001 >page; do :; done; kill $!; wait' || true
+        [[ -s $MACHINE/home/user1/page ]]
+        as user1 env XDG_STATE_HOME="$state" spunnelctl cluster exec scancel --user=user1
+        wait_until 10 no_steps
+        as user1 env XDG_STATE_HOME="$state" spunnelctl cluster down --now
+        as user1 rm -rf page "/home/user1/with space" /home/user1/long*
+    done
+    no_daemons
+}
+no_steps() { ! daemons | grep -q slurmstepd:; }
+
+@test "a user without a name is told so; a name of an unusual form works" {
+    mkdir -m 0700 "$MACHINE/home/nobody1"
+    chown 71009:71009 "$MACHINE/home/nobody1"
+    run machine_as 71009 /home/nobody1 spunnelctl cluster up
+    [[ $status == 1 && $output == *"user id 71009 has no name here"* ]]
+    printf 'EXAMPLE\\user.9@example.org:x:71009:71009::/home/nobody1:/bin/bash\n' >>"$MACHINE/passwd"
+    machine_as 71009 /home/nobody1 spunnelctl cluster up
+    [[ $(machine_as 71009 /home/nobody1 spunnelctl cluster exec srun hostname) == machine ]]
+    machine_as 71009 /home/nobody1 spunnelctl cluster down
+    sed -i '/^EXAMPLE/d' "$MACHINE/passwd"
+}
+
+@test "missing programs are named at once, with their packages" {
+    mkdir -p "$MACHINE/hidden"
+    for program in slurmctld munged sshd; do
+        on_machine mount --bind "$MACHINE/hidden" "/usr/sbin/$program" 2>/dev/null ||
+            on_machine mount --bind /dev/null "/usr/sbin/$program"
+    done
+    run ctl up
+    for program in slurmctld munged sshd; do on_machine umount "/usr/sbin/$program"; done
+    [[ $status == 1 ]]
+    [[ $output == *"munged (Debian: munge; Fedora: munge)"* ]]
+    [[ $output == *"slurmctld (Debian: slurmctld; Fedora: slurm-slurmctld)"* ]]
+    [[ $output == *"sshd (Debian: openssh-server; Fedora: openssh-server)"* ]]
+}
+
+@test "words that make no sense are usage errors" {
+    local words
+    for words in 'up --cpus 0' 'up --cpus 2x' 'up --memory 0' 'up --memory 5X' 'up --policy mcf' \
+        'up --name ../x' 'up --nodes' 'down --wait --now' 'exec' 'frob' 'status --frob'; do
+        # shellcheck disable=SC2086 # words
+        run ctl $words
+        [[ $status == 2 ]] || {
+            echo "$words: $status: $output"
+            return 1
+        }
+    done
+}
