@@ -6,19 +6,26 @@ import Testing
 
 @testable import Spunnel
 
+private let forward = try? TunnelSpec("8001:8000").forwards.first
+
 private final class Rig {
   let connection: Connection
   let client: End
+  var isCut = false
   private(set) var ended = 0
+  private(set) var changes = 0
 
-  init(_ loop: EventLoop, _ wire: Wire = .tcp) throws {
+  init(_ loop: EventLoop, _ wire: Wire = .tcp, _ pool: PipePool = PipePool()) throws {
     let pair = try wire.pair()
     client = try End(pair.right)
-    let forward = try #require(try TunnelSpec("8001:8000").forwards.first)
-    var tell: () -> Void = {}
-    let end: (Connection) -> Void = { _ in tell() }
-    connection = Connection(loop, pair.left, forward, changed: {}, ended: end)
-    tell = { [weak self] in self?.ended += 1 }
+    var told: (cut: () -> Bool, change: () -> Void, end: () -> Void) = ({ true }, {}, {})
+    connection = Connection(
+      loop, pair.left, try #require(forward), pool: pool, isCut: { told.cut() },
+      changed: { told.change() }, ended: { _ in told.end() })
+    told = (
+      { [weak self] in self?.isCut ?? true }, { [weak self] in self?.changes += 1 },
+      { [weak self] in self?.ended += 1 }
+    )
   }
 }
 
@@ -33,6 +40,10 @@ private final class Rig {
     master = try FakeMaster(scratch)
   }
 
+  private func sockets(backlog: CInt = 64) throws -> ForwardSockets {
+    try master.sockets(for: [try #require(forward)], backlog: backlog)
+  }
+
   private func turn(_ rig: Rig, until condition: () -> Bool) throws -> Bool {
     try loop.turn {
       try master.work()
@@ -41,108 +52,145 @@ private final class Rig {
     }
   }
 
-  @Test func theServiceIsReachedAndAnswers() throws {
-    let rig = try Rig(loop)
-    #expect(rig.connection.isWaiting && rig.connection.isOpen)
-    #expect(rig.connection.connect(controlPath: master.path))
-    #expect(!rig.connection.isWaiting && rig.connection.isOpen)
+  @Test(arguments: Wire.allCases)
+  func theServiceIsReachedAndAnswers(wire: Wire) throws {
+    let rig = try Rig(loop, wire)
+    #expect(rig.connection.isWaiting)
+    #expect(rig.connection.connect(try sockets()))
+    #expect(!rig.connection.isWaiting)
     let bytes = noise(300_000, seed: 1)
     rig.client.send(bytes)
     rig.client.finish()
     #expect(try turn(rig) { rig.client.sawEnd && rig.ended == 1 })
     rig.client.expectReceived(bytes)
     #expect(rig.connection.bytes == (bytes.count, bytes.count))
-    #expect(!rig.connection.isOpen)
-    #expect(master.sessions.map(\.port) == [8000])
+    #expect(rig.changes > 0)
+    #expect(master.services.map(\.port) == [8000])
   }
 
-  @Test func aRefusedConnectionIsClosed() throws {
-    master.answer = .refuse
+  @Test func aServiceThatSaysItsLastFirstStillHears() throws {
     let rig = try Rig(loop)
-    #expect(rig.connection.connect(controlPath: master.path))
+    #expect(rig.connection.connect(try sockets()))
+    #expect(try turn(rig) { !master.services.isEmpty })
+    let service = master.services[0]
+    service.echoes = false
+    service.end.send("greeting")
+    service.end.finish()
+    #expect(try turn(rig) { rig.client.sawEnd })
+    #expect(rig.client.text == "greeting")
+    rig.client.send("last words")
+    rig.client.finish()
+    #expect(
+      try turn(rig) {
+        service.end.receive()
+        return service.end.sawEnd && rig.ended == 1
+      })
+    #expect(service.end.text == "last words")
+    #expect(rig.client.failure == nil)
+  }
+
+  @Test func aConnectionThatSshCannotOpenIsClosed() throws {
+    let rig = try Rig(loop)
+    #expect(rig.connection.connect(try sockets()))
+    #expect(try turn(rig) { !master.services.isEmpty })
+    master.services[0].end.close()
     #expect(try turn(rig) { rig.client.sawEnd || rig.client.failure != nil })
-    #expect(rig.ended == 1)
-    #expect(eventually { !master.sessions[0].isHeld })
+    rig.client.close()
+    #expect(try turn(rig) { rig.ended == 1 })
   }
 
   @Test func withoutAMasterItWaits() throws {
     let rig = try Rig(loop)
-    #expect(!rig.connection.connect(controlPath: scratch.path + "/none"))
+    let dead = try sockets()
+    master.die()
+    #expect(eventually { !rig.connection.connect(dead) })
     #expect(rig.connection.isWaiting)
     #expect(rig.ended == 0)
     rig.client.send("patience")
-    #expect(rig.connection.connect(controlPath: master.path))
-    #expect(try turn(rig) { rig.client.text == "patience" })
+    let other = try Scratch()
+    let next = try FakeMaster(other)
+    #expect(rig.connection.connect(try next.sockets(for: [try #require(forward)])))
+    #expect(
+      try loop.turn {
+        try next.work()
+        rig.client.work()
+        return rig.client.text == "patience"
+      })
   }
 
-  @Test func whatTheClientSaidLastArrivesThoughItIsGone() throws {
+  @Test func aForwardThatSshDoesNotHaveIsWaitedFor() throws {
     let rig = try Rig(loop)
-    #expect(rig.connection.connect(controlPath: master.path))
-    #expect(try turn(rig) { !master.sessions.isEmpty })
-    let session = master.sessions[0]
-    session.copies = false
-    session.output?.close()
-    rig.client.send("last words")
-    rig.client.finish()
-    // Over for the client; ssh has the bytes still to read.
-    #expect(try turn(rig) { rig.client.sawEnd && !rig.connection.isOpen })
-    try loop.settle(master.work)
-    #expect(session.isHeld)
-    #expect(rig.ended == 0)
-    session.input?.receive()
-    #expect(session.input?.text == "last words")
-    session.drop()
-    #expect(try turn(rig) { rig.ended == 1 })
+    #expect(!rig.connection.connect(try ForwardSockets([], in: master.record)))
+    #expect(rig.connection.isWaiting)
+    #expect(rig.connection.connect(try sockets()))
   }
 
-  @Test func aClientThatGoesBeforeTheAnswerLeavesTheControlConnectionUntilThen() throws {
-    master.answer = .none
+  @Test func anSshThatIsTooBusyIsWaitedFor() throws {
+    let sockets = try sockets(backlog: 0)
+    let (first, second) = (try Rig(loop), try Rig(loop))
+    #expect(first.connection.connect(sockets))
+    #expect(!second.connection.connect(sockets))
+    #expect(second.connection.isWaiting)
+    second.client.send("my turn")
+    #expect(try turn(first) { master.services.count == 1 })
+    #expect(second.connection.connect(sockets))
+    #expect(try turn(second) { second.client.text == "my turn" })
+  }
+
+  @Test func aResetOfTheClientEndsTheService() throws {
     let rig = try Rig(loop)
-    #expect(rig.connection.connect(controlPath: master.path))
-    #expect(try turn(rig) { !master.sessions.isEmpty })
+    #expect(rig.connection.connect(try sockets()))
+    #expect(try turn(rig) { !master.services.isEmpty })
     rig.client.reset()
     #expect(try loop.turn { rig.ended == 1 })
-    #expect(master.sessions[0].isHeld)
-    master.reply(.open, to: master.sessions[0])
-    #expect(try loop.turn { !master.sessions[0].isHeld })
+    #expect(
+      try loop.turn {
+        master.services[0].end.receive()
+        return master.services[0].end.sawEnd
+      })
   }
 
-  @Test func aMasterThatGoesEndsTheConnection() throws {
+  @Test func aMasterThatDiesIsAResetForTheClient() throws {
     let rig = try Rig(loop)
-    #expect(rig.connection.connect(controlPath: master.path))
+    #expect(rig.connection.connect(try sockets()))
     rig.client.send("echo")
     #expect(try turn(rig) { rig.client.text == "echo" })
+    rig.isCut = true
     master.die()
-    #expect(try turn(rig) { rig.ended == 1 })
-    #expect(rig.client.sawEnd || rig.client.failure != nil)
+    #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
+    #expect(rig.client.failure == ECONNRESET)
+    #expect(rig.ended == 1)
   }
 
   @Test func aCutIsAResetInEveryPhase() throws {
+    let sockets = try sockets()
     let waiting = try Rig(loop)
     waiting.connection.cut()
     let pumping = try Rig(loop)
-    #expect(pumping.connection.connect(controlPath: master.path))
+    #expect(pumping.connection.connect(sockets))
     pumping.client.send("x")
     #expect(try turn(pumping) { pumping.client.text == "x" })
     pumping.connection.cut()
     for rig in [waiting, pumping] {
       rig.connection.cut()
       #expect(rig.ended == 1)
+      #expect(!rig.connection.isWaiting)
       #expect(try turn(rig) { rig.client.failure == ECONNRESET })
-      #expect(rig.connection.connect(controlPath: master.path))
+      #expect(rig.connection.connect(sockets))
     }
-    #expect(try turn(pumping) { !master.sessions[0].isHeld })
-    #expect(master.sessions.count == 1)
+    #expect(try turn(pumping) { master.services[0].end.sawEnd })
+    #expect(master.services.count == 1)
   }
 
   @Test func aClientThatCannotBeWatchedIsGivenUp() throws {
     // epoll(7) takes no regular files: the pump cannot start.
     let file = try FileDescriptor.open("/etc/passwd", O_RDONLY)
-    let forward = try #require(try TunnelSpec("8001:8000").forwards.first)
     var ended = 0
-    let connection = Connection(loop, file, forward, changed: {}, ended: { _ in ended += 1 })
-    #expect(connection.connect(controlPath: master.path))
+    let connection = Connection(
+      loop, file, try #require(forward), pool: PipePool(), isCut: { false }, changed: {},
+      ended: { _ in ended += 1 })
+    #expect(connection.connect(try sockets()))
     #expect(ended == 1)
-    #expect(!connection.isOpen)
+    #expect(!connection.isWaiting)
   }
 }

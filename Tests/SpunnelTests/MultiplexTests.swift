@@ -5,13 +5,35 @@ import Testing
 @testable import Spunnel
 
 @Suite struct MultiplexRequestTests {
-  @Test func aRequestIsHelloAndTheForward() throws {
-    let bytes = MultiplexRequest.connect(host: "localhost", port: try #require(Port(8000)))
+  @Test func helloTellsTheVersion() {
     #expect(
-      bytes == [
+      MultiplexRequest.hello == [
         0, 0, 0, 8,  // length
         0, 0, 0, 1,  // MUX_MSG_HELLO
         0, 0, 0, 4,  // version
+      ])
+  }
+
+  @Test func aForwardGoesFromAPathToAPort() throws {
+    let bytes = MultiplexRequest.forward(
+      path: "/r/1.sock", host: "localhost", port: try #require(Port(8000)))
+    #expect(
+      bytes == [
+        0, 0, 0, 46,  // length
+        0x10, 0, 0, 6,  // MUX_C_OPEN_FWD
+        0, 0, 0, 0,  // request id
+        0, 0, 0, 1,  // MUX_FWD_LOCAL
+        0, 0, 0, 9, 0x2f, 0x72, 0x2f, 0x31, 0x2e, 0x73, 0x6f, 0x63, 0x6b,  // "/r/1.sock"
+        0xff, 0xff, 0xff, 0xfe,  // PORT_STREAMLOCAL
+        0, 0, 0, 9, 0x6c, 0x6f, 0x63, 0x61, 0x6c, 0x68, 0x6f, 0x73, 0x74,  // "localhost"
+        0, 0, 0x1f, 0x40,  // 8000
+      ])
+  }
+
+  @Test func aProbeIsAStdioForward() throws {
+    let bytes = MultiplexRequest.connect(host: "localhost", port: try #require(Port(8000)))
+    #expect(
+      bytes == [
         0, 0, 0, 29,  // length
         0x10, 0, 0, 8,  // MUX_C_NEW_STDIO_FWD
         0, 0, 0, 0,  // request id
@@ -24,23 +46,26 @@ import Testing
   @Test func theHighestPortIsNotCut() throws {
     let bytes = MultiplexRequest.connect(host: "", port: try #require(Port(.max)))
     #expect(bytes.suffix(4) == [0, 0, 0xff, 0xff])
+    let forward = MultiplexRequest.forward(path: "", host: "", port: try #require(Port(.max)))
+    #expect(forward.suffix(4) == [0, 0, 0xff, 0xff])
   }
 }
 
 @Suite struct MultiplexReaderTests {
   private static let hello: [UInt8] = [0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 4]
+  private static let done: [UInt8] = [0, 0, 0, 8, 0x80, 0, 0, 1, 0, 0, 0, 7]
   private static let opened: [UInt8] = [0, 0, 0, 12, 0x80, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 9]
   private static let failed: [UInt8] =
     [0, 0, 0, 14, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x6e, 0x6f]  // "no"
   private static let denied: [UInt8] =
     [0, 0, 0, 13, 0x80, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0x78]  // "x"
   private static let exit: [UInt8] = [0, 0, 0, 12, 0x80, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 0]
-  private static let all = hello + opened + failed + denied + exit
+  private static let all = hello + done + opened + failed + denied + exit
   private static let replies: [MultiplexReply] = [
-    .hello(version: 4), .opened, .failed("no"), .failed("x"), .other(0x8000_0004),
+    .hello(version: 4), .done, .opened, .failed("no"), .failed("x"), .other(0x8000_0004),
   ]
 
-  @Test(arguments: zip([hello, opened, failed, denied, exit], replies))
+  @Test(arguments: zip([hello, done, opened, failed, denied, exit], replies))
   func oneReplyInOnePiece(bytes: [UInt8], reply: MultiplexReply) throws {
     var reader = MultiplexReader()
     #expect(try reader.take(bytes) == [reply])

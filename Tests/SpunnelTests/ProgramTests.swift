@@ -157,6 +157,36 @@ import Testing
     #expect(Process.poll(helper.child) == .running)
   }
 
+  @Test func aRunningOrStoppedProcessIsNotExiting() throws {
+    #expect(!Process.isExiting(getpid()))
+    let helper = try Helper("echo ready; exec sleep 60")
+    #expect(eventually { helper.said == "ready\n" })
+    #expect(!Process.isExiting(helper.child))
+    kill(helper.child, SIGSTOP)
+    #expect(!Process.isExiting(helper.child))
+  }
+
+  @Test func aProcessThatNobodyWaitedForOrThatIsGoneIsExiting() throws {
+    let helper = try Helper("exec sleep 60")
+    kill(helper.child, SIGKILL)
+    #expect(eventually { Process.isExiting(helper.child) })
+    #expect(helper.status() == 137)
+    #expect(Process.isExiting(helper.child))
+  }
+
+  @Test(arguments: [") R 1 1 1 1 1 4", "a b c d e f g 4", "((()", ") Z"])
+  func theNameOfAProcessIsNotTakenForItsFlags(name: String) throws {
+    let scratch = try Scratch()
+    let path = scratch.path + "/" + name
+    try scratch.makeLink(name, to: "/bin/sleep")
+    let helper = try Helper(
+      Program(path: path, arguments: ["sleep", "60"], environment: helperPath, descriptors: []))
+    #expect(!Process.isExiting(helper.child))
+    kill(helper.child, SIGKILL)
+    #expect(eventually { Process.isExiting(helper.child) })
+    #expect(helper.status() == 137)
+  }
+
   @Test func aChildThatSomebodyElseWaitedForHasEnded() throws {
     let helper = try Helper("exit 0")
     #expect(helper.status() == 0)

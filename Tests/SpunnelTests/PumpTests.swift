@@ -1,4 +1,4 @@
-// The relay of one connection, on real sockets and pipes that hold next to nothing.
+// The relay of one connection, on real sockets that hold next to nothing.
 
 import Glibc
 import SpunnelSystem
@@ -6,39 +6,40 @@ import Testing
 
 @testable import Spunnel
 
-/// A pump with all four ends of its wires in the test's hands.
+/// A pump with both far ends of its sockets in the test's hands.
 private final class Rig {
   let pump: Pump
   /// The user's program.
   let client: End
-  /// Where ssh reads.
-  let sshInput: End
-  /// Where ssh writes.
-  let sshOutput: End
+  /// ssh.
+  let service: End
+  /// What the pump is told when it asks.
+  var isCut = false
   private(set) var ends: [PumpEnd] = []
   private(set) var moves = 0
 
-  init(_ loop: EventLoop, _ wire: Wire = .tcp) throws {
-    let pair = try wire.pair()
-    let outward = try smallPipe()
-    let inward = try smallPipe()
-    client = try End(pair.right)
-    sshInput = try End(outward.reader)
-    sshOutput = try End(inward.writer)
-    var told: (end: (PumpEnd) -> Void, move: () -> Void) = ({ _ in }, {})
+  init(_ loop: EventLoop, _ wire: Wire = .tcp, _ pool: PipePool = PipePool()) throws {
+    let near = try wire.pair()
+    let far = try Wire.unix.pair()
+    client = try End(near.right)
+    service = try End(far.right)
+    var told: (cut: () -> Bool, end: (PumpEnd) -> Void, move: () -> Void) = ({ true }, { _ in }, {})
+    let cut: () -> Bool = { told.cut() }
     let end: (PumpEnd) -> Void = { told.end($0) }
     let move: () -> Void = { told.move() }
     pump = Pump(
-      loop, client: pair.left, outward: outward.writer, inward: inward.reader, moved: move,
+      loop, client: near.left, service: far.left, pool: pool, isCut: cut, moved: move,
       finished: end)
-    told = ({ [weak self] in self?.ends.append($0) }, { [weak self] in self?.moves += 1 })
+    told = (
+      { [weak self] in self?.isCut ?? true }, { [weak self] in self?.ends.append($0) },
+      { [weak self] in self?.moves += 1 }
+    )
     try pump.start()
   }
 
   func work() {
     client.work()
-    sshInput.receive()
-    sshOutput.write()
+    service.work()
   }
 }
 
@@ -47,20 +48,27 @@ private final class Rig {
 
   init() throws { loop = try EventLoop() }
 
+  private func turn(_ rig: Rig, until condition: () -> Bool) throws -> Bool {
+    try loop.turn {
+      rig.work()
+      return condition()
+    }
+  }
+
   @Test(arguments: Wire.allCases)
   func millionsOfBytesGoBothWaysAtOnceUnchanged(wire: Wire) throws {
     let rig = try Rig(loop, wire)
     let (up, down) = (noise(2_000_003, seed: 1), noise(3_000_017, seed: 2))
     rig.client.send(up)
     rig.client.finish()
-    rig.sshOutput.send(down)
-    rig.sshOutput.finish()
+    rig.service.send(down)
+    rig.service.finish()
     #expect(
       try loop.turn {
         rig.work()
-        return rig.sshInput.sawEnd && rig.client.sawEnd && !rig.ends.isEmpty
+        return rig.service.sawEnd && rig.client.sawEnd && !rig.ends.isEmpty
       })
-    rig.sshInput.expectReceived(up)
+    rig.service.expectReceived(up)
     rig.client.expectReceived(down)
     #expect(rig.pump.sent == up.count)
     #expect(rig.pump.received == down.count)
@@ -76,13 +84,13 @@ private final class Rig {
     #expect(
       try loop.turn {
         rig.work()
-        return rig.sshInput.sawEnd
+        return rig.service.sawEnd
       })
-    #expect(rig.sshInput.text == "question")
+    #expect(rig.service.text == "question")
     #expect(rig.ends == [])
     let answer = noise(100_000, seed: 3)
-    rig.sshOutput.send(answer)
-    rig.sshOutput.finish()
+    rig.service.send(answer)
+    rig.service.finish()
     #expect(
       try loop.turn {
         rig.work()
@@ -95,8 +103,8 @@ private final class Rig {
   @Test(arguments: Wire.allCases)
   func theClientGoesOnAfterTheServiceSaidItsLast(wire: Wire) throws {
     let rig = try Rig(loop, wire)
-    rig.sshOutput.send("greeting")
-    rig.sshOutput.finish()
+    rig.service.send("greeting")
+    rig.service.finish()
     #expect(
       try loop.turn {
         rig.work()
@@ -110,31 +118,137 @@ private final class Rig {
     #expect(
       try loop.turn {
         rig.work()
-        return rig.sshInput.sawEnd && !rig.ends.isEmpty
+        return rig.service.sawEnd && !rig.ends.isEmpty
       })
-    rig.sshInput.expectReceived(more)
+    rig.service.expectReceived(more)
     #expect(rig.ends == [.complete])
   }
 
-  @Test func aResetOfTheClientEndsBothPipes() throws {
+  @Test(arguments: Wire.allCases)
+  func theClientGoesOnAndOnAfterTheServiceSaidItsLast(wire: Wire) throws {
+    // Many turns after one direction is over, while the other is full again and again.
+    let rig = try Rig(loop, wire)
+    rig.service.finish()
+    #expect(try turn(rig) { rig.client.sawEnd })
+    var all: [UInt8] = []
+    for seed in 0..<20 {
+      let part = noise(50_000, seed: UInt64(seed))
+      all += part
+      rig.client.send(part)
+      #expect(try turn(rig) { rig.service.received.count == all.count })
+    }
+    #expect(rig.ends == [])
+    rig.client.finish()
+    #expect(try turn(rig) { rig.service.sawEnd && !rig.ends.isEmpty })
+    rig.service.expectReceived(all)
+    #expect(rig.ends == [.complete])
+  }
+
+  @Test(arguments: Wire.allCases, [true, false])
+  func oneSideEndsWhileTheOtherIsInFullFlow(wire: Wire, clientIsFirst: Bool) throws {
+    let rig = try Rig(loop, wire)
+    let (first, last) =
+      clientIsFirst ? (rig.client, rig.service) : (rig.service, rig.client)
+    let (short, long) = (noise(10_007, seed: 11), noise(1_500_007, seed: 12))
+    last.send(long)
+    first.send(short)
+    first.finish()
+    #expect(try turn(rig) { last.sawEnd })
+    last.expectReceived(short)
+    #expect(rig.ends == [])
+    #expect(try turn(rig) { first.received.count == long.count })
+    #expect(rig.ends == [])
+    #expect(!first.sawEnd)
+    last.finish()
+    #expect(try turn(rig) { first.sawEnd && !rig.ends.isEmpty })
+    first.expectReceived(long)
+    #expect(rig.ends == [.complete])
+    #expect(
+      (rig.pump.sent, rig.pump.received)
+        == (clientIsFirst ? (short.count, long.count) : (long.count, short.count)))
+  }
+
+  @Test(arguments: Wire.allCases)
+  func anEndWithoutAByteIsPassedOn(wire: Wire) throws {
+    let rig = try Rig(loop, wire)
+    rig.client.finish()
+    #expect(try turn(rig) { rig.service.sawEnd })
+    #expect(rig.ends == [])
+    rig.service.finish()
+    #expect(try turn(rig) { rig.client.sawEnd && !rig.ends.isEmpty })
+    #expect(rig.ends == [.complete])
+    #expect((rig.pump.sent, rig.pump.received) == (0, 0))
+    #expect(rig.moves == 0)
+  }
+
+  @Test func theEndOfADyingSshIsAResetForTheClient() throws {
+    let rig = try Rig(loop)
+    rig.service.send("half an")
+    #expect(try turn(rig) { rig.client.text == "half an" })
+    rig.isCut = true
+    rig.service.close()
+    #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
+    #expect(rig.client.failure == ECONNRESET)
+    #expect(rig.ends == [.broken])
+  }
+
+  @Test func aHalfCloseOfADyingSshIsNoneEither() throws {
+    let rig = try Rig(loop)
+    rig.isCut = true
+    rig.service.finish()
+    #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
+    #expect(rig.client.failure == ECONNRESET)
+    #expect(rig.ends == [.broken])
+  }
+
+  @Test func anEndThatWasMeantStaysOneThoughSshDiesLater() throws {
+    let rig = try Rig(loop)
+    rig.service.send("whole")
+    rig.service.finish()
+    #expect(try turn(rig) { rig.client.sawEnd })
+    #expect(rig.client.text == "whole")
+    rig.isCut = true
+    rig.client.finish()
+    #expect(try turn(rig) { !rig.ends.isEmpty })
+    #expect(rig.ends == [.complete])
+    #expect(rig.client.failure == nil)
+  }
+
+  @Test func aServiceThatGoesWithBytesUnreadBreaksTheConnection() throws {
+    let rig = try Rig(loop)
+    rig.client.send("unread")
+    #expect(try loop.turn { rig.pump.sent == 6 })
+    rig.service.close()
+    #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
+    #expect(rig.client.failure == ECONNRESET)
+    #expect(rig.ends == [.broken])
+  }
+
+  @Test func aResetOfTheClientEndsTheService() throws {
     let rig = try Rig(loop)
     rig.client.send("half a")
-    #expect(
-      try loop.turn {
-        rig.work()
-        return rig.sshInput.text == "half a"
-      })
+    #expect(try turn(rig) { rig.service.text == "half a" })
     rig.client.reset()
     #expect(
       try loop.turn {
-        rig.sshInput.receive()
-        return rig.sshInput.sawEnd
+        rig.service.receive()
+        return rig.service.sawEnd
       })
     #expect(
       eventually {
-        rig.sshOutput.send("too late")
-        return rig.sshOutput.failure == EPIPE
+        rig.service.send("too late")
+        return rig.service.failure == EPIPE
       })
+    #expect(rig.ends == [.broken])
+  }
+
+  @Test func aResetOfTheClientIsNoticedThoughTheServiceDoesNotRead() throws {
+    let rig = try Rig(loop)
+    rig.client.send(noise(3_000_000, seed: 13))
+    try loop.settle { rig.client.write() }
+    #expect(!rig.client.isSent)
+    rig.client.reset()
+    #expect(try loop.turn { !rig.ends.isEmpty })
     #expect(rig.ends == [.broken])
   }
 
@@ -142,76 +256,60 @@ private final class Rig {
   func aServiceThatReadsNoMoreCanStillSpeak(wire: Wire) throws {
     let rig = try Rig(loop, wire)
     rig.client.send(noise(1_000_000, seed: 5))
-    #expect(
-      try loop.turn {
-        rig.work()
-        return rig.sshInput.received.count > 10_000
-      })
-    rig.sshInput.close()
+    #expect(try turn(rig) { rig.service.received.count > 10_000 })
+    rig.service.deafen()
     let answer = noise(500_000, seed: 6)
-    rig.sshOutput.send(answer)
+    rig.service.send(answer)
     #expect(
       try loop.turn {
-        rig.work()
+        rig.client.work()
+        rig.service.write()
         return rig.client.received.count == answer.count
       })
     rig.client.expectReceived(answer)
     #expect(rig.ends == [])
-    rig.sshOutput.finish()
-    #expect(
-      try loop.turn {
-        rig.work()
-        return !rig.ends.isEmpty
-      })
+    rig.service.finish()
+    #expect(try loop.turn { !rig.ends.isEmpty })
     #expect(rig.ends == [.complete])
   }
 
-  @Test func aServiceThatReadsNoMoreIsNoticedWhileTheClientIsSilent() throws {
+  @Test func aServiceThatIsGoneIsAnEndForASilentClient() throws {
     let rig = try Rig(loop)
-    rig.sshInput.close()
-    rig.sshOutput.close()
-    #expect(
-      try loop.turn {
-        rig.client.receive()
-        return rig.client.sawEnd
-      })
+    rig.service.close()
+    #expect(try turn(rig) { rig.client.sawEnd })
+    // The client may still speak: only then is it sure that nobody listens.
+    rig.client.send("anyone?")
+    #expect(try turn(rig) { !rig.ends.isEmpty })
     #expect(rig.ends == [.complete])
   }
 
   @Test func whatSshWroteBeforeItWentStillArrives() throws {
     let rig = try Rig(loop)
     let last = noise(200_000, seed: 7)
-    rig.sshOutput.send(last)
-    #expect(
-      try loop.turn {
-        rig.work()
-        return rig.sshOutput.isSent
-      })
-    rig.sshOutput.close()
-    rig.sshInput.close()
-    #expect(
-      try loop.turn {
-        rig.work()
-        return rig.client.sawEnd && !rig.ends.isEmpty
-      })
+    rig.service.send(last)
+    #expect(try turn(rig) { rig.service.isSent })
+    rig.service.close()
+    #expect(try turn(rig) { rig.client.sawEnd })
     rig.client.expectReceived(last)
+    rig.client.finish()
+    #expect(try turn(rig) { !rig.ends.isEmpty })
     #expect(rig.ends == [.complete])
   }
 
   @Test func aClientThatDoesNotReadStopsNobodyElse() throws {
     let (slow, quick) = (try Rig(loop), try Rig(loop))
     let bytes = noise(1_000_000, seed: 8)
-    slow.sshOutput.send(bytes)
-    quick.sshOutput.send(bytes)
+    slow.service.send(bytes)
+    quick.service.send(bytes)
     quick.client.send(bytes)
     #expect(
       try loop.turn {
-        slow.sshOutput.write()
+        slow.service.write()
         quick.work()
         return quick.client.received.count == bytes.count
-          && quick.sshInput.received.count == bytes.count
+          && quick.service.received.count == bytes.count
       })
-    #expect(!slow.sshOutput.isSent)
+    #expect(!slow.service.isSent)
     #expect(
       try loop.turn {
         slow.work()
@@ -229,7 +327,7 @@ private final class Rig {
       try loop.turn {
         slow.client.write()
         quick.work()
-        return quick.sshInput.text == "ping"
+        return quick.service.text == "ping"
       })
     try loop.settle { slow.client.write() }
     #expect(!slow.client.isSent)
@@ -237,14 +335,14 @@ private final class Rig {
     #expect(
       try loop.turn {
         slow.work()
-        return slow.sshInput.sawEnd
+        return slow.service.sawEnd
       })
-    slow.sshInput.expectReceived(bytes)
+    slow.service.expectReceived(bytes)
   }
 
   @Test func aCutIsAResetForTheClientAndIsReportedOnce() throws {
     let rig = try Rig(loop)
-    rig.sshOutput.send("half an")
+    rig.service.send("half an")
     #expect(
       try loop.turn {
         rig.work()
@@ -261,8 +359,8 @@ private final class Rig {
     #expect(rig.client.failure == ECONNRESET)
     #expect(
       eventually {
-        rig.sshInput.receive()
-        return rig.sshInput.sawEnd
+        rig.service.receive()
+        return rig.service.sawEnd
       })
   }
 
@@ -270,7 +368,7 @@ private final class Rig {
   func theEndIsReportedExactlyOnce(wire: Wire) throws {
     let rig = try Rig(loop, wire)
     rig.client.finish()
-    rig.sshOutput.finish()
+    rig.service.finish()
     #expect(
       try loop.turn {
         rig.work()
@@ -291,35 +389,115 @@ private final class Rig {
       try loop.turn {
         turns += 1
         rig.work()
-        return rig.sshInput.received.count == bytes.count
+        return rig.service.received.count == bytes.count
       })
     #expect(turns > 1)
-    rig.sshInput.expectReceived(bytes)
+    rig.service.expectReceived(bytes)
   }
 
   @Test func noDescriptorIsLeftBehind() async {
     await #expect(processExitsWith: .success) {
       let loop = try EventLoop()
       let before = try openDescriptors()
-      for number in 0..<40 {
-        let rig = try Rig(loop, number.isMultiple(of: 2) ? .tcp : .unix)
-        rig.client.send("up")
-        rig.sshOutput.send("down")
-        switch number % 5 {
-        case 0: rig.client.finish()
-        case 1: rig.client.reset()
-        case 2: rig.sshInput.close()
-        case 3: rig.pump.cut()
-        default: try loop.settle { rig.work() }
+      do {
+        let pool = PipePool()
+        for number in 0..<40 {
+          let rig = try Rig(loop, number.isMultiple(of: 2) ? .tcp : .unix, pool)
+          rig.client.send("up")
+          rig.service.send("down")
+          switch number % 5 {
+          case 0: rig.client.finish()
+          case 1: rig.client.reset()
+          case 2: rig.service.close()
+          case 3: rig.pump.cut()
+          default: rig.isCut = true
+          }
+          if number % 5 != 3 { try loop.settle { rig.work() } }
+          rig.service.close()
+          try loop.settle()
+          rig.client.close()
+          try loop.settle()
+          #expect(rig.ends.count == 1)
         }
-        if number % 5 != 3 { try loop.settle { rig.work() } }
-        rig.sshOutput.close()
-        rig.sshInput.close()
-        try loop.settle()
-        rig.client.close()
-        try loop.settle()
       }
       #expect(try openDescriptors() == before)
+    }
+  }
+
+  @Test func connectionsAtRestHoldNoPipes() async {
+    await #expect(processExitsWith: .success) {
+      let loop = try EventLoop()
+      let pool = PipePool()
+      let before = try openDescriptors()
+      let rigs = try (0..<20).map { _ in try Rig(loop, .tcp, pool) }
+      for (index, rig) in rigs.enumerated() {
+        rig.client.send("question \(index)")
+        rig.service.send("answer \(index)")
+      }
+      let arrived = try loop.turn {
+        for rig in rigs { rig.work() }
+        return rigs.enumerated().allSatisfy {
+          $1.service.text == "question \($0)" && $1.client.text == "answer \($0)"
+        }
+      }
+      #expect(arrived)
+      try loop.settle()
+      // Four sockets each, and the idle pipes of all together.
+      let pipes = try (openDescriptors() - before - 4 * rigs.count) / 2
+      #expect(pipes <= 8)
+    }
+  }
+
+  @Test func bytesThatWereOnTheirWayNeverReachAnother() throws {
+    let pool = PipePool()
+    for round in 0..<4 {
+      let stuck = try Rig(loop, .tcp, pool)
+      stuck.client.send(noise(3_000_000, seed: 20))
+      stuck.service.send(noise(3_000_000, seed: 21))
+      try loop.settle {
+        stuck.client.write()
+        stuck.service.write()
+      }
+      switch round {
+      case 0: stuck.pump.cut()
+      case 1: stuck.client.reset()
+      case 2: stuck.service.deafen()
+      default:
+        stuck.service.close()
+        stuck.client.close()
+      }
+      try loop.settle()
+      let next = try Rig(loop, .tcp, pool)
+      let (up, down) = (noise(200_000, seed: 22), noise(200_000, seed: 23))
+      next.client.send(up)
+      next.service.send(down)
+      next.client.finish()
+      next.service.finish()
+      #expect(try turn(next) { !next.ends.isEmpty && next.client.sawEnd && next.service.sawEnd })
+      next.service.expectReceived(up)
+      next.client.expectReceived(down)
+    }
+  }
+
+  @Test func manyPumpsOfOnePoolDoNotMixTheirBytes() throws {
+    let pool = PipePool()
+    let rigs = try (0..<12).map { try Rig(loop, $0.isMultiple(of: 2) ? .tcp : .unix, pool) }
+    let bytes = (0..<24).map { noise(100_000 + $0, seed: UInt64(100 + $0)) }
+    for (index, rig) in rigs.enumerated() {
+      rig.client.send(bytes[index])
+      rig.service.send(bytes[12 + index])
+      rig.client.finish()
+      rig.service.finish()
+    }
+    #expect(
+      try loop.turn {
+        for rig in rigs { rig.work() }
+        return rigs.allSatisfy { $0.client.sawEnd && $0.service.sawEnd && !$0.ends.isEmpty }
+      })
+    for (index, rig) in rigs.enumerated() {
+      rig.service.expectReceived(bytes[index])
+      rig.client.expectReceived(bytes[12 + index])
+      #expect(rig.ends == [.complete])
     }
   }
 }

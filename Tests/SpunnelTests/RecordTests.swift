@@ -45,7 +45,7 @@ import Testing
     try record.write(
       HostFile(node: try #require(NodeName("n1")), forwards: try TunnelSpec("8001:80").forwards))
     record.log("a line")
-    record.markExit()
+    try record.directory.touch(RecordFile.exit)
     record.remove()
     #expect(scratch.names() == [])
     record.remove()
@@ -160,7 +160,7 @@ import Testing
     let record = try create()
     defer { record.remove() }
     #expect(!record.exitIsMeant && !record.controlExists)
-    record.markExit()
+    try record.directory.touch(RecordFile.exit)
     try scratch.write("", to: "\(name)/17.0/control")
     #expect(record.exitIsMeant && record.controlExists)
     record.removeControl()

@@ -5,11 +5,22 @@ import Testing
 @testable import Spunnel
 
 @Suite struct SSHCommandTests {
+  /// What `ssh -G` tells where nobody has set anything.
+  private static let defaults = """
+    connecttimeout none
+    serveraliveinterval 0
+    ciphers aes256-ctr,aes128-gcm@openssh.com
+    forkafterauthentication no
+
+    """
+
   private func plan(
-    _ arguments: [String] = [], control: String = "/tmp/spunnel-0/1.0/control"
+    _ arguments: [String] = [], control: String = "/tmp/spunnel-0/1.0/control",
+    told: String = SSHCommandTests.defaults
   ) throws -> [String] {
     SSHCommand(
-      try Settings(arguments: arguments), node: try #require(NodeName("n1")), controlPath: control
+      try Settings(arguments: arguments), node: try #require(NodeName("n1")), controlPath: control,
+      SSHConfiguration(told)
     ).arguments
   }
 
@@ -22,7 +33,8 @@ import Testing
     arguments: [
       ("BatchMode", "yes"), ("ClearAllForwardings", "yes"), ("ControlPersist", "no"),
       ("PermitLocalCommand", "no"), ("RemoteCommand", "none"), ("Tunnel", "no"),
-      ("EscapeChar", "none"), ("LogLevel", "INFO"),
+      ("EscapeChar", "none"), ("LogLevel", "INFO"), ("StreamLocalBindUnlink", "yes"),
+      ("StreamLocalBindMask", "0177"),
     ])
   func noSiteCanTakeAwayWhatIsNeeded(option: String, value: String) throws {
     let other = "ssh_args=-o|\(option)=other"
@@ -32,16 +44,53 @@ import Testing
 
   @Test(
     arguments: [
-      ("ServerAliveInterval", "15"), ("ServerAliveCountMax", "3"), ("ConnectTimeout", "15"),
-      ("Ciphers", "^aes128-gcm@openssh.com"),
+      ("ServerAliveInterval", "15"), ("ConnectTimeout", "14"),
+      ("Ciphers", "aes128-gcm@openssh.com,aes256-ctr"),
     ])
   func aSiteCanChangeWhatIsPreferred(option: String, value: String) throws {
     #expect(effective(option, in: try plan()) == value)
     #expect(effective(option, in: try plan(["ssh_args=-o|\(option)=77"])) == "77")
   }
 
-  @Test func theConnectTimeoutIsTheTimeout() throws {
-    #expect(effective("ConnectTimeout", in: try plan(["timeout=42"])) == "42")
+  @Test func sshGivesUpBeforeSrunDoes() throws {
+    #expect(effective("ConnectTimeout", in: try plan(["timeout=42"])) == "41")
+    #expect(effective("ConnectTimeout", in: try plan(["timeout=1"])) == "1")
+  }
+
+  @Test func whatIsSetIsLeftAsItIs() throws {
+    let told = """
+      connecttimeout 7
+      serveraliveinterval 60
+      ciphers aes256-ctr,chacha20-poly1305@openssh.com
+      """
+    let arguments = try plan(told: told)
+    for option in ["ConnectTimeout", "ServerAliveInterval", "Ciphers"] {
+      #expect(effective(option, in: arguments) == nil)
+    }
+  }
+
+  @Test(arguments: ["", "usage: ssh [-46AaCf]\n", "connecttimeout\n\n \nciphers \n"])
+  func whenSshTellsNothingNothingIsPreferred(told: String) throws {
+    let arguments = try plan(told: told)
+    for option in ["ConnectTimeout", "ServerAliveInterval", "Ciphers", "ForkAfterAuthentication"] {
+      #expect(effective(option, in: arguments) == nil)
+    }
+  }
+
+  @Test func sshNeverGoesToTheBackground() throws {
+    let arguments = try plan(
+      ["ssh_args=-o|ForkAfterAuthentication=yes"], told: "forkafterauthentication yes\n")
+    #expect(effective("ForkAfterAuthentication", in: arguments) == "no")
+    // An older ssh does not know the option and would refuse it.
+    #expect(effective("ForkAfterAuthentication", in: try plan()) == nil)
+  }
+
+  @Test func askingTakesTheSitesArgumentsAndTheNode() throws {
+    let settings = try Settings(arguments: ["ssh_cmd=/opt/ssh|-F|none", "ssh_args=-p|2222"])
+    let command = SSHCommand(asking: settings, node: try #require(NodeName("n1")))
+    #expect(command.arguments.prefix(5) == ["/opt/ssh", "-F", "none", "-p", "2222"])
+    #expect(command.arguments.contains("-G"))
+    #expect(command.arguments.suffix(2) == ["--", "n1"])
   }
 
   @Test func theOrderIsProgramNeedsSiteAndPreferences() throws {
@@ -49,7 +98,7 @@ import Testing
     #expect(arguments.prefix(3) == ["/opt/ssh", "-F", "none"])
     let site = try #require(arguments.firstIndex(of: "-p"))
     let lastNeed = try #require(arguments.firstIndex(of: "LogLevel=INFO"))
-    let firstPreference = try #require(arguments.firstIndex(of: "ConnectTimeout=15"))
+    let firstPreference = try #require(arguments.firstIndex(of: "ConnectTimeout=14"))
     #expect(lastNeed < site && site < firstPreference)
     #expect(arguments[site + 1] == "2222")
   }

@@ -76,7 +76,8 @@ import Testing
       lines: [
         "Connection timed out during banner exchange", "Connection to 10.0.0.2 port 22 timed out",
       ],
-      said: "Connection to 10.0.0.2 port 22 timed out", advice: "raise timeout=", retry: .briefly),
+      said: "Connection timed out during banner exchange", advice: "raise timeout=", retry: .briefly
+    ),
     Case(
       name: "no route", lines: ["ssh: connect to host n1 port 22: No route to host"],
       said: "ssh: connect to host n1 port 22: No route to host", advice: "down or cut off",
@@ -141,9 +142,14 @@ import Testing
 
   @Test func whenNothingWasSaidTheStatusIsTold() throws {
     let node = try #require(NodeName("n1"))
-    let diagnosis = SSHDiagnosis(lines: [], node: node, exitCode: 137)
-    #expect(diagnosis.said == "ssh ended with status 137")
-    #expect(diagnosis.retry == .never)
+    for (code, said) in [
+      (0, "ssh ended with status 0"), (255, "ssh ended with status 255"),
+      (129, "ssh was killed by signal 1"), (137, "ssh was killed by signal 9"),
+    ] {
+      let diagnosis = SSHDiagnosis(lines: [], node: node, exitCode: code)
+      #expect(diagnosis.said == said)
+      #expect(diagnosis.retry == .never)
+    }
   }
 
   @Test func whatSshSaysCannotMoveTheCursor() throws {

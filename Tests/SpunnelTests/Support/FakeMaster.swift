@@ -1,142 +1,206 @@
-// A control master as PROTOCOL.mux describes it, in the test's own hands: it answers as it is told
-// and passes bytes between the two descriptors of a session like an echo service.
+// A control master as PROTOCOL.mux describes it, in the test's own hands: it answers as it is told,
+// listens where it is asked to, and is an echo service behind every forward.
 
 import Glibc
+import Testing
 
+@testable import Spunnel
 @testable import SpunnelSystem
 
 final class FakeMaster {
-  enum Answer { case open, refuse, none }
+  enum Answer {
+    /// What was asked for is done.
+    case agree
+    case refuse
+    /// Silence.
+    case none
+    /// The connection is closed instead.
+    case hangUp
+  }
+
+  enum Request: Equatable {
+    case forward(path: String, host: String, port: UInt32)
+    case probe(host: String, port: UInt32)
+  }
 
   /// One connection to the control socket.
   final class Session {
     fileprivate let control: End
-    /// What was asked for; empty until it was read.
-    fileprivate(set) var host = ""
-    fileprivate(set) var port: UInt32 = 0
-    /// Bytes from the client, and bytes to it: the descriptors that were handed over.
-    fileprivate(set) var input: End?
-    fileprivate(set) var output: End?
-    /// How many of the received bytes were sent back.
-    private var echoed = 0
-    fileprivate var isAnswered = false
-    /// Whether bytes are passed on.
-    var copies = true
+    fileprivate(set) var requests: [Request] = []
+    /// What came with a probe.
+    fileprivate(set) var descriptors: [FileDescriptorBox] = []
+    fileprivate var saidHello = false
 
     fileprivate init(_ control: consuming FileDescriptor) throws { self.control = try End(control) }
 
     /// Whether both sides still hold their ends of the control connection.
     var isHeld: Bool {
-      control.receive()
-      return control.isOpen && !control.sawEnd && control.failure == nil
-    }
-
-    fileprivate func copy() {
-      guard isAnswered, copies, let input, let output else { return }
-      input.receive()
-      if echoed < input.received.count {
-        output.send(Array(input.received[echoed...]))
-        echoed = input.received.count
-      }
-      output.write()
-      if input.sawEnd && output.isSent && output.isOpen {
-        // As ssh: both directions are over, so the session is.
-        output.close()
-        input.close()
-        control.close()
-      }
+      var byte: UInt8 = 0
+      let count = unsafe recv(control.raw, &byte, 1, CInt(MSG_PEEK | MSG_DONTWAIT))
+      return count > 0 || count < 0 && errno == EAGAIN
     }
 
     /// Sends a message.
     func say(_ bytes: [UInt8]) { control.send(bytes) }
 
-    /// Lets go of everything, as a master that dies.
-    func drop() {
-      input?.close()
-      output?.close()
-      control.close()
+    func hangUp() { control.close() }
+  }
+
+  /// One connection to a forward's socket.
+  final class Service {
+    let port: UInt32
+    let end: End
+    /// Whether it sends back what it receives.
+    var echoes = true
+    private var echoed = 0
+
+    fileprivate init(_ port: UInt32, _ connection: consuming FileDescriptor) throws {
+      self.port = port
+      end = try End(connection)
+    }
+
+    fileprivate func work() {
+      guard echoes, end.isOpen else { return }
+      end.work()
+      if echoed < end.received.count {
+        end.send(Array(end.received[echoed...]))
+        echoed = end.received.count
+      }
+      if end.sawEnd { end.finish() }
     }
   }
 
-  let path: String
-  var answer = Answer.open
+  private final class Listener {
+    let port: UInt32
+    let socket: FileDescriptor
+
+    init(_ port: UInt32, _ socket: consuming FileDescriptor) {
+      self.port = port
+      self.socket = socket
+    }
+  }
+
+  let record: Record
+  var forwardAnswer = Answer.agree
+  var probeAnswer = Answer.agree
   private(set) var sessions: [Session] = []
-  private var listener: FileDescriptor?
+  private(set) var services: [Service] = []
+  private var listeners: [Listener] = []
+  private var control: FileDescriptor?
 
   init(_ scratch: Scratch) throws {
-    path = scratch.path + "/control"
-    let type = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-    let raw = try check("socket") { socket(AF_UNIX, type, 0) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
-    try check("bind") {
-      unsafe withUnsafePointer(to: address) {
-        unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          unsafe bind(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-        }
+    record = try Record.create(StepName(job: 17, step: 0), in: scratch.path, user: getuid())
+    control = try listenUnix(record.controlPath)
+  }
+
+  /// All that was asked for, in the order of the connections.
+  var requests: [Request] { sessions.flatMap(\.requests) }
+
+  /// A handle of the control socket.
+  func handle() throws -> SocketHandle {
+    try SocketHandle(RecordFile.control, in: record.directory)
+  }
+
+  /// Listens for forwards as if asked to. - Parameter backlog: see `listenUnix`
+  func sockets(for forwards: [Forward], backlog: CInt = 64) throws -> ForwardSockets {
+    for forward in forwards {
+      let path = record.socketPath(of: forward.submit)
+      try listen(path, UInt32(forward.exec.number), backlog: backlog)
+    }
+    return try ForwardSockets(forwards, in: record)
+  }
+
+  /// Accepts, answers and echoes as far as it can at once.
+  func work() throws {
+    while let raw = control?.raw, let connection = try Socket.accept(from: raw) {
+      let session = try Session(connection.descriptor)
+      session.say([0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 4])
+      sessions.append(session)
+    }
+    for session in sessions { try hear(session) }
+    for listener in listeners {
+      while let connection = try Socket.accept(from: listener.socket.raw) {
+        services.append(try Service(listener.port, connection.descriptor))
       }
     }
-    try check("listen") { listen(raw, 64) }
-    listener = FileDescriptor(owning: raw)
+    for service in services { service.work() }
   }
 
-  /// Accepts, answers and copies as far as it can at once.
-  func work() throws {
-    while let raw = listener?.raw, let connection = try Socket.accept(from: raw) {
-      try admit(connection.descriptor)
-    }
-    for session in sessions { session.copy() }
-  }
-
-  /// Ends as a master that was killed.
+  /// Ends as a master that was killed: the sockets' names stay.
   func die() {
-    listener = nil
-    for session in sessions { session.drop() }
-    _ = unsafe unlink(path)
-  }
-
-  private func admit(_ connection: consuming FileDescriptor) throws {
-    // Requests are written at once, so all of it is there.
-    let raw = connection.raw
-    var hello = Wanted(try readMessage(raw))
-    guard hello.number() == 1, hello.number() == 4 else { throw SystemError("hello", EPROTO) }
-    var request = Wanted(try readMessage(raw))
-    guard request.number() == 0x1000_0008, request.number() == 0, request.string() == "" else {
-      throw SystemError("request", EPROTO)
-    }
-    let (host, port) = (request.string(), request.number())
-    let input = try receiveDescriptor(raw)
-    let output = try receiveDescriptor(raw)
-    let session = try Session(connection)
-    (session.host, session.port) = (host, port)
-    (session.input, session.output) = (try End(input), try End(output))
-    session.say([0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 4])
-    sessions.append(session)
-    if answer != .none { reply(answer, to: session) }
+    control = nil
+    listeners = []
+    for session in sessions { session.hangUp() }
+    for service in services { service.end.close() }
   }
 
   func reply(_ answer: Answer, to session: Session) {
-    session.isAnswered = true
-    switch answer {
-    case .open: session.say([0, 0, 0, 12, 0x80, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2])
-    case .refuse:
+    guard let request = session.requests.last else { return }
+    switch (answer, request) {
+    case (.agree, .forward): session.say([0, 0, 0, 8, 0x80, 0, 0, 1, 0, 0, 0, 0])
+    case (.agree, .probe): session.say([0, 0, 0, 12, 0x80, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2])
+    case (.refuse, _):
       session.say([0, 0, 0, 14, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x6e, 0x6f])
-      session.copies = false
-      session.input?.close()
-      session.output?.close()
-    case .none: break
+    case (.none, _): break
+    case (.hangUp, _): session.hangUp()
     }
   }
 
-  private func readMessage(_ raw: CInt) throws -> [UInt8] {
-    var length = Wanted(try readExactly(raw, 4))
-    return try readExactly(raw, Int(length.number()))
+  private func listen(_ path: String, _ port: UInt32, backlog: CInt = 64) throws {
+    _ = unsafe unlink(path)
+    listeners.append(Listener(port, try listenUnix(path, backlog: backlog)))
   }
 
-  private func readExactly(_ raw: CInt, _ count: Int) throws -> [UInt8] {
+  private func hear(_ session: Session) throws {
+    while let message = try readMessage(session) {
+      var wanted = Wanted(message)
+      switch wanted.number() {
+      case 1 where !session.saidHello:
+        guard wanted.number() == 4 else { throw SystemError("hello", EPROTO) }
+        session.saidHello = true
+      case 0x1000_0006 where session.saidHello: try forward(&wanted, session)
+      case 0x1000_0008 where session.saidHello: try probe(&wanted, session)
+      default: throw SystemError("request", EPROTO)
+      }
+    }
+  }
+
+  private func forward(_ wanted: inout Wanted, _ session: Session) throws {
+    guard wanted.number() == 0, wanted.number() == 1 else { throw SystemError("forward", EPROTO) }
+    let path = wanted.string()
+    guard wanted.number() == 0xffff_fffe else { throw SystemError("forward", EPROTO) }
+    let (host, port) = (wanted.string(), wanted.number())
+    guard wanted.isEmpty else { throw SystemError("forward", EPROTO) }
+    session.requests.append(.forward(path: path, host: host, port: port))
+    if forwardAnswer == .agree { try listen(path, port) }
+    reply(forwardAnswer, to: session)
+  }
+
+  private func probe(_ wanted: inout Wanted, _ session: Session) throws {
+    guard wanted.number() == 0, wanted.string() == "" else { throw SystemError("probe", EPROTO) }
+    let (host, port) = (wanted.string(), wanted.number())
+    guard wanted.isEmpty else { throw SystemError("probe", EPROTO) }
+    for _ in 0..<2 {
+      session.descriptors.append(FileDescriptorBox(try receiveDescriptor(session.control.raw)))
+    }
+    session.requests.append(.probe(host: host, port: port))
+    reply(probeAnswer, to: session)
+  }
+
+  /// - Returns: `nil` when nothing more was sent
+  private func readMessage(_ session: Session) throws -> [UInt8]? {
+    guard session.control.isOpen, session.isHeld else { return nil }
+    // Requests are written at once, so what has begun is there as a whole.
+    guard let length = try readExactly(session.control.raw, 4) else { return nil }
+    var wanted = Wanted(length)
+    return try readExactly(session.control.raw, Int(wanted.number()))
+  }
+
+  /// - Returns: `nil` when nothing is there
+  private func readExactly(_ raw: CInt, _ count: Int) throws -> [UInt8]? {
     var bytes = [UInt8](repeating: 0, count: count)
-    let got = try check("recv") { unsafe recv(raw, &bytes, count, CInt(MSG_WAITALL)) }
+    let got = unsafe recv(raw, &bytes, count, CInt(MSG_WAITALL))
+    if got < 0 && errno == EAGAIN { return nil }
     if got != count { throw SystemError("read request", EPROTO) }
     return bytes
   }
@@ -172,11 +236,20 @@ final class FakeMaster {
   }
 }
 
+/// A descriptor that arrays can hold.
+final class FileDescriptorBox {
+  private let descriptor: FileDescriptor
+  var raw: CInt { descriptor.raw }
+  init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+}
+
 /// Reads ssh's wire format (RFC 4251, section 5).
 private struct Wanted {
   private var bytes: ArraySlice<UInt8>
 
   init(_ bytes: [UInt8]) { self.bytes = bytes[...] }
+
+  var isEmpty: Bool { bytes.isEmpty }
 
   mutating func number() -> UInt32 {
     defer { bytes = bytes.dropFirst(4) }

@@ -1,4 +1,4 @@
-// Sockets and pipes with hardly any room in them, and the ends of them that a test holds.
+// Sockets with hardly any room in them, and the ends of them that a test holds.
 
 import Glibc
 import Testing
@@ -108,6 +108,9 @@ final class End {
 
   func close() { descriptor = nil }
 
+  /// Reads no more: who writes to it is told that the pipe is broken.
+  func deafen() { _ = shutdown(raw, CInt(SHUT_RD)) }
+
   /// Closes so that the peer sees a reset.
   func reset() {
     Socket.resetOnClose(raw)
@@ -115,6 +118,26 @@ final class End {
   }
 
   private func fail(_ code: CInt) { failure = failure ?? code }
+}
+
+/// A socket that listens on a path.
+///
+/// - Parameter backlog: connections that may wait to be accepted, less one
+func listenUnix(_ path: String, backlog: CInt = 64) throws -> FileDescriptor {
+  let type = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+  let descriptor = FileDescriptor(owning: try check("socket") { socket(AF_UNIX, type, 0) })
+  var address = sockaddr_un()
+  address.sun_family = sa_family_t(AF_UNIX)
+  unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
+  try check("bind") {
+    unsafe withUnsafePointer(to: address) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe bind(descriptor.raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+  }
+  try check("listen") { listen(descriptor.raw, backlog) }
+  return descriptor
 }
 
 /// What a client is connected by.
@@ -173,15 +196,6 @@ func connectLoopback(
 /// Another descriptor of the same, for what cannot be taken out of its owner.
 func duplicate(_ raw: CInt) throws -> FileDescriptor {
   FileDescriptor(owning: try check("fcntl") { fcntl(raw, F_DUPFD_CLOEXEC, 0) })
-}
-
-/// A pipe that holds one page.
-func smallPipe() throws -> Pipe {
-  // fcntl(2), F_SETPIPE_SZ: hidden behind _GNU_SOURCE.
-  let setPipeSize: CInt = 1031
-  let pipe = try FileDescriptor.pipe()
-  try check("fcntl") { fcntl(pipe.writer.raw, setPipeSize, 4096) }
-  return pipe
 }
 
 /// The sockets and pipes that this process has open; what the runtime opens for itself is neither.
