@@ -97,7 +97,7 @@ struct SSHDiagnosis: Equatable {
       return
     }
     let end =
-      exitCode > 128
+      (129..<255).contains(exitCode)
       ? "ssh was killed by signal \(exitCode - 128)" : "ssh ended with status \(exitCode)"
     said = lines.last.map(SSHDiagnosis.plain) ?? end
     advice = "see whether ssh \(node) works"
