@@ -38,12 +38,17 @@ struct Flow {
       case .busy: continue
       case .blocked: return step
       case .ended, .deaf, .broken:
-        isOver = true
-        drop(pool)
+        stop(pool)
         return step
       }
     }
     return .busy
+  }
+
+  /// Nothing more can be delivered.
+  mutating func stop(_ pool: PipePool) {
+    isOver = true
+    drop(pool)
   }
 
   /// Gives the pipe back; one with bytes in it is closed instead.

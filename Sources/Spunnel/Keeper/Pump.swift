@@ -73,6 +73,8 @@ final class Pump: EventHandler {
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
     let isClient = descriptor == client?.raw
     if isClient && readiness.contains(.error) { return end(.broken) }
+    // ssh has closed its socket: what the client says from now on reaches nobody.
+    if !isClient && readiness.contains(.hangUp) { outward.stop(pool) }
     let mayRead = !readiness.isDisjoint(with: [.input, .peerClosed, .hangUp, .error])
     let mayWrite = !readiness.isDisjoint(with: [.output, .error])
     work(outward: isClient ? mayRead : mayWrite, inward: isClient ? mayWrite : mayRead)

@@ -23,7 +23,8 @@ struct SSHCommand: Equatable {
 
   /// Asks ssh for its configuration (ssh(1), `-G`), with the site's arguments counted in.
   init(asking settings: Settings, node: NodeName) {
-    arguments = settings.sshCommand + settings.sshArguments + ["-N", "-T", "-G", "--", node.description]
+    arguments =
+      settings.sshCommand + settings.sshArguments + ["-N", "-T", "-G", "--", node.description]
   }
 
   /// What would break the tunnel otherwise, whatever a configuration says.
