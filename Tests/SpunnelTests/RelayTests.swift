@@ -191,7 +191,6 @@ private final class Notes: RelayObserver {
     master.services[0].end.close()
     #expect(try turn([client]) { client.sawEnd || client.failure != nil })
     #expect(client.failure == (isCut ? ECONNRESET : nil))
-    client.close()
     #expect(try turn { relay.open == 0 })
     notes.isCut = false
     let second = try self.client(forward)

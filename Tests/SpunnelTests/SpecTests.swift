@@ -87,8 +87,6 @@ import Testing
     ("80:8000", .reserved(text: "80", pair: "80:8000"), "'80'"),
     ("1023:8000", .reserved(text: "1023", pair: "1023:8000"), "'1023'"),
     ("1:1", .reserved(text: "1", pair: "1:1"), "'1'"),
-    ("8001:80,8001:80", .submitPortTwice(port: Port(8001)!), "'8001'"),
-    ("8001:80,8002:80,8001:81", .submitPortTwice(port: Port(8001)!), "'8001'"),
   ]
 
   @Test("a malformed spec is refused and the part quoted", arguments: refusals)
@@ -96,6 +94,12 @@ import Testing
     #expect(throws: error) { try TunnelSpec(text) }
     #expect(error.description.contains(quoted))
     #expect(!error.description.contains { $0.isNewline || $0 == "\u{1b}" })
+  }
+
+  @Test(arguments: ["8001:80,8001:80", "8001:80,8002:80,8001:81"])
+  func aSubmitPortIsGivenOnce(text: String) throws {
+    let error = SpecError.submitPortTwice(port: try #require(Port(8001)))
+    malformed(text: text, error: error, quoted: "'8001'")
   }
 
   @Test func aThousandPairsAreTaken() throws {

@@ -80,8 +80,8 @@ final class End {
 
   func write() {
     while let raw = descriptor?.raw, done < outgoing.count {
-      let count = unsafe outgoing.withUnsafeBytes {
-        unsafe Glibc.write(raw, $0.baseAddress! + done, $0.count - done)
+      let count = unsafe outgoing[done...].withUnsafeBytes {
+        unsafe Glibc.write(raw, $0.baseAddress, $0.count)
       }
       if count > 0 {
         done += count
