@@ -54,6 +54,7 @@ let package = Package(
       ]
     ),
     .testTarget(
-      name: "SpunnelTests", dependencies: ["Spunnel", "SpunnelCluster", "SpunnelSystem"], swiftSettings: strict),
+      name: "SpunnelTests", dependencies: ["Spunnel", "SpunnelCluster", "SpunnelSystem"],
+      swiftSettings: strict),
   ]
 )
