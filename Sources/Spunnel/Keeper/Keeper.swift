@@ -100,7 +100,7 @@ final class Keeper: EventHandler {
         try changes.clear()
         if record.isGone { return close("the record was removed") }
         if record.exitIsMeant { return close("the exit flag was set") }
-        if supervisor?.child != nil, status.state != .up, record.controlExists { connected() }
+        lookForControl()
       }
     } catch { fail("\(error)") }
   }
@@ -127,7 +127,16 @@ final class Keeper: EventHandler {
         done: { [weak self] in self?.shaken($0) })
       self.handshake = handshake
       try handshake.start()
-    } catch { fail("\(error)") }
+    } catch {
+      // ssh is busy, or has just gone, which its end will tell.
+      handshake = nil
+      record.log("ask ssh: \(error)")
+      loop.after(milliseconds: Keeper.startPause) { [weak self] in self?.lookForControl() }
+    }
+  }
+
+  private func lookForControl() {
+    if supervisor?.child != nil, status.state != .up, record.controlExists { connected() }
   }
 
   private func shaken(_ outcome: Handshake.Outcome) {
