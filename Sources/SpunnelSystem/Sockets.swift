@@ -224,14 +224,6 @@ public enum Socket {
       descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
   }
 
-  /// The error that is pending on a socket, 0 for none.
-  public static func pendingError(_ descriptor: CInt) -> CInt {
-    var code: CInt = 0
-    var length = socklen_t(MemoryLayout<CInt>.size)
-    let result = unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length)
-    return result == 0 ? code : errno
-  }
-
   private static func set(_ descriptor: CInt, _ level: CInt, _ option: CInt) {
     var on: CInt = 1
     _ = unsafe setsockopt(descriptor, level, option, &on, socklen_t(MemoryLayout<CInt>.size))
