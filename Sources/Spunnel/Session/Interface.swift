@@ -36,7 +36,7 @@ public func spunnel_claim(
         "--tunnel: given twice, as '\(earlier)' and '\(spec)': name all pairs in one option")
       return -1
     }
-    do throws(ClaimError) {
+    do throws(SubmitError) {
       slot.session = Session(try Claim(spec, settings), arguments: host.arguments)
       return 0
     } catch {
@@ -61,15 +61,25 @@ public func spunnel_open(
   let nodes = unsafe String(cString: nodes)
   return session.withLock { slot in
     guard let session = slot.session else { return 0 }
-    let first = nodes.prefix { $0 != "," }
-    guard let node = NodeName(first) else {
+    guard let nodes = NodeName.list(nodes) else {
       host.voice.error(
-        "no tunnel: Slurm names the node '\(printable(first))', which is no host name")
+        "no tunnel: Slurm names the nodes '\(printable(nodes))', which are no host names")
       return -1
     }
     let isOpen = session.open(
-      StepName(job: job, step: step), node, directory: host.directory, host.voice)
+      StepName(job: job, step: step), nodes, directory: host.directory, host.voice)
     return isOpen ? 0 : -1
+  }
+}
+
+/// Starts a keeper that waits for a batch job.
+@c @implementation
+public func spunnel_follow(_ job: UInt32, _ host: UnsafePointer<spunnel_host>) -> CInt {
+  let host = unsafe HostView(host)
+  return session.withLock { slot in
+    guard let session = slot.session else { return 0 }
+    slot.session = nil
+    return session.follow(job, directory: host.directory, host.voice) ? 0 : -1
   }
 }
 

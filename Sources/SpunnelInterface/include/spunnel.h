@@ -51,6 +51,12 @@ int spunnel_claim(const char *spec, enum spunnel_origin origin, const struct spu
  *  @return 0, or -1 after an error was said */
 int spunnel_open(uint32_t job, uint32_t step, const char *nodes, const struct spunnel_host *host);
 
+/** Starts a keeper for the claimed ports that waits for the job, serves it while it runs, also after
+ *  it was requeued, and ends with it. The claim is the keeper's from then on. Returns at once.
+ *  Without a claim it does nothing.
+ *  @return 0, or -1 after an error was said */
+int spunnel_follow(uint32_t job, const struct spunnel_host *host);
+
 /** Ends the tunnel and gives up the claim; returns when the ports are free again, or after two
  *  seconds. Does nothing in a process that did not make the claim, such as a fork of it. */
 void spunnel_close(void);
