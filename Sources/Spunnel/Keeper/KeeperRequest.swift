@@ -1,7 +1,7 @@
 // What a keeper is told when it is started: its argument vector and its first descriptors.
 
 /// The request of one tunnel, as words:
-/// `<life> <job>.<step> <nodes> <spec> [plugstack arguments …]`, `-` for what is not known.
+/// `<job>.<step> <life> <nodes> <spec> [plugstack arguments …]`, `-` for what is not known.
 public struct KeeperRequest: Equatable, Sendable {
   /// Descriptors below are the standard ones, all `/dev/null`.
   public static let lifeline: CInt = 3
@@ -43,7 +43,7 @@ public struct KeeperRequest: Equatable, Sendable {
   ///
   /// - Returns: `nil` when they are no request: nobody but Spunnel starts a keeper
   public init?(words: [String]) {
-    guard words.count >= 4, let life = Life(rawValue: words[0]), let step = StepName(words[1]),
+    guard words.count >= 4, let step = StepName(words[0]), let life = Life(rawValue: words[1]),
       let settings = try? Settings(arguments: Array(words[4...]))
     else { return nil }
     self.life = life
@@ -69,6 +69,6 @@ public struct KeeperRequest: Equatable, Sendable {
   /// The words to start a keeper with.
   public var words: [String] {
     let nodes = nodes.isEmpty ? "-" : nodes.map(\.description).joined(separator: ",")
-    return [life.rawValue, step.description, nodes, spec?.description ?? "-"] + arguments
+    return [step.description, life.rawValue, nodes, spec?.description ?? "-"] + arguments
   }
 }

@@ -115,7 +115,7 @@ final class Relay: EventHandler {
       }
     } catch {
       // Out of descriptors: the listener would be reported again at once, for nothing.
-      observer?.relayNotes("accept on \(route.forward.submit): \(error.reason)")
+      observer?.relayNotes("accept on \(route.forward.listen.named): \(error.reason)")
       loop.remove(descriptor)
       loop.after(milliseconds: Relay.pause) { [weak self] in self?.resume(descriptor) }
     }
@@ -131,7 +131,7 @@ final class Relay: EventHandler {
   private func admit(_ socket: consuming AcceptedSocket, _ route: Route) {
     if let stranger = stranger(socket) {
       refused += 1
-      if let line = strangers.note("refused \(stranger) on \(route.forward.submit)") {
+      if let line = strangers.note("refused \(stranger) on \(route.forward.listen.named)") {
         observer?.relayNotes(line)
       }
       observer?.relayChanged()

@@ -29,6 +29,9 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// In a sentence.
+  var named: String { port == nil ? description : "port \(self)" }
+
   public var port: Port? { if case .port(let port) = self { port } else { nil } }
   public var path: String? { if case .path(let path) = self { path } else { nil } }
 }

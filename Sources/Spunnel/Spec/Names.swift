@@ -92,13 +92,20 @@ public struct StepName: Hashable, Sendable, CustomStringConvertible {
 
   public var isWholeJob: Bool { step == 0xffff_fffc }
 
-  /// The step as Slurm's own commands write it (slurm.h, `SLURM_INTERACTIVE_STEP` and others).
-  public var stepLabel: String {
-    switch step {
-    case 0xffff_fffa: "interactive"
-    case 0xffff_fffb: "batch"
-    case 0xffff_fffc: "extern"
-    default: String(step)
+  /// The steps that have no number (slurm.h, `SLURM_INTERACTIVE_STEP` and others).
+  private static let labels: [UInt32: String] = [
+    0xffff_fffa: "interactive", 0xffff_fffb: "batch", 0xffff_fffc: "extern",
+  ]
+
+  /// The step as Slurm's own commands write it.
+  public var stepLabel: String { StepName.labels[step] ?? String(step) }
+
+  /// - Parameter label: as Slurm's own commands write it
+  public init?(job: UInt32, label: some StringProtocol) {
+    if let known = StepName.labels.first(where: { $0.value == label }) {
+      self.init(job: job, step: known.key)
+    } else {
+      self.init("\(job).\(label)")
     }
   }
 }

@@ -169,7 +169,7 @@ private struct SpecParser {
   }
 
   private func remote(_ parts: [String]) throws(SpecError) -> ForwardRequest {
-    guard let first = parts.first else { throw .lacksEnd(forward: shown) }
+    guard let first = parts.first, !first.isEmpty else { throw .lacksEnd(forward: shown) }
     let listen: RequestedEnd =
       first.hasPrefix("/") ? .path(try path(first)) : .port(try listeningPort(first))
     switch parts.count {
