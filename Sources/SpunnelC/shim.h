@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "spunnel.h"
+#include "step.h"
 
 /** The core's entry points, found with dlsym(3). */
 struct core {
@@ -24,9 +25,5 @@ const struct core *core_loaded(void);
 
 /** The folder that this plugin lies in; "." when the loader does not know. Static storage. */
 const char *core_directory(void);
-
-/** The nodes of a step, in Slurm's order, separated by commas.
- *  @return memory to be freed by the caller, or NULL when Slurm does not tell (errno says why) */
-char *step_nodes(uint32_t job, uint32_t step);
 
 #endif
