@@ -24,8 +24,8 @@ SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
 # lazy: Slurm's functions are found in the srun that loads the plugin, when they are called.
 SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,lazy
 
-# What the two share, besides: the nodes of a step, and what differs between Slurm's versions.
-JOBS_SOURCES := $(wildcard Sources/SpunnelJobs/*.c) Sources/SpunnelC/step.c
+# Of the plugin's files it takes those that know no plugin.
+JOBS_SOURCES := $(wildcard Sources/SpunnelJobs/*.c) Sources/SpunnelC/step.c Sources/SpunnelC/state.c
 JOBS_HEADERS := $(wildcard Sources/SpunnelJobs/*.h) $(wildcard Sources/SpunnelC/*.h)
 JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 

@@ -85,9 +85,8 @@ static enum answer read_record(const slurm_job_info_t *record, const struct job_
 		facts->job = name->job;
 		return ANSWER_FOUND;
 	}
-	facts->phase = state_phase(record->job_state);
-	state_describe(record->job_state, record->state_reason, record->state_desc, facts->detail,
-		       sizeof facts->detail);
+	facts->phase = job_phase(record->job_state);
+	job_describe(record, facts->detail, sizeof facts->detail);
 	if (facts->phase == PHASE_RUNNING)
 		answer = ask_nodes(record, name, facts);
 	return answer;

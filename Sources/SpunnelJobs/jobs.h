@@ -1,10 +1,12 @@
 /* The parts of spunnel-jobs, which tells what Slurm knows of one job to programs that do not link
- * Slurm: how a job is named (name.c), what is asked (facts.c) and said in words (state.c), the two
- * commands (show.c, watch.c), and the one line when something fails (voice.c). */
+ * Slurm: how a job is named (name.c), what is asked (facts.c), the two commands (show.c, watch.c),
+ * and the one line when something fails (voice.c). */
 #ifndef JOBS_H
 #define JOBS_H
 
 #include <stdint.h>
+
+#include "../SpunnelC/state.h"
 
 /** How the program ends. */
 enum ending {
@@ -27,9 +29,6 @@ struct job_name {
 /** Reads a name strictly.
  *  @return 0, or -1 when it is none */
 int job_name_read(const char *text, struct job_name *name);
-
-/** What a tunnel can do with a job: wait for it, reach it, forget it. */
-enum phase { PHASE_PENDING, PHASE_RUNNING, PHASE_OVER };
 
 /** What Slurm knows of a job. */
 struct facts {
@@ -58,15 +57,6 @@ enum answer facts_ask(const struct job_name *name, struct facts *facts);
 
 /** Frees what facts own; harmless when that is nothing. */
 void facts_free(struct facts *facts);
-
-/** What a job's state means for a tunnel.
- *  @param state job_info's job_state, the base with its flags */
-enum phase state_phase(uint32_t state);
-
-/** Says the state and its reason in Slurm's words, on one line.
- *  @param description Slurm's own words for the reason, or NULL */
-void state_describe(uint32_t state, uint32_t reason, const char *description, char *text,
-		    int size);
 
 /** Prints the facts once, as lines of a key and a value. */
 enum ending show(const struct job_name *name);

@@ -1,4 +1,4 @@
-// The contract of spunnel.h, implemented: what the C plugin calls inside srun and salloc.
+// The contract of spunnel.h, implemented: what the C plugin calls inside srun, salloc and sbatch.
 
 import Glibc
 import SpunnelInterface
@@ -18,7 +18,7 @@ public func spunnel_check(
   _ spec: UnsafePointer<CChar>, _ host: UnsafePointer<spunnel_host>
 ) -> CInt {
   let host = unsafe HostView(host)
-  return host.read(unsafe String(cString: spec)) == nil ? -1 : 0
+  return host.read(unsafe String(cString: spec), SPUNNEL_TYPED) == nil ? -1 : 0
 }
 
 /// Reads spec and arguments and binds the submit ports.
@@ -27,7 +27,7 @@ public func spunnel_claim(
   _ spec: UnsafePointer<CChar>, _ origin: spunnel_origin, _ host: UnsafePointer<spunnel_host>
 ) -> CInt {
   let host = unsafe HostView(host)
-  guard let (spec, settings) = host.read(unsafe String(cString: spec)) else { return -1 }
+  guard let (spec, settings) = host.read(unsafe String(cString: spec), origin) else { return -1 }
   return session.withLock { slot in
     if let earlier = slot.session?.spec {
       // Slurm calls again for each part of a heterogeneous job.
@@ -41,7 +41,7 @@ public func spunnel_claim(
       return 0
     } catch {
       // Nobody asked for a tunnel of this very step.
-      if origin == SPUNNEL_INHERITED {
+      if origin != SPUNNEL_TYPED {
         host.voice.info("this step has no tunnel of its own: \(error)")
         return 0
       }
@@ -71,6 +71,14 @@ public func spunnel_open(
       StepName(job: job, step: step), node, directory: host.directory, host.voice)
     return isOpen ? 0 : -1
   }
+}
+
+/// Starts a keeper that waits for the job and serves it.
+@c @implementation
+public func spunnel_follow(_ job: UInt32, _ host: UnsafePointer<spunnel_host>) -> CInt {
+  let host = unsafe HostView(host)
+  host.voice.error("no tunnel: job \(job): sbatch has no tunnels yet")
+  return -1
 }
 
 /// Ends the tunnel and gives up the claim.
@@ -106,11 +114,11 @@ private struct HostView: Sendable {
   }
 
   /// Reads spec and arguments; says what is wrong with them.
-  func read(_ text: String) -> (TunnelSpec, Settings)? {
+  func read(_ text: String, _ origin: spunnel_origin) -> (TunnelSpec, Settings)? {
     do throws(SettingsError) {
       let settings = try Settings(arguments: arguments)
       do throws(SpecError) { return (try TunnelSpec(text), settings) } catch {
-        voice.error("--tunnel: \(error)")
+        voice.error("\(origin == SPUNNEL_ENVIRONMENT ? "SPUNNEL_TUNNEL" : "--tunnel"): \(error)")
       }
     } catch { voice.error("plugstack.conf: \(error)") }
     return nil

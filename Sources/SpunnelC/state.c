@@ -1,10 +1,11 @@
-/* What Slurm's states mean for a tunnel, and their names. */
+/* What Slurm's job states mean for a tunnel, and their names. */
 #define _GNU_SOURCE
+#include "state.h"
+
 #include <dlfcn.h>
 #include <stdio.h>
 
-#include "../SpunnelC/slurm-versions.h"
-#include "jobs.h"
+#include "slurm-versions.h"
 
 /* It has ended and goes back to the queue, where SPECIAL_EXIT and REQUEUE_HOLD keep it until
  * somebody releases it. */
@@ -13,7 +14,7 @@
 /* The nodes are its own, but boot, or run their prolog. */
 #define STARTING (JOB_CONFIGURING | JOB_POWER_UP_NODE)
 
-enum phase state_phase(uint32_t state)
+enum phase job_phase(uint32_t state)
 {
 	/* Another cluster of the federation has it. */
 	if (state & JOB_REVOKED)
@@ -69,12 +70,14 @@ static const char *reason_word(uint32_t reason)
 	return word != NULL ? word(reason) : NULL;
 }
 
-void state_describe(uint32_t state, uint32_t reason, const char *description, char *text, int size)
+void job_describe(const slurm_job_info_t *job, char *text, size_t size)
 {
-	if (description == NULL || description[0] == '\0')
-		description = reason_word(reason);
-	(void)snprintf(text, (size_t)size, "%s%s%s", state_word(state),
-		       description != NULL ? " " : "", description != NULL ? description : "");
+	const char *reason = job->state_desc;
+
+	if (reason == NULL || reason[0] == '\0')
+		reason = reason_word(job->state_reason);
+	(void)snprintf(text, size, "%s%s%s", state_word(job->job_state), reason != NULL ? " " : "",
+		       reason != NULL ? reason : "");
 	for (; *text != '\0'; text++)
 		if ((unsigned char)*text < ' ' || *text == 127)
 			*text = '?';
