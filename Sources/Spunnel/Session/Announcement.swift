@@ -32,3 +32,17 @@ public struct Announcement {
     return "ssh \(options) \(Host.userName)@\(Host.name)"
   }
 }
+
+extension ForwardRequest {
+  /// Where it will lead once its job runs, for people.
+  public func promise(_ job: UInt32) -> String {
+    let near = if case .path(let path) = listen { "\(path)" } else { "localhost:\(listen)" }
+    switch kind {
+    case .local where host == .all && listen == .any:
+      return "a free port of this host for each node: spunnelctl status tells them once job \(job) runs"
+    case .local: return "\(near) -> port \(connect) of job \(job), while it runs"
+    case .remote: return "port \(listen) of job \(job) -> \(connect) of this host, while it runs"
+    case .dynamic: return "\(near) -> SOCKS, through job \(job), while it runs"
+    }
+  }
+}
