@@ -40,7 +40,8 @@ extension ForwardRequest {
       if case .path(let path) = listen { "\(path)" } else { "port \(listen) of \(Host.name)" }
     switch kind {
     case .local where host == .all && listen == .any:
-      return "a free port of \(Host.name) -> port \(connect) of each node of job \(job), while it runs"
+      return
+        "a free port of \(Host.name) -> port \(connect) of each node of job \(job), while it runs"
     case .local: return "\(near) -> \(connect.named) of job \(job), while it runs"
     case .remote:
       return "\(listen.named) of job \(job) -> \(connect.named) of \(Host.name), while it runs"
