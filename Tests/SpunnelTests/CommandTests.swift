@@ -41,7 +41,7 @@ import Testing
 
   @Test(
     arguments: [
-      .waiting, .done, .bound([]), .ready([]), .failed("n1: no route: ask"), .failed(""),
+      .done, .bound([]), .ready([]), .failed("n1: no route: ask"), .failed(""),
       .failed("ready"), .over("srun ended"), .over(""),
     ] as [KeeperReport])
   func aReportSurvivesItsLine(report: KeeperReport) throws {
@@ -57,6 +57,12 @@ import Testing
         == "ready local n1 8001 localhost 8000,local n2 /tmp/s localhost /run/d\n")
   }
 
+  @Test func whatWaitsSurvivesItsLine() throws {
+    let report = KeeperReport.waiting(try TunnelSpec(":all:80,8001:+1:8000"))
+    try expectSurvival(report)
+    #expect(report.line == "waiting 0:all:80,8001:+1:8000\n")
+  }
+
   private func expectSurvival(_ report: KeeperReport) throws {
     #expect(report.line.last == "\n")
     #expect(report.line.count { $0.isNewline } == 1)
@@ -66,6 +72,7 @@ import Testing
   @Test(arguments: [
     "", "Ready", "readyfailed x", "fail x", "ready x", "ready 8001:80", "done\n",
     "ready local n1 8001 localhost", "bound local n1 8001 localhost 80,x", "overdue", "ready\n",
+    "waiting", "waiting ", "waiting 80:80", "waiting 8001:80 ",
   ])
   func anotherLineIsNoReport(line: String) {
     #expect(KeeperReport(line: line) == nil)
