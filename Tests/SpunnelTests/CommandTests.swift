@@ -61,6 +61,12 @@ import Testing
         == "ready local n1 8001 localhost 8000,local n2 /tmp/s localhost /run/d\n")
   }
 
+  @Test func whatWaitsSurvivesItsLine() throws {
+    let report = KeeperReport.waiting(try TunnelSpec(":all:80,8001:+1:8000"))
+    try expectSurvival(report)
+    #expect(report.line == "waiting 0:all:80,8001:+1:8000\n")
+  }
+
   private func expectSurvival(_ report: KeeperReport) throws {
     #expect(report.line.last == "\n")
     #expect(report.line.count { $0.isNewline } == 1)
@@ -70,6 +76,7 @@ import Testing
   @Test(arguments: [
     "", "Ready", "readyfailed x", "fail x", "ready x", "ready 8001:80", "done\n",
     "ready local n1 8001 localhost", "bound local n1 8001 localhost 80,x", "overdue", "ready\n",
+    "waiting", "waiting ", "waiting 80:80", "waiting 8001:80 ",
   ])
   func anotherLineIsNoReport(line: String) {
     #expect(KeeperReport(line: line) == nil)
