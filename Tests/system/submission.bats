@@ -165,9 +165,9 @@ with_default() { run as user1 env SPUNNEL_TUNNEL="$1" "${@:2}"; }
 }
 
 @test "SPUNNEL_TUNNEL gives way to what salloc was given, and is no option of salloc and sbatch" {
-    with_default 8001:8000 salloc --tunnel 9001:8000 srun -w n1 true
+    with_default 8001:8000 salloc -w n1 --tunnel 9001:8000 srun true
     calls "check 9001:8000" "claim 9001:8000 inherited" "open n1" close
-    with_default 8001:8000 salloc srun -w n1 true
+    with_default 8001:8000 salloc -w n1 srun true
     calls "claim 8001:8000 environment" "open n1" close
     with_default 8001:8000 sbatch --output /dev/null --wrap true
     calls
