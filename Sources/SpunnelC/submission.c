@@ -81,7 +81,7 @@ int submission_claim(const char *spec, const struct spunnel_host *host)
 		core->close();
 		self.is_claimed = 0;
 	}
-	if (core->claim(spec, SPUNNEL_TYPED, host) != 0)
+	if (core->claim(spec, SPUNNEL_SUBMITTED, host) != 0)
 		return -1;
 	if (self.is_claimed)
 		return 0;

@@ -53,7 +53,7 @@ threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
 
 @test "--help lists the option for srun" {
     run as user1 srun --help
-    holds "--tunnel=port:port"
+    holds "--tunnel=spec"
 }
 
 @test "salloc --tunnel: the srun in it has the tunnel, another one beside it runs without and says so" {

@@ -36,12 +36,18 @@ public func spunnel_claim(
         "--tunnel: given twice, as '\(earlier)' and '\(spec)': name all pairs in one option")
       return -1
     }
-    do throws(ClaimError) {
+    if origin == SPUNNEL_SUBMITTED && spec.wantsExecPort {
+      host.voice.error(
+        "--tunnel: 'auto' in '\(spec)': a batch job has started before its port could be chosen: "
+          + "name the exec port, or give --tunnel to an srun")
+      return -1
+    }
+    do throws(SubmitError) {
       slot.session = Session(try Claim(spec, settings), arguments: host.arguments)
       return 0
     } catch {
       // Nobody asked for a tunnel of this very step.
-      if origin != SPUNNEL_TYPED {
+      if origin == SPUNNEL_INHERITED || origin == SPUNNEL_ENVIRONMENT {
         host.voice.info("this step has no tunnel of its own: \(error)")
         return 0
       }
@@ -61,24 +67,26 @@ public func spunnel_open(
   let nodes = unsafe String(cString: nodes)
   return session.withLock { slot in
     guard let session = slot.session else { return 0 }
-    let first = nodes.prefix { $0 != "," }
-    guard let node = NodeName(first) else {
+    guard let nodes = NodeName.list(nodes) else {
       host.voice.error(
-        "no tunnel: Slurm names the node '\(printable(first))', which is no host name")
+        "no tunnel: Slurm names the nodes '\(printable(nodes))', which are no host names")
       return -1
     }
     let isOpen = session.open(
-      StepName(job: job, step: step), node, directory: host.directory, host.voice)
+      StepName(job: job, step: step), nodes, directory: host.directory, host.voice)
     return isOpen ? 0 : -1
   }
 }
 
-/// Starts a keeper that waits for the job and serves it.
+/// Starts a keeper that waits for a batch job.
 @c @implementation
 public func spunnel_follow(_ job: UInt32, _ host: UnsafePointer<spunnel_host>) -> CInt {
   let host = unsafe HostView(host)
-  host.voice.error("no tunnel: job \(job): sbatch has no tunnels yet")
-  return -1
+  return session.withLock { slot in
+    guard let session = slot.session else { return 0 }
+    slot.session = nil
+    return session.follow(job, directory: host.directory, host.voice) ? 0 : -1
+  }
 }
 
 /// Ends the tunnel and gives up the claim.

@@ -33,6 +33,7 @@ enum spunnel_origin {
 	SPUNNEL_TYPED = 0,       /**< on this command's line */
 	SPUNNEL_INHERITED = 1,   /**< through the environment, from the salloc around this srun */
 	SPUNNEL_ENVIRONMENT = 2, /**< in SPUNNEL_TUNNEL, which the user has set for every srun */
+	SPUNNEL_SUBMITTED = 3,   /**< on this command's line, for a batch job */
 };
 
 /** Reads spec and arguments and says what is wrong with them.
@@ -53,10 +54,9 @@ int spunnel_claim(const char *spec, enum spunnel_origin origin, const struct spu
 int spunnel_open(uint32_t job, uint32_t step, const char *nodes, const struct spunnel_host *host);
 
 /** Starts a keeper for the claimed ports that waits for the job, serves it while it runs, also after
- *  requeue, and ends with it. Returns at once. A claim that was handed over is the keeper's: not to
- *  be closed.
- *  @param job of a heterogeneous job the first component
- *  @return 0 or -1 after an error was said */
+ *  it was requeued, and ends with it. The claim is the keeper's from then on. Returns at once.
+ *  Without a claim it does nothing.
+ *  @return 0, or -1 after an error was said */
 int spunnel_follow(uint32_t job, const struct spunnel_host *host);
 
 /** Ends the tunnel and gives up the claim; returns when the ports are free again, or after two
