@@ -10,6 +10,14 @@ public struct Settings: Equatable, Sendable {
     case host
   }
 
+  /// Which way ssh takes to the node.
+  public enum Transport: String, Sendable {
+    /// ssh, and srun where the node refuses ssh.
+    case auto
+    case ssh
+    case srun
+  }
+
   /// The ssh program and its first arguments; a name without a slash is looked up on PATH.
   public var sshCommand = ["ssh"]
   /// More arguments for ssh; they win over Spunnel's preferences, not over what it needs.
@@ -19,6 +27,7 @@ public struct Settings: Equatable, Sendable {
   /// The longest wait for a tunnel, in seconds.
   public var timeout = 15
   public var access = Access.owner
+  public var transport = Transport.auto
   /// Whether the lines at the start are left out; errors are always said.
   public var quiet = false
 
@@ -51,10 +60,15 @@ public struct Settings: Equatable, Sendable {
         throw .malformed(argument, "access=owner or access=host")
       }
       access = value
+    case ("transport", let value?):
+      guard let value = Transport(rawValue: value) else {
+        throw .malformed(argument, "transport=auto, transport=ssh or transport=srun")
+      }
+      transport = value
     case ("quiet", nil): quiet = true
     case ("quiet", _): throw .malformed(argument, "quiet alone")
     case ("ssh_cmd", nil), ("ssh_args", nil), ("args", nil), ("state_dir", nil), ("timeout", nil),
-      ("access", nil):
+      ("access", nil), ("transport", nil):
       throw .malformed(argument, "\(key)=<value>")
     default: throw .unknown(argument)
     }
@@ -78,7 +92,7 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .unknown(let argument):
       "unknown argument '\(printable(argument))': there are ssh_cmd=, ssh_args=, state_dir=, "
-        + "timeout=, access= and quiet"
+        + "timeout=, access=, transport= and quiet"
     case .malformed(let argument, let wanted):
       "malformed argument '\(printable(argument))': write \(wanted)"
     }

@@ -76,7 +76,8 @@ final class Keeper: EventHandler {
     for listener in listeners { try relay.add(listener) }
     self.relay = relay
     supervisor = Supervisor(
-      loop, request.settings, node: request.node, controlPath: record.controlPath, observer: self)
+      loop, request.settings, node: request.node, controlPath: record.controlPath, record: record,
+      observer: self)
     loop.after(milliseconds: request.settings.timeout * 1000) { [weak self] in self?.startIsOver() }
     connect()
   }
@@ -151,6 +152,7 @@ final class Keeper: EventHandler {
   private func up(_ sockets: ForwardSockets) {
     enter(.up)
     relay?.connect(through: sockets)
+    supervisor?.succeeded()
     if wasUp { return }
     wasUp = true
     report(.ready)
@@ -160,7 +162,9 @@ final class Keeper: EventHandler {
 
   private func startIsOver() {
     if wasUp || status.state == .closing { return }
-    if let refusal { return fail("\(request.node): \(refusal.message)") }
+    if let refusal = supervisor?.unfinished ?? refusal {
+      return fail("\(request.node): \(refusal.message)")
+    }
     let said = supervisor?.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
     fail(
       "\(request.node) is not reached within \(request.settings.timeout) seconds\(said): "
@@ -221,6 +225,7 @@ final class Keeper: EventHandler {
   private var counted: Status {
     var now = status
     now.ssh = Int(supervisor?.child ?? 0)
+    now.transport = supervisor?.transport
     guard let relay else { return now }
     now.connections = relay.open
     (now.accepted, now.refused) = (relay.accepted, relay.refused)
@@ -256,6 +261,7 @@ extension Keeper: SupervisorObserver {
     relay?.disconnect()
     if Clock.wallMilliseconds() - status.since > Keeper.stable { pause = Keeper.firstPause }
     record.log("ssh ended: \(diagnosis.message)")
+    if diagnosis.jobIsGone { return close("the job has ended") }
     if status.state != .reconnecting { enter(.reconnecting) }
     loop.after(milliseconds: pause) { [weak self] in self?.connect() }
     pause = min(pause * 2, Keeper.longestPause)

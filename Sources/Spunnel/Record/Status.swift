@@ -66,6 +66,8 @@ public struct Status: Equatable, Sendable {
   public var keeper = 0
   /// The process id of ssh, 0 while there is none.
   public var ssh = 0
+  /// The way that ssh takes, `nil` while nobody has said.
+  public var transport: Transport?
 
   public init() {}
 
@@ -80,6 +82,7 @@ public struct Status: Equatable, Sendable {
     var state: State?
     for (key, value) in keyedLines(text) {
       if key == "state" { state = State(rawValue: String(value)) }
+      if key == "transport" { transport = Transport(rawValue: String(value)) }
       guard let (_, path) = Status.numbers.first(where: { $0.0 == key }) else { continue }
       guard let number = wholeNumber(value) else { return nil }
       self[keyPath: path] = number
@@ -89,7 +92,7 @@ public struct Status: Equatable, Sendable {
   }
 
   public var text: String {
-    "state \(state.rawValue)\n"
+    "state \(state.rawValue)\n" + (transport.map { "transport \($0.rawValue)\n" } ?? "")
       + Status.numbers.map { "\($0.0) \(self[keyPath: $0.1])\n" }.joined()
   }
 }
