@@ -168,9 +168,10 @@ static int configuration(int host_key, int authorized)
 		       "ForceCommand /bin/false\n"
 		       "PrintMotd no\n"
 		       "UseDNS no\n"
-		       /* An srun that was killed with -9 leaves the step without an end of file. */
+		       /* An srun that was killed with -9 leaves the step without an end of file; this
+			* ends it half a minute later. */
 		       "ClientAliveInterval 5\n"
-		       "ClientAliveCountMax 3\n"
+		       "ClientAliveCountMax 2\n"
 		       "LogLevel INFO\n",
 		       self, host_key, self, authorized);
 }

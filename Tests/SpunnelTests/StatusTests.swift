@@ -39,6 +39,7 @@ import Testing
     (status.connections, status.accepted, status.refused) = (1, 2, 3)
     (status.sent, status.received) = (1 << 40, .max)
     (status.keeper, status.ssh) = (4711, 4712)
+    status.transport = .srun
     return status
   }
 

@@ -53,7 +53,9 @@ extension SSHDiagnosis {
         advice: { "the sshd of \($0.node) is too old: ask your administrator" }, retry: .never),
       Sign(
         sign: "verification failed",
-        advice: { "what answers on \($0.node) is not what Spunnel started: tell your administrator" },
+        advice: {
+          "what answers on \($0.node) is not what Spunnel started: tell your administrator"
+        },
         retry: .never),
       Sign(
         sign: "Permission denied (",
