@@ -131,6 +131,7 @@ private struct StatusReport: Encodable {
     let bytes: Bytes
     let keeper: Int?
     let ssh: Int?
+    let transport: String?
 
     init(_ view: RecordView) {
       let status = view.status
@@ -148,6 +149,7 @@ private struct StatusReport: Encodable {
       bytes = Bytes(sent: status.sent, received: status.received)
       keeper = status.keeper == 0 ? nil : status.keeper
       ssh = status.ssh == 0 ? nil : status.ssh
+      transport = status.transport?.rawValue
     }
   }
 

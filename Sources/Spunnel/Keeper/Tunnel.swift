@@ -14,6 +14,8 @@ protocol TunnelObserver: AnyObject {
   func tunnelCounted()
   /// A link was lost: the end of the job would explain it.
   func tunnelIsCut()
+  /// Slurm said that there is no job any more.
+  func tunnelMissesJob()
 }
 
 /// Forwards that were asked for together.
@@ -74,6 +76,9 @@ final class Tunnel {
   /// ssh's process id, to the first node that has one.
   var process: pid_t? { nodes.lazy.compactMap { self.links[$0]?.process }.first }
 
+  /// The way that ssh takes to the first node that has one.
+  var transport: Transport? { nodes.lazy.compactMap { self.links[$0]?.transport }.first }
+
   // MARK: What is asked for
 
   /// Opens forwards, now or when the job starts.
@@ -97,11 +102,29 @@ final class Tunnel {
     return grant
   }
 
-  /// Holds the ports of forwards that lead nowhere yet.
+  /// Holds the ports of forwards that lead nowhere yet, and chooses those that may be chosen.
   private func hold(_ grant: Grant) {
     do throws(SubmitError) {
-      for port in grant.spec.ports { _ = try ends.claim(.port(port)) }
-      grant.report(.waiting)
+      var held: [ForwardRequest] = []
+      for request in grant.spec.forwards {
+        guard request.kind != .remote else {
+          held.append(request)
+          continue
+        }
+        switch request.listen {
+        case .port(let port): _ = try ends.claim(.port(port))
+        // Of a forward to every node it is not known yet how many it wants.
+        case .any where request.host != .all:
+          if case .port(let port) = try ends.claim(.free) {
+            held.append(request.listening(on: port))
+            continue
+          }
+        default: break
+        }
+        held.append(request)
+      }
+      grant.spec = TunnelSpec(forwards: held)
+      grant.report(.waiting(grant.spec))
     } catch { fail(grant, "\(error)") }
   }
 
@@ -293,6 +316,8 @@ extension Tunnel: LinkObserver {
     observer?.tunnelChanged()
     observer?.tunnelIsCut()
   }
+
+  func linkMissesJob(_ link: Link) { observer?.tunnelMissesJob() }
 }
 
 extension Tunnel: RelayObserver {
