@@ -95,7 +95,9 @@ def kill_jobs_watch(round_, chance):
 
 def kill_client(round_, chance):
     tunnel = pick(round_, chance)
-    targets = hosts.descendants(tunnel.client.pid, hosts.processes())[1:]
+    targets = hosts.descendants(tunnel.client.pid, hosts.processes())
+    if not targets:
+        raise Missed()
     tunnel.client_hit = True
     hosts.send(signal.SIGKILL, *targets)
     return f"kill -9 client of {tunnel.name}"
