@@ -162,6 +162,7 @@ def kill_slurmd(round_, chance):
 def kill_slurmctld(round_, chance):
     pause = chance.uniform(0, 1.5)
     round_.slack = max(round_.slack, 20.0)
+    round_.controllers_killed += 1
     for tunnel in round_.tunnels:
         # Killed, it forgets jobs that are younger than some seconds; that is Slurm's own loss.
         if time.monotonic() - tunnel.begun < 8:
