@@ -104,7 +104,7 @@ refused() {
     holds "spunnel: SPUNNEL_TUNNEL: 'http' in '8001:http' is no port"
     lacks "--tunnel: "
     configure required
-    run as user1 env SPUNNEL_TUNNEL=8001 srun echo the job ran
+    run as user1 env SPUNNEL_TUNNEL=8001:http srun echo the job ran
     [[ $status != 0 ]]
     lacks "the job ran"
 }
