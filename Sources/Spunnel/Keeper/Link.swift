@@ -271,7 +271,9 @@ final class Link {
   // MARK: ssh goes
 
   private func expire(_ batch: Batch) {
-    if let refusal = supervisor.unfinished ?? refusal { return settle(batch, .failed("\(node): \(refusal.message)")) }
+    if let refusal = supervisor.unfinished ?? refusal {
+      return settle(batch, .failed("\(node): \(refusal.message)"))
+    }
     let said = supervisor.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
     settle(
       batch,
