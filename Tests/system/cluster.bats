@@ -256,6 +256,7 @@ state_is_saved() {
     local state
     # The second path is so long that configuration files name it by a link in /tmp.
     for state in /home/user1/.local/state "/home/user1/$(printf 'long%.0s' {1..55})"; do
+        # shellcheck disable=SC2034 # machine_as adds them
         VARIABLES=(XDG_STATE_HOME="$state")
         ctl up --cpus 1
         slurm sbatch --quiet --job-name=busy --wrap 'echo busy runs; sleep 1000'
@@ -406,7 +407,7 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
     # shellcheck disable=SC2086 # words
     files=$(dpkg -L $packages | grep -E '^/usr/(s?bin|lib)/' | sort -u)
     as user1 mkdir site
-    tar --create --directory=/ --no-recursion --files-from=<(sed 's|^/||' <<<"$files") |
+    tar --create --directory=/ --no-recursion --files-from=- <<<"$files" |
         tar --extract --directory="$MACHINE/home/user1/site" --owner=user1
     chown -R 71001:71001 "$MACHINE/home/user1/site"
     [[ -x $MACHINE/home/user1/site/usr/sbin/slurmctld-wlm && ! -e $MACHINE/home/user1/site/usr/sbin/slurmctld ]]
