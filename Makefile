@@ -17,21 +17,30 @@ out     := build
 
 SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c)
 SHIM_HEADERS := $(wildcard Sources/SpunnelC/*.h) Sources/SpunnelInterface/include/spunnel.h
-# SLURM_CFLAGS=-I… compiles against another Slurm than the installed one.
+# SLURM_CFLAGS=-I… SLURM_LDFLAGS=-L… take another Slurm than the installed one.
 SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
 	-Wno-unknown-pragmas -ISources/SpunnelInterface/include $(SLURM_CFLAGS)
 # nodelete: Slurm may dlclose a plugin whose core has been loaded.
 # lazy: Slurm's functions are found in the srun that loads the plugin, when they are called.
 SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,lazy
 
+# Of the plugin's files it takes those that know no plugin.
+JOBS_SOURCES := $(wildcard Sources/SpunnelJobs/*.c) Sources/SpunnelC/step.c Sources/SpunnelC/state.c
+JOBS_HEADERS := $(wildcard Sources/SpunnelJobs/*.h) $(wildcard Sources/SpunnelC/*.h)
+JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
+
 SHELL_SCRIPTS := $(shell grep -rlE '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
 
 .PHONY: all
-all: $(out)/spunnel.so $(out)/loopback.so swift ## Build everything (release)
+all: $(out)/spunnel.so $(out)/spunnel-jobs $(out)/loopback.so swift ## Build everything (release)
 
 $(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map
 	@mkdir -p $(out)
 	$(CC) $(SHIM_CFLAGS) $(CFLAGS) $(SHIM_SOURCES) $(SHIM_LDFLAGS) $(LDFLAGS) -ldl -o $@
+
+$(out)/spunnel-jobs: $(JOBS_SOURCES) $(JOBS_HEADERS)
+	@mkdir -p $(out)
+	$(CC) $(JOBS_CFLAGS) $(CFLAGS) $(JOBS_SOURCES) $(LDFLAGS) $(SLURM_LDFLAGS) -lslurm -ldl -o $@
 
 # Preloaded into the daemons of spunnelctl cluster.
 $(out)/loopback.so: Sources/SpunnelLoopback/loopback.c
@@ -56,6 +65,7 @@ install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
+	$(call install_whole,$(out)/spunnel-jobs,$(libexec)/spunnel-jobs)
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
@@ -63,7 +73,8 @@ install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
-	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(libexec)/spunnel-keeper $(bin)/spunnelctl
+	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(bin)/spunnelctl
+	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md)
 	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8
 	@# Only what lies below PREFIX, and only what is empty.
@@ -98,8 +109,12 @@ lint: setup ## Check format and shell scripts
 	shellcheck --external-sources $(SHELL_SCRIPTS)
 
 .PHONY: test
-test: setup ## Run the unit and the system tests
+test: setup ## Run the tests: Slurm's versions, units, system
 	@Tests/run $(TEST_PREFIX)
+
+.PHONY: test-versions
+test-versions: ## Compile against the declarations of Slurm 20.11 to 26.05
+	@SLURM_CFLAGS="$(SLURM_CFLAGS)" Tests/slurm-versions/run
 
 .PHONY: check
 check: lint test ## Lint, then test

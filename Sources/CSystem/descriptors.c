@@ -38,6 +38,17 @@ int csystem_accept(int listener, struct sockaddr_storage *peer, socklen_t *lengt
 	return fd < 0 ? -errno : fd;
 }
 
+int csystem_peer_user(int socket, uid_t *user)
+{
+	struct ucred peer;
+	socklen_t length = sizeof peer;
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+		return -errno;
+	*user = peer.uid;
+	return 0;
+}
+
 ssize_t csystem_splice(int source, int target, size_t limit)
 {
 	ssize_t count;

@@ -10,6 +10,14 @@ public struct Settings: Equatable, Sendable {
     case host
   }
 
+  /// Where the exec host may connect to for a forward.
+  public enum Targets: String, Sendable {
+    /// The nodes of the step.
+    case job
+    /// Any host that the node reaches, as with plain `ssh -L`.
+    case any
+  }
+
   /// The ssh program and its first arguments; a name without a slash is looked up on PATH.
   public var sshCommand = ["ssh"]
   /// More arguments for ssh; they win over Spunnel's preferences, not over what it needs.
@@ -19,6 +27,10 @@ public struct Settings: Equatable, Sendable {
   /// The longest wait for a tunnel, in seconds.
   public var timeout = 15
   public var access = Access.owner
+  /// Where forwards may lead.
+  public var targets = Targets.job
+  /// Whether srun waits for the tunnel before it starts the tasks.
+  public var wait = true
   /// Whether the lines at the start are left out; errors are always said.
   public var quiet = false
 
@@ -51,10 +63,18 @@ public struct Settings: Equatable, Sendable {
         throw .malformed(argument, "access=owner or access=host")
       }
       access = value
+    case ("targets", let value?):
+      guard let value = Targets(rawValue: value) else {
+        throw .malformed(argument, "targets=job or targets=any")
+      }
+      targets = value
+    case ("wait", let value?):
+      guard ["yes", "no"].contains(value) else { throw .malformed(argument, "wait=yes or wait=no") }
+      wait = value == "yes"
     case ("quiet", nil): quiet = true
     case ("quiet", _): throw .malformed(argument, "quiet alone")
     case ("ssh_cmd", nil), ("ssh_args", nil), ("args", nil), ("state_dir", nil), ("timeout", nil),
-      ("access", nil):
+      ("access", nil), ("targets", nil), ("wait", nil):
       throw .malformed(argument, "\(key)=<value>")
     default: throw .unknown(argument)
     }
@@ -78,7 +98,7 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .unknown(let argument):
       "unknown argument '\(printable(argument))': there are ssh_cmd=, ssh_args=, state_dir=, "
-        + "timeout=, access= and quiet"
+        + "timeout=, access=, targets=, wait= and quiet"
     case .malformed(let argument, let wanted):
       "malformed argument '\(printable(argument))': write \(wanted)"
     }

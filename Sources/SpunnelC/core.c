@@ -56,8 +56,10 @@ const struct core *core_load(const struct spunnel_host *host)
 	*(void **)&core.check = dlsym(library, "spunnel_check");
 	*(void **)&core.claim = dlsym(library, "spunnel_claim");
 	*(void **)&core.open = dlsym(library, "spunnel_open");
+	*(void **)&core.follow = dlsym(library, "spunnel_follow");
 	*(void **)&core.close = dlsym(library, "spunnel_close");
-	if (core.check == NULL || core.claim == NULL || core.open == NULL || core.close == NULL)
+	if (core.check == NULL || core.claim == NULL || core.open == NULL || core.follow == NULL ||
+	    core.close == NULL)
 		return refuse(host, dlerror());
 	is_loaded = 1;
 	return &core;

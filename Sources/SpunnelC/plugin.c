@@ -2,12 +2,14 @@
  *
  * Every srun, salloc, sbatch, slurmd and slurmstepd of a cluster loads this file, the last two as
  * root. There it registers its option, because the far side would warn otherwise, and does
- * nothing else. The core is loaded in srun and salloc alone, and only when --tunnel was given. */
+ * nothing else. The core is loaded in srun, salloc and sbatch alone, and only when a tunnel was asked
+ * for. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
@@ -21,8 +23,12 @@ SPANK_PLUGIN(spunnel, 1)
  * and the option's. */
 #define INHERITED_OPTION "SLURM_SPANK__SLURM_SPANK_OPTION_spunnel_tunnel"
 
+/* A spec for every srun of the user that has no --tunnel. */
+#define DEFAULT_SPEC "SPUNNEL_TUNNEL"
+
 static struct {
 	spank_context_t context;
+	pid_t process;          /* which Slurm has initialised; a fork of it is none of ours */
 	int argument_count;
 	char **arguments;       /* Slurm's, valid as long as the plugin stack */
 	char *inherited;        /* a spec from the environment that is not claimed yet */
@@ -60,17 +66,20 @@ static int is_inherited(void)
 	return self.calls == 1 && getenv(INHERITED_OPTION) != NULL;
 }
 
+/* On a compute node a tunnel would begin at the wrong end. */
+static int on_compute_node(void)
+{
+	return getenv("SLURMD_NODENAME") != NULL;
+}
+
 static int in_allocator(const char *spec, const struct spunnel_host *host)
 {
 	const struct core *core;
 
 	if (is_inherited())
 		return 0;
-	if (is_sbatch()) {
-		say(SPUNNEL_ERROR, "spunnel: --tunnel: sbatch has no tunnels yet: take srun --tunnel, or "
-				   "salloc --tunnel and srun in it");
-		return -1;
-	}
+	if (is_sbatch())
+		return submission_claim(spec, host);
 	/* salloc hands the option on to the srun that it starts; here it is only read. */
 	core = core_load(host);
 	return core != NULL ? core->check(spec, host) : -1;
@@ -83,8 +92,7 @@ static int in_srun(const char *spec, const struct spunnel_host *host)
 	free(self.inherited);
 	self.inherited = NULL;
 	if (is_inherited()) {
-		/* On a compute node a tunnel would begin at the wrong end. */
-		if (getenv("SLURMD_NODENAME") != NULL)
+		if (on_compute_node())
 			return 0;
 		/* Another one may follow from the command line; see slurm_spank_init_post_opt. */
 		self.inherited = strdup(spec);
@@ -117,10 +125,11 @@ static int take_option(int value, const char *spec, int remote)
 
 static struct spank_option tunnel_option = {
 	.name = "tunnel",
-	.arginfo = "port:port[,...]",
-	.usage = "reach ports of the step's first node through ports "
-		 "of this host, <submit port>:<exec port>, while the step "
-		 "runs, as in 8001:8000,8889:8888",
+	.arginfo = "spec",
+	.usage = "reach ports of the job's nodes through ports of this host "
+		 "while it runs: 8001:8000,8889:8888 for two ports of the first "
+		 "node, :8000 for a free port here, 8001:n2:8000 for another "
+		 "node; more in docs/tunnels.md",
 	.has_arg = 1,
 	.val = 0,
 	.cb = take_option,
@@ -129,28 +138,47 @@ static struct spank_option tunnel_option = {
 int slurm_spank_init(spank_t spank, int argument_count, char **arguments)
 {
 	self.context = spank_context();
+	self.process = getpid();
 	self.argument_count = argument_count;
 	self.arguments = arguments;
 	return spank_option_register(spank, &tunnel_option) == ESPANK_SUCCESS ? 0 : -1;
 }
 
-int slurm_spank_init_post_opt(spank_t spank, int argument_count, char **arguments)
+/* What the environment asks for is claimed once it is known that the command line does not. */
+static int claim_from_environment(void)
 {
+	const char *spec = self.inherited;
+	enum spunnel_origin origin = SPUNNEL_INHERITED;
 	struct spunnel_host ours;
 	const struct core *core;
 	int result;
 
-	(void)spank;
-	(void)argument_count;
-	(void)arguments;
-	if (self.context != S_CTX_LOCAL || self.inherited == NULL)
+	if (self.calls == 0 && !on_compute_node()) {
+		origin = SPUNNEL_ENVIRONMENT;
+		spec = getenv(DEFAULT_SPEC);
+		if (spec != NULL && spec[0] == '\0')
+			return 0;
+	}
+	if (spec == NULL)
 		return 0;
 	ours = host();
 	core = core_load(&ours);
-	result = core != NULL ? core->claim(self.inherited, SPUNNEL_INHERITED, &ours) : -1;
+	result = core != NULL ? core->claim(spec, origin, &ours) : -1;
 	free(self.inherited);
 	self.inherited = NULL;
 	return result;
+}
+
+int slurm_spank_init_post_opt(spank_t spank, int argument_count, char **arguments)
+{
+	(void)spank;
+	(void)argument_count;
+	(void)arguments;
+	if (self.context == S_CTX_LOCAL)
+		return claim_from_environment();
+	if (self.context == S_CTX_ALLOCATOR)
+		submission_settle();
+	return 0;
 }
 
 int slurm_spank_local_user_init(spank_t spank, int argument_count, char **arguments)
@@ -181,11 +209,21 @@ int slurm_spank_local_user_init(spank_t spank, int argument_count, char **argume
 int slurm_spank_exit(spank_t spank, int argument_count, char **arguments)
 {
 	const struct core *core = core_loaded();
+	struct spunnel_host ours;
 
 	(void)spank;
 	(void)argument_count;
 	(void)arguments;
-	if (self.context == S_CTX_LOCAL && core != NULL)
+	/* Registered with atexit(3): a fork of the command that ends by exit(3) comes here as well. */
+	if (self.process != getpid())
+		return 0;
+	self.process = 0;
+	if (core == NULL)
+		return 0;
+	ours = host();
+	if (self.context == S_CTX_ALLOCATOR)
+		submission_end(&ours);
+	else
 		core->close();
 	return 0;
 }

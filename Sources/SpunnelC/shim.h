@@ -1,17 +1,19 @@
-/* The parts of the plugin: what Slurm calls (plugin.c), what it asks of Slurm (step.c), and how it
- * reaches the core (core.c). */
+/* The parts of the plugin: what Slurm calls (plugin.c), what it does in sbatch (submission.c), what
+ * it asks of Slurm (step.c, state.c), and how it reaches the core (core.c). */
 #ifndef SHIM_H
 #define SHIM_H
 
 #include <stdint.h>
 
 #include "spunnel.h"
+#include "step.h"
 
 /** The core's entry points, found with dlsym(3). */
 struct core {
 	int (*check)(const char *spec, const struct spunnel_host *host);
 	int (*claim)(const char *spec, enum spunnel_origin origin, const struct spunnel_host *host);
 	int (*open)(uint32_t job, uint32_t step, const char *nodes, const struct spunnel_host *host);
+	int (*follow)(uint32_t job, const struct spunnel_host *host);
 	void (*close)(void);
 };
 
@@ -25,8 +27,16 @@ const struct core *core_loaded(void);
 /** The folder that this plugin lies in; "." when the loader does not know. Static storage. */
 const char *core_directory(void);
 
-/** The nodes of a step, in Slurm's order, separated by commas.
- *  @return memory to be freed by the caller, or NULL when Slurm does not tell (errno says why) */
-char *step_nodes(uint32_t job, uint32_t step);
+/** In sbatch, when --tunnel was read: claims its ports and notes which jobs there are. Before
+ *  submission_settle another call replaces the spec, as the command line does the script's lines.
+ *  @return 0, or -1 after an error was said */
+int submission_claim(const char *spec, const struct spunnel_host *host);
+
+/** In sbatch, when all options were read; of each component of a heterogeneous job. */
+void submission_settle(void);
+
+/** In sbatch, at its end: finds the job that it has submitted and has the core follow it, or says
+ *  in one line why there is no tunnel. Without a claim it does nothing. */
+void submission_end(const struct spunnel_host *host);
 
 #endif

@@ -1,21 +1,14 @@
-/* What the plugin asks of Slurm: the nodes of a step. The allocation's first node may not be one
- * of them, and no environment variable has them yet. */
-#include "shim.h"
+/* What is asked of Slurm about a step: its nodes. The allocation's first node may not be one of
+ * them, and no environment variable has them when the plugin needs them. */
+#include "step.h"
 
-#include <slurm/slurm.h>
-#include <slurm/slurm_errno.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* slurm.h: until 23.02 the name stands for a pointer, from 23.11 on for the structure. */
-#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23, 11, 0)
-typedef hostlist_t *host_list;
-#else
-typedef hostlist_t host_list;
-#endif
+#include "slurm-versions.h"
 
-/* Expands "n[1-2]" to "n1,n2". */
-static char *expanded(const char *ranges)
+char *expand_nodes(const char *ranges)
 {
 	host_list list = slurm_hostlist_create(ranges);
 	char *names = NULL, *name;
@@ -47,13 +40,15 @@ static char *expanded(const char *ranges)
 
 char *step_nodes(uint32_t job, uint32_t step)
 {
-	slurm_step_id_t id = {.job_id = job, .step_id = step, .step_het_comp = NO_VAL};
+	slurm_step_id_t id = step_named(job, step);
 	slurm_step_layout_t *layout = slurm_job_step_layout_get(&id);
 	char *names;
 
 	if (layout == NULL)
 		return NULL;
-	names = expanded(layout->node_list);
+	names = expand_nodes(layout->node_list);
+	if (names == NULL)
+		errno = ENOMEM;
 	slurm_job_step_layout_free(layout);
 	return names;
 }

@@ -121,6 +121,30 @@ public enum Socket {
     return descriptor
   }
 
+  /// Binds a unix socket for its owner alone and listens. A file that is there is an error, even a
+  /// socket that nobody listens on.
+  ///
+  /// - Parameter path: at most 107 bytes (unix(7))
+  public static func listen(unix path: String) throws(SystemError) -> FileDescriptor {
+    let what = "bind \(path)"
+    let raw = try check(what) { socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | flags, 0) }
+    let descriptor = try FileDescriptor(new: raw)
+    // Before bind(2) the mode is that of the file to come, whatever the umask.
+    try check(what) { fchmod(descriptor.raw, 0o600) }
+    try unsafe withAddress(unix: path, what) { address, length in
+      unsafe bind(descriptor.raw, address, length)
+    }
+    try check(what) { Glibc.listen(descriptor.raw, SOMAXCONN) }
+    return descriptor
+  }
+
+  /// The user at the other end of a unix socket when it connected (unix(7), `SO_PEERCRED`).
+  public static func peerUser(of descriptor: CInt) throws(SystemError) -> uid_t {
+    var user: uid_t = 0
+    _ = try checkNegated("SO_PEERCRED", unsafe csystem_peer_user(descriptor, &user))
+    return user
+  }
+
   /// Whether something accepts a TCP connection there; it is closed at once.
   public static func canConnect(_ loopback: Loopback, port: UInt16) -> Bool {
     let address = SocketAddress(loopback, port: port)
@@ -196,20 +220,29 @@ public enum Socket {
     let what = "connect \(path)"
     let raw = try check(what) { socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | flags, 0) }
     let descriptor = FileDescriptor(owning: raw)
+    try unsafe withAddress(unix: path, what) { address, length in
+      unsafe Glibc.connect(raw, address, length)
+    }
+    return descriptor
+  }
+
+  private static func withAddress(
+    unix path: String, _ what: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> CInt
+  ) throws(SystemError) {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     let bytes = Array(path.utf8)
-    let room = MemoryLayout.size(ofValue: address.sun_path)
-    if bytes.count >= room { throw SystemError(what, ENAMETOOLONG) }
+    if bytes.count >= MemoryLayout.size(ofValue: address.sun_path) {
+      throw SystemError(what, ENAMETOOLONG)
+    }
     unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
     try check(what) {
       unsafe withUnsafePointer(to: address) {
         unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          unsafe Glibc.connect(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+          unsafe body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
         }
       }
     }
-    return descriptor
   }
 
   /// Sends one byte with a descriptor attached (unix(7), `SCM_RIGHTS`); the receiver gets a copy.

@@ -1,4 +1,4 @@
-// Where this site keeps its records: on the command line, or as plugstack.conf says.
+// How this site has set the plugin up: on the command line, or as plugstack.conf says.
 
 import Glibc
 import Spunnel
@@ -6,6 +6,8 @@ import Spunnel
 /// The words of a command, once the options that all commands share are taken out.
 struct StateOption {
   let stateDirectory: String
+  /// The plugin's arguments, for a keeper.
+  let arguments: [String]
   let rest: [String]
 
   /// Takes `--state-dir DIR` out of the words.
@@ -26,31 +28,39 @@ struct StateOption {
     if let directory, !directory.hasPrefix("/") {
       throw .usage("--state-dir '\(printable(directory))' is no absolute path")
     }
-    stateDirectory = directory ?? PluginLine.find()?.stateDirectory ?? Settings().stateDirectory
+    let line = PluginLine.find()
+    stateDirectory = directory ?? line?.settings.stateDirectory ?? Settings().stateDirectory
+    // The last one counts.
+    arguments = (line?.arguments ?? []) + (directory.map { ["state_dir=\($0)"] } ?? [])
     self.rest = rest
   }
 }
 
 /// The plugin's line in plugstack.conf, as far as a user's command can read it.
-private enum PluginLine {
-  /// - Returns: the settings of the first line that names `spunnel.so`; `nil` when there is none
-  static func find() -> Settings? {
+private struct PluginLine {
+  let arguments: [String]
+  let settings: Settings
+
+  /// - Returns: the first line that names `spunnel.so`; `nil` when there is none
+  static func find() -> PluginLine? {
     let configuration = environment("SLURM_CONF") ?? "/etc/slurm/slurm.conf"
     guard let end = configuration.lastIndex(of: "/") else { return nil }
     return find(in: configuration[..<end] + "/plugstack.conf", depth: 0)
   }
 
-  private static func find(in path: String, depth: Int) -> Settings? {
+  private static func find(in path: String, depth: Int) -> PluginLine? {
     guard depth < 8, let text = content(of: path) else { return nil }
     for line in text.split(separator: "\n") {
       let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init)
       guard words.count >= 2, !words[0].hasPrefix("#") else { continue }
       if words[0] == "include" {
         for file in matches(of: words[1]) {
-          if let settings = find(in: file, depth: depth + 1) { return settings }
+          if let line = find(in: file, depth: depth + 1) { return line }
         }
       } else if words[1].hasSuffix("spunnel.so") {
-        return try? Settings(arguments: Array(words[2...]))
+        let arguments = Array(words[2...])
+        guard let settings = try? Settings(arguments: arguments) else { return nil }
+        return PluginLine(arguments: arguments, settings: settings)
       }
     }
     return nil

@@ -37,14 +37,18 @@ enum StatusCommand: Command {
     ])
     for view in views {
       table.add([
-        String(view.step.job), view.step.stepLabel, view.host?.node.description ?? "?",
-        view.host.map { $0.forwards.map(\.description).joined(separator: ",") } ?? "?",
+        String(view.step.job), view.step.stepLabel, view.host?.nodes.first?.description ?? "?",
+        view.host.map { forwards($0) } ?? "?",
         view.status.state.rawValue, localTime(view.status.since),
         String(view.status.connections), byteCount(view.status.sent),
         byteCount(view.status.received),
       ])
     }
     say(table.text)
+  }
+
+  private static func forwards(_ host: HostFile) -> String {
+    (host.forwards.map(\.description) + host.waiting.map(\.description)).joined(separator: ",")
   }
 
   private static func showJSON(_ views: [RecordView]) throws(CommandError) {
@@ -85,8 +89,23 @@ enum StatusCommand: Command {
 /// What `--json` prints, as docs/status.md describes it.
 private struct StatusReport: Encodable {
   struct Forward: Encodable {
-    let submit: UInt16
-    let exec: UInt16
+    let kind: String
+    let node: String
+    let submit: UInt16?
+    let submitPath: String?
+    let exec: UInt16?
+    let execPath: String?
+    let host: String?
+    let far: String
+
+    init(_ forward: Spunnel.Forward, _ far: FarEnd) {
+      kind = forward.kind.rawValue
+      node = forward.node.description
+      (submit, submitPath) = (forward.submit.port?.number, forward.submit.path)
+      (exec, execPath) = (forward.exec.port?.number, forward.exec.path)
+      host = forward.host.isLocal ? nil : forward.host.description
+      self.far = far.rawValue
+    }
   }
 
   struct Connections: Encodable {
@@ -117,9 +136,9 @@ private struct StatusReport: Encodable {
       let status = view.status
       job = view.step.job
       step = view.step.stepLabel
-      node = view.host?.node.description
-      forwards = (view.host?.forwards ?? []).map {
-        Forward(submit: $0.submit.number, exec: $0.exec.number)
+      node = view.host?.nodes.first?.description
+      forwards = (view.host?.forwards ?? []).enumerated().map { index, forward in
+        Forward(forward, status.far.indices.contains(index) ? status.far[index] : .unknown)
       }
       state = status.state.rawValue
       since = status.since == 0 ? nil : timestamp(status.since)

@@ -11,13 +11,23 @@ struct TunnelArgument {
   private let step: UInt32?
 
   init(_ text: String) throws(CommandError) {
-    self.text = text
-    if let name = StepName(text) {
-      (job, step) = (name.job, name.step)
-    } else if let name = StepName(text + ".0") {
-      (job, step) = (name.job, nil)
-    } else {
+    guard let argument = TunnelArgument(ifJob: text) else {
       throw .usage("'\(printable(text))' is no job: write JOB or JOB.STEP, as in 12 or 12.0")
+    }
+    self = argument
+  }
+
+  /// - Returns: `nil` for what only Slurm can tell, as `12_3`
+  init?(ifJob text: String) {
+    self.text = text
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard let job = StepName("\(parts[0]).0")?.job, parts.count <= 2 else { return nil }
+    self.job = job
+    if parts.count == 1 {
+      step = nil
+    } else {
+      guard let named = StepName(job: job, label: parts[1]) else { return nil }
+      step = named.step
     }
   }
 

@@ -22,9 +22,9 @@ enum URLCommand: Command {
       guard let host = view.host else {
         throw .failure("url: the record of step \(view.step) is damaged")
       }
-      let announcement = Announcement(host)
+      let announcement = Announcement(host.forwards)
       for address in announcement.addresses { say(address) }
-      say(announcement.command)
+      if let command = announcement.command { say(command) }
     }
   }
 }

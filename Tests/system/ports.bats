@@ -37,7 +37,7 @@ s = socket.create_server(("::1", 8001), family=socket.AF_INET6); print("listens"
 @test "a port of one's own tunnel: the error names its job" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     taken "port 8001 is held by your own tunnel of job $(job s), step 0"
-    holds "scancel $(job s)"
+    holds "spunnelctl close $(job s)"
     answers n1:8000 user1 8001 name
 }
 

@@ -16,20 +16,34 @@ refused() {
     same "$before" "$(next_job)"
 }
 
-@test "a pair that is not two ports is refused, quoted" {
+@test "a forward that is none is refused, quoted" {
     refused '' "''"
-    refused 8001 "'8001' has no colon"
-    refused 8001:8000:1 "'8001:8000:1' has more than two parts"
-    refused localhost:8001:8000 "'localhost:8001:8000' has more than two parts"
-    refused :8000 "':8000' lacks a port"
+    refused 127.0.0.1:8001:n1:8000 "'127.0.0.1:8001:n1:8000' has too many parts"
+    refused localhost:8001:8000 "'localhost' in 'localhost:8001:8000' is no port"
+    refused 8001::8000 "'' in '8001::8000' is no host"
+    refused 8001:-oProxyCommand=id:8000 "'-oProxyCommand=id' in '8001:-oProxyCommand=id:8000' is no host"
+    refused 8001:+x:8000 "'+x' in '8001:+x:8000' is no host"
     refused 8001: "'8001:' lacks a port"
+    refused R: "'R:' lacks a port"
+    refused R:80:5432 "port '80' in 'R:80:5432' is under 1024"
+    refused D:1080:n1 "'D:1080:n1' has too many parts"
+    refused 8001:all:8000 "'8001:all:8000' leads one port to many nodes"
+    refused auto "'auto' in 'auto' stands for one exec port"
+    refused :all:auto "'auto' in ':all:auto' stands for one exec port"
+}
+
+@test "a path that no socket can have is refused, quoted" {
+    refused 8001:/tmp/%x.sock "'%x' is no pattern"
+    refused '8001:/tmp/a b' "'/tmp/a b' in '8001:/tmp/a b' is no socket's path: it has white space"
+    refused "8001:/tmp/$(printf 'x%.0s' {1..110})" "it is longer than 107 bytes"
+    refused /tmp/web.sock "'/tmp/web.sock' lacks a port"
 }
 
 @test "a list with a hole in it is refused, quoted" {
     refused , "','"
-    refused 8001:8000, "'8001:8000,' has an empty pair"
-    refused ,8001:8000 "',8001:8000' has an empty pair"
-    refused 8001:8000,,8889:8888 "'8001:8000,,8889:8888' has an empty pair"
+    refused 8001:8000, "'8001:8000,' has an empty forward"
+    refused ,8001:8000 "',8001:8000' has an empty forward"
+    refused 8001:8000,,8889:8888 "'8001:8000,,8889:8888' has an empty forward"
 }
 
 @test "what is no number is refused, quoted" {
@@ -47,7 +61,6 @@ refused() {
     refused 65536:8000 "'65536' in '65536:8000' is out of range"
     refused 8001:65536 "'65536' in '8001:65536' is out of range"
     refused 8001:0 "'0' in '8001:0' is out of range"
-    refused 0:8000 "'0' in '0:8000' is out of range"
     refused 8001:99999999999999999999 "'99999999999999999999'"
     refused 80:8000 "'80' in '80:8000' is under 1024"
 }
@@ -84,6 +97,28 @@ refused() {
     run as user1 srun --tunnel 8001:8000 echo the job ran
     [[ $status != 0 ]]
     same "" "$(as root find /tmp -name owned)"
+}
+
+@test "a SPUNNEL_TUNNEL that is wrong is an error that names it" {
+    run as user1 env SPUNNEL_TUNNEL=8001:http srun echo the job ran
+    holds "spunnel: SPUNNEL_TUNNEL: 'http' in '8001:http' is no port"
+    lacks "--tunnel: "
+    configure required
+    run as user1 env SPUNNEL_TUNNEL=8001 srun echo the job ran
+    [[ $status != 0 ]]
+    lacks "the job ran"
+}
+
+@test "SPUNNEL_TUNNEL: a second srun beside the first says so in one line and runs without" {
+    configure required
+    start s user1 env SPUNNEL_TUNNEL=8001:8000 srun -w n1 /home/tools/service.py 8000
+    eventually says s serving
+    answers n1:8000 user1 8001 name
+    run as user1 env SPUNNEL_TUNNEL=8001:8000 srun echo the job ran
+    same 0 "$status"
+    holds "spunnel: this step has no tunnel of its own: port 8001 is held by your own tunnel"
+    same 1 "$(grep -c spunnel: <<<"$output")"
+    holds "the job ran"
 }
 
 # --- plugstack.conf ----------------------------------------------------------------------------

@@ -67,6 +67,9 @@ int csystem_pipe(int ends[_Nonnull 2]);
 /** accept4(2), close-on-exec and non-blocking, with the peer's address. */
 int csystem_accept(int listener, struct sockaddr_storage *peer, socklen_t *length);
 
+/** SO_PEERCRED of unix(7). @param user receives the user id of the peer when it connected */
+int csystem_peer_user(int socket, uid_t *user);
+
 /** splice(2) at the descriptors' own offsets, non-blocking. @return bytes moved, 0 at end of file */
 ssize_t csystem_splice(int source, int target, size_t limit);
 

@@ -7,7 +7,10 @@ import SpunnelSystem
 final class Connection {
   private enum Phase { case waiting, pumping, ended }
 
-  let forward: Forward
+  /// Where it goes.
+  let route: Route
+  /// Where it came in: another route only with SOCKS.
+  let entrance: Route
   private let loop: EventLoop
   private let pool: PipePool
   private var client: FileDescriptor?
@@ -19,19 +22,21 @@ final class Connection {
 
   /// - Parameters:
   ///   - client: accepted and allowed
-  ///   - forward: where it leads
+  ///   - route: where it goes
+  ///   - entrance: where it came in
   ///   - pool: where pipes are borrowed
   ///   - isCut: asked at the service's end of file: whether it is none, because ssh is dying
   ///   - changed: told after bytes have moved
   ///   - ended: told once, when nothing of it is left
   init(
-    _ loop: EventLoop, _ client: consuming FileDescriptor, _ forward: Forward, pool: PipePool,
-    isCut: @escaping () -> Bool, changed: @escaping () -> Void,
+    _ loop: EventLoop, _ client: consuming FileDescriptor, _ route: Route, entrance: Route,
+    pool: PipePool, isCut: @escaping () -> Bool, changed: @escaping () -> Void,
     ended: @escaping (Connection) -> Void
   ) {
     self.loop = loop
     self.client = consume client
-    self.forward = forward
+    self.route = route
+    self.entrance = entrance
     self.pool = pool
     self.isCut = isCut
     self.changed = changed
@@ -44,22 +49,16 @@ final class Connection {
   /// Bytes from the client and to the client.
   var bytes: (sent: Int, received: Int) { (pump?.sent ?? 0, pump?.received ?? 0) }
 
-  /// Connects to the service.
+  /// Whether it ever had a service.
+  var wasServed: Bool { pump != nil }
+
+  /// Begins to relay.
   ///
-  /// - Returns: false when it has to wait for longer
-  func connect(_ sockets: ForwardSockets) -> Bool {
-    guard phase == .waiting else { return true }
-    do throws(SystemError) {
-      let service = try sockets.connect(forward)
-      try pump(service)
-      return true
-    } catch {
-      // Out of descriptors, or ssh is busy or gone: this connection waits, the others go on.
-      if phase == .waiting { return false }
-      // The pump has the client already and could not start: no later attempt can have it.
-      cut()
-      return true
-    }
+  /// - Parameter service: connected
+  func connect(_ service: consuming FileDescriptor) {
+    guard phase == .waiting else { return }
+    // When the pump cannot start it has the client already: no later attempt can have it.
+    do throws(SystemError) { try pump(service) } catch { cut() }
   }
 
   private func pump(_ service: consuming FileDescriptor) throws(SystemError) {

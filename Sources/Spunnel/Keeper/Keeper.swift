@@ -1,37 +1,34 @@
 // The process between srun and ssh: one for each tunnel, one thread, one event loop.
 //
-// It lives as long as its lifeline: srun holds the other end, and however srun dies the kernel
-// closes it. A second, tiny process (see Guardian) removes the record if this one is killed.
+// It lives as long as its lifeline, or as long as its job. srun holds the other end of the
+// lifeline, and however srun dies the kernel closes it. A second, tiny process (KeeperProcess)
+// removes the record if this one is killed.
 
 import Glibc
 import SpunnelSystem
 
 final class Keeper: EventHandler {
-  /// Milliseconds between two attempts while the tunnel is first made.
-  private static let startPause = 250
-  /// Milliseconds for which a refusal that looks final is tried again.
-  private static let brief = 2000
-  /// Milliseconds before the first attempt to return, doubled up to the longest.
-  private static let firstPause = 100
-  private static let longestPause = 30_000
-  /// Milliseconds for which a connection must have held before the pauses start anew.
-  private static let stable = 30_000
   /// Milliseconds between two writings of the counters.
   private static let statusPause = 1000
+  /// Milliseconds after the start before code that only the start needed is let go.
+  private static let settled = 100
+  /// Milliseconds that a keeper without forwards waits for the first command.
+  private static let idlePause = 5000
 
   private let request: KeeperRequest
   private let record: Record
   private let loop: EventLoop
   private let signals: SignalWatch
   private let changes: DirectoryWatch
+  private let ends: SubmitEnds
   private var lifeline: FileDescriptor?
-  private var relay: Relay?
-  private var supervisor: Supervisor?
+  private var tunnel: Tunnel?
+  private var job: JobWatch?
+  private var commands: CommandServer?
+  private var grants: [ObjectIdentifier: Grant] = [:]
   private var status = Status()
+  private var hostFile = HostFile(nodes: [], forwards: [])
   private var statusTimer: EventLoop.Timer?
-  private var refusal: SSHDiagnosis?
-  private var pause = Keeper.firstPause
-  private var handshake: Handshake?
   private var wasUp = false
 
   init(_ request: KeeperRequest, _ record: Record) throws(SystemError) {
@@ -40,6 +37,7 @@ final class Keeper: EventHandler {
     loop = try EventLoop()
     signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
     changes = try DirectoryWatch()
+    ends = SubmitEnds(stateDirectory: request.settings.stateDirectory)
     try record.watch(changes)
     // Writing to what the other side has closed, and past `ulimit -f`: an error is enough.
     for number in [SIGPIPE, SIGXFSZ] { _ = signal(number, SIG_IGN) }
@@ -48,43 +46,55 @@ final class Keeper: EventHandler {
   /// Keeps the tunnel until its end is meant; the record is gone when it returns.
   ///
   /// - Parameters:
-  ///   - listeners: the claimed ports
+  ///   - listeners: the claimed ports, to be owned
   ///   - lifeline: to srun
-  func run(_ listeners: [Listener], lifeline: consuming FileDescriptor) {
+  func run(_ listeners: [CInt], lifeline: consuming FileDescriptor) {
     self.lifeline = consume lifeline
     do throws(SystemError) {
-      try begin(listeners)
+      for listener in listeners { try ends.adopt(listener) }
+      try begin()
       try loop.run()
     } catch { fail("\(error)") }
-    relay?.close()
-    supervisor?.stop()
+    tunnel?.stop()
+    job?.stop()
     record.remove()
   }
 
-  private func begin(_ listeners: [Listener]) throws(SystemError) {
-    let now = Clock.wallMilliseconds()
-    status.started = now
+  private func begin() throws(SystemError) {
+    status.started = Clock.wallMilliseconds()
     status.keeper = Int(getpid())
-    do throws(RecordError) {
-      try record.write(HostFile(node: request.node, forwards: request.spec.forwards))
-    } catch { return fail("\(error)") }
-    enter(.starting)
+    let tunnel = try Tunnel(loop, record, request.settings, ends, observer: self)
+    self.tunnel = tunnel
+    enter(request.nodes.isEmpty ? .waiting : .starting)
     try watch()
-    let relay = try Relay(
-      loop, access: request.settings.access, owner: getuid(),
-      patience: request.settings.timeout * 1000, observer: self)
-    for listener in listeners { try relay.add(listener) }
-    self.relay = relay
-    supervisor = Supervisor(
-      loop, request.settings, node: request.node, controlPath: record.controlPath, observer: self)
-    loop.after(milliseconds: request.settings.timeout * 1000) { [weak self] in self?.startIsOver() }
-    connect()
+    if !request.nodes.isEmpty { tunnel.run(on: request.nodes) }
+    if let spec = request.spec {
+      let patience = request.life == .lifeline ? request.settings.timeout * 1000 : nil
+      tunnel.open(spec, patience: patience) { [weak self] in self?.report($0) }
+    } else {
+      report(.done)
+      loop.after(milliseconds: Keeper.idlePause) { [weak self] in self?.closeIfIdle() }
+    }
+    if request.life == .job { try watchJob() }
   }
 
   private func watch() throws(SystemError) {
     if let raw = lifeline?.raw { try loop.add(raw, [.input], self) }
     try loop.add(signals.descriptor.raw, [.input], self)
     try loop.add(changes.descriptor.raw, [.input], self)
+    commands = try CommandServer(
+      loop, path: record.commandPath, owner: getuid(), observer: self)
+  }
+
+  private func watchJob() throws(SystemError) {
+    let folder = Host.executable.flatMap { path in
+      path.lastIndex(of: "/").map { String(path[..<$0]) }
+    }
+    let job = JobWatch(loop, program: (folder ?? ".") + "/spunnel-jobs", step: request.step) {
+      [weak self] in self?.take($0)
+    }
+    self.job = job
+    try job.start()
   }
 
   // MARK: Events
@@ -92,92 +102,38 @@ final class Keeper: EventHandler {
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
     do throws(SystemError) {
       if descriptor == lifeline?.raw {
-        // srun sends nothing: whatever comes here is its end.
-        close("srun ended")
+        loop.remove(descriptor)
+        // Its holder sends nothing: whatever comes here is its end.
+        if request.life == .job { lifeline = nil } else { close("srun ended") }
       } else if descriptor == signals.descriptor.raw {
         for signal in try signals.take() { take(signal) }
       } else {
         try changes.clear()
         if record.isGone { return close("the record was removed") }
         if record.exitIsMeant { return close("the exit flag was set") }
-        lookForControl()
+        tunnel?.look()
       }
     } catch { fail("\(error)") }
   }
 
   private func take(_ signal: CInt) {
-    if signal == SIGCHLD { supervisor?.reap() } else { close("signal \(signal)") }
+    if signal != SIGCHLD { return close("signal \(signal)") }
+    job?.reap()
+    tunnel?.reap()
   }
 
-  // MARK: Connecting
-
-  private func connect() {
-    record.removeControl()
-    guard let supervisor, status.state != .closing else { return }
-    if let diagnosis = supervisor.start() { sshEnded(diagnosis) }
-  }
-
-  /// ssh has logged in and listens on its control socket.
-  private func connected() {
-    if handshake != nil { return }
-    do throws(SystemError) {
-      let handshake = try Handshake(
-        loop, record, request, isFirst: !wasUp,
-        lastWords: { [weak self] in self?.supervisor?.lastRefusal },
-        done: { [weak self] in self?.shaken($0) })
-      self.handshake = handshake
-      try handshake.start()
-    } catch {
-      // ssh is busy, or has just gone, which its end will tell.
-      handshake = nil
-      record.log("ask ssh: \(error)")
-      loop.after(milliseconds: Keeper.startPause) { [weak self] in self?.lookForControl() }
+  private func take(_ news: JobNews) {
+    switch news {
+    case .pending:
+      record.log("the job is pending")
+      tunnel?.standBy()
+    case .running(let nodes):
+      record.log("the job runs on \(nodes.map(\.description).joined(separator: ","))")
+      tunnel?.run(on: nodes)
+    case .over(let detail): close("job \(request.step.job) is over: \(detail)")
+    case .lost(let reason): record.log("ask Slurm for the job: \(reason)")
     }
-  }
-
-  private func lookForControl() {
-    if supervisor?.child != nil, status.state != .up, record.controlExists { connected() }
-  }
-
-  private func shaken(_ outcome: Handshake.Outcome) {
-    switch outcome {
-    case .ready(let sockets): up(sockets)
-    case .failed(let reason): fail(reason)
-    // The end of ssh is told by itself.
-    case .lost: handshake = nil
-    }
-  }
-
-  private func up(_ sockets: ForwardSockets) {
-    enter(.up)
-    relay?.connect(through: sockets)
-    if wasUp { return }
-    wasUp = true
-    report(.ready)
-    // The last answers to the start come a moment later and need some of it again.
-    loop.after(milliseconds: Keeper.firstPause) { Process.releaseCode() }
-  }
-
-  private func startIsOver() {
-    if wasUp || status.state == .closing { return }
-    if let refusal { return fail("\(request.node): \(refusal.message)") }
-    let said = supervisor?.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
-    fail(
-      "\(request.node) is not reached within \(request.settings.timeout) seconds\(said): "
-        + "see whether ssh \(request.node) works, or raise timeout=")
-  }
-
-  /// Decides after a failed first attempt.
-  private func retryStart(_ diagnosis: SSHDiagnosis) {
-    let isFirst = refusal == nil
-    refusal = diagnosis
-    if diagnosis.retry == .never { return startIsOver() }
-    loop.after(milliseconds: Keeper.startPause) { [weak self] in self?.connect() }
-    if !isFirst { return }
-    // The attempt that is under way then is not waited for: it may take much longer.
-    loop.after(milliseconds: Keeper.brief) { [weak self] in
-      if self?.refusal?.retry == .briefly { self?.startIsOver() }
-    }
+    review()
   }
 
   // MARK: The end
@@ -185,19 +141,36 @@ final class Keeper: EventHandler {
   private func close(_ why: String) {
     if status.state == .closing { return }
     record.log("closing: \(why)")
-    // The ports first: whoever waits for them need not wait for ssh.
-    relay?.close()
+    tunnel?.relay.close()
+    ends.releaseAll()
     enter(.closing)
+    commands?.end(why)
     loop.stop()
   }
 
   private func fail(_ reason: String) {
-    if !wasUp { report(.failed(reason)) }
+    if !wasUp { say(.failed(reason)) }
     close(reason)
   }
 
-  /// Tells srun, once. It may be gone, which is no news: the lifeline tells.
+  /// A tunnel that nobody wants anything of any more.
+  private func closeIfIdle() {
+    if tunnel?.grants.isEmpty ?? true, commands?.isIdle ?? true { close("nothing is left to do") }
+  }
+
+  /// What became of the forwards that the tunnel was started for.
   private func report(_ report: KeeperReport) {
+    if case .failed(let reason) = report { return fail(reason) }
+    say(report)
+    guard case .ready = report, !wasUp else { return }
+    wasUp = true
+    review()
+    // The last answers to the start come a moment later and need some of it again.
+    loop.after(milliseconds: Keeper.settled) { Process.releaseCode() }
+  }
+
+  /// Tells whoever started the keeper. It may be gone, which is no news: the lifeline tells.
+  private func say(_ report: KeeperReport) {
     do throws(SystemError) { try lifeline?.writeAll(Array(report.line.utf8)) } catch {}
   }
 
@@ -210,6 +183,31 @@ final class Keeper: EventHandler {
     writeStatus()
   }
 
+  /// Looks at the tunnel as a whole, after something has changed.
+  private func review() {
+    guard let tunnel, status.state != .closing else { return }
+    writeHost(tunnel)
+    let state: Status.State =
+      if tunnel.nodes.isEmpty {
+        .waiting
+      } else if tunnel.isUp {
+        wasUp || request.spec == nil ? .up : .starting
+      } else {
+        wasUp ? .reconnecting : .starting
+      }
+    if tunnel.isUp && request.spec == nil { wasUp = true }
+    if state != status.state { enter(state) } else { writeStatus() }
+  }
+
+  private func writeHost(_ tunnel: Tunnel) {
+    let now = HostFile(
+      nodes: tunnel.nodes, forwards: tunnel.routes.map(\.forward),
+      waiting: tunnel.grants.filter(\.routes.isEmpty).map(\.spec))
+    if now == hostFile { return }
+    hostFile = now
+    do throws(RecordError) { try record.write(now) } catch { record.log("\(error)") }
+  }
+
   private func writeStatus() {
     loop.cancel(statusTimer)
     statusTimer = nil
@@ -220,22 +218,25 @@ final class Keeper: EventHandler {
   /// The status with the relay's counters as they are now.
   private var counted: Status {
     var now = status
-    now.ssh = Int(supervisor?.child ?? 0)
-    guard let relay else { return now }
-    now.connections = relay.open
-    (now.accepted, now.refused) = (relay.accepted, relay.refused)
-    (now.sent, now.received) = relay.bytes
+    guard let tunnel else { return now }
+    now.ssh = Int(tunnel.process ?? 0)
+    now.connections = tunnel.relay.open
+    (now.accepted, now.refused) = (tunnel.relay.accepted, tunnel.relay.refused)
+    (now.sent, now.received) = tunnel.relay.bytes
+    now.far = tunnel.routes.map(\.far)
     return now
   }
 }
 
-extension Keeper: RelayObserver {
-  func relayNotes(_ line: String) { record.log(line) }
+extension Keeper: TunnelObserver {
+  func tunnelNotes(_ line: String) { record.log(line) }
 
-  func relayAsksIfCut() -> Bool { supervisor?.isEnding ?? true }
+  func tunnelChanged() { review() }
+
+  func tunnelIsCut() { job?.ask() }
 
   /// Writes the counters, but not more often than people read them.
-  func relayChanged() {
+  func tunnelCounted() {
     if statusTimer != nil { return }
     statusTimer = loop.after(milliseconds: Keeper.statusPause) { [weak self] in
       guard let self else { return }
@@ -245,19 +246,35 @@ extension Keeper: RelayObserver {
   }
 }
 
-extension Keeper: SupervisorObserver {
-  func sshSays(_ line: String) { record.log("ssh: \(line)") }
-
-  func sshEnded(_ diagnosis: SSHDiagnosis) {
-    handshake?.stop()
-    handshake = nil
-    if status.state == .closing { return }
-    if !wasUp { return retryStart(diagnosis) }
-    relay?.disconnect()
-    if Clock.wallMilliseconds() - status.since > Keeper.stable { pause = Keeper.firstPause }
-    record.log("ssh ended: \(diagnosis.message)")
-    if status.state != .reconnecting { enter(.reconnecting) }
-    loop.after(milliseconds: pause) { [weak self] in self?.connect() }
-    pause = min(pause * 2, Keeper.longestPause)
+extension Keeper: CommandObserver {
+  func commanded(_ command: KeeperCommand, by client: CommandClient) {
+    guard let tunnel else { return }
+    switch command {
+    case .probe:
+      tunnel.probe { [weak self] in
+        self?.review()
+        client.say(.done)
+      }
+    case .close(let spec):
+      let found = tunnel.close(matching: spec)
+      client.say(found ? .done : .failed("no forward listens at '\(spec)'"))
+      if tunnel.grants.isEmpty { close("its last forward was closed") }
+    case .open(let spec, let isHeld):
+      // Somebody waits for it, so it fails in time; once there it is kept like any other.
+      let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
+        [weak self] report in
+        client.say(report)
+        if case .failed = report { self?.closeIfUnused() }
+      }
+      if isHeld { grants[ObjectIdentifier(client)] = grant }
+    }
   }
+
+  func commandEnded(_ client: CommandClient) {
+    if let grant = grants.removeValue(forKey: ObjectIdentifier(client)) { tunnel?.close(grant) }
+    closeIfUnused()
+  }
+
+  /// Once there were forwards, their end is the tunnel's.
+  private func closeIfUnused() { loop.postpone { [weak self] in self?.closeIfIdle() } }
 }

@@ -51,7 +51,7 @@ public enum KeeperProcess {
         return guardian(child, record, lifeline)
       }
       let keeper = try Keeper(request, record)
-      keeper.run(try listeners(request.spec), lifeline: lifeline)
+      keeper.run(listenerDescriptors(), lifeline: lifeline)
       return 0
     } catch {
       record.remove()
@@ -68,6 +68,7 @@ public enum KeeperProcess {
     Process.releaseCode()
     Process.wait(for: child)
     for descriptor in listenerDescriptors() { Socket.stopListening(descriptor) }
+    record.removeSocketsElsewhere()
     record.remove()
     return 0
   }
@@ -79,18 +80,5 @@ public enum KeeperProcess {
       found.append(KeeperRequest.firstListener + CInt(found.count))
     }
     return found
-  }
-
-  /// Each bound socket with the forward that its port belongs to.
-  private static func listeners(_ spec: TunnelSpec) throws(SystemError) -> [Listener] {
-    var listeners: [Listener] = []
-    for raw in listenerDescriptors() {
-      let socket = FileDescriptor(owning: raw)
-      let port = try Socket.localAddress(of: raw).port
-      if let forward = spec.forwards.first(where: { $0.submit.number == port }) {
-        listeners.append(Listener(socket, forward))
-      }
-    }
-    return listeners
   }
 }

@@ -4,25 +4,20 @@
 import Glibc
 import SpunnelSystem
 
-/// What the relay tells its keeper.
+/// What the relay tells its keeper and asks of it.
 protocol RelayObserver: AnyObject {
   /// A line for the log.
   func relayNotes(_ line: String)
   /// Counters changed.
   func relayChanged()
-  /// Whether ssh is ending, so that an end of file from it is none.
-  func relayAsksIfCut() -> Bool
-}
-
-/// One bound port of a forward.
-final class Listener {
-  let socket: FileDescriptor
-  let forward: Forward
-
-  init(_ socket: consuming FileDescriptor, _ forward: Forward) {
-    self.socket = socket
-    self.forward = forward
-  }
+  /// Connects to the service of a forward, without waiting: `nil` while there is no way to it.
+  func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor?
+  /// The way to a host that a SOCKS client named; `nil` when it may not go there.
+  func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route?
+  /// Whether the ssh of a forward is ending, so that an end of file from it is none.
+  func relayAsksIfCut(_ route: Route) -> Bool
+  /// A connection that had a service ended. - Parameter received: bytes from the service
+  func relayEnded(_ route: Route, received: Int)
 }
 
 final class Relay: EventHandler {
@@ -36,12 +31,12 @@ final class Relay: EventHandler {
   private let owner: uid_t
   /// Milliseconds that a connection waits for a tunnel that is not up.
   private let patience: Int
-  private var listeners: [CInt: Listener] = [:]
+  private var listeners: [CInt: Route] = [:]
+  private var greetings: [ObjectIdentifier: SocksGreeting] = [:]
   private var connections: [ObjectIdentifier: Connection] = [:]
   private let lookup: PeerLookup
   private let pool = PipePool()
-  private weak var observer: (any RelayObserver)?
-  private var sockets: ForwardSockets?
+  weak var observer: (any RelayObserver)?
   private var strangers = Strangers()
   private var retry: EventLoop.Timer?
   private var closed = (sent: 0, received: 0)
@@ -54,19 +49,17 @@ final class Relay: EventHandler {
   ///   - owner: the tunnel's owner
   ///   - patience: milliseconds that a connection waits for a tunnel that is not up
   init(
-    _ loop: EventLoop, access: Settings.Access, owner: uid_t, patience: Int,
-    observer: any RelayObserver
+    _ loop: EventLoop, access: Settings.Access, owner: uid_t, patience: Int
   ) throws(SystemError) {
     self.loop = loop
     self.access = access
     self.owner = owner
     self.patience = patience
-    self.observer = observer
     lookup = try PeerLookup()
   }
 
   /// Connections that clients have open now.
-  var open: Int { connections.count }
+  var open: Int { connections.count + greetings.count }
 
   /// Bytes that went each way, of all connections.
   var bytes: (sent: Int, received: Int) {
@@ -76,46 +69,53 @@ final class Relay: EventHandler {
     }
   }
 
-  /// Accepts on a socket from now on.
-  func add(_ listener: Listener) throws(SystemError) {
-    listeners[listener.socket.raw] = listener
-    try loop.add(listener.socket.raw, [.input], self)
-  }
-
-  /// ssh is there: connections that wait are served, and new ones at once.
+  /// Accepts on a listening socket from now on.
   ///
-  /// - Parameter sockets: where it takes connections
-  func connect(through sockets: ForwardSockets) {
-    self.sockets = sockets
-    serveWaiting()
+  /// - Parameter listener: borrowed until the route is removed
+  func add(_ listener: CInt, _ route: Route) throws(SystemError) {
+    listeners[listener] = route
+    try loop.add(listener, [.input], self)
   }
 
-  /// ssh is gone: what was open is cut, new connections wait.
-  func disconnect() {
-    sockets = nil
-    for connection in connections.values where !connection.isWaiting { connection.cut() }
-  }
-
-  /// Gives the ports up and cuts everything.
-  func close() {
-    for raw in listeners.keys {
+  /// Accepts no more for a forward and cuts what it has.
+  func remove(_ route: Route) {
+    for (raw, other) in listeners where other === route {
       loop.remove(raw)
-      Socket.stopListening(raw)
+      listeners[raw] = nil
     }
+    for connection in connections.values where connection.entrance === route { connection.cut() }
+    for greeting in greetings.values where greeting.route === route { greeting.cut() }
+  }
+
+  /// There is a way to services that had none: connections that wait are served.
+  func serveWaiting() {
+    for connection in connections.values where connection.isWaiting { _ = connect(connection) }
+  }
+
+  /// The ssh to a node is gone: what was open is cut, new connections wait.
+  func cut(_ node: NodeName) {
+    for connection in connections.values
+    where connection.route.forward.node == node && !connection.isWaiting { connection.cut() }
+  }
+
+  /// Accepts no more and cuts everything.
+  func close() {
+    for raw in listeners.keys { loop.remove(raw) }
     listeners = [:]
     for connection in connections.values { connection.cut() }
+    for greeting in greetings.values { greeting.cut() }
   }
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
-    guard let forward = listeners[descriptor]?.forward else { return }
+    guard let route = listeners[descriptor] else { return }
     do throws(SystemError) {
       for _ in 0..<Relay.budget {
         guard let socket = try Socket.accept(from: descriptor) else { return }
-        admit(socket, forward)
+        admit(socket, route)
       }
     } catch {
       // Out of descriptors: the listener would be reported again at once, for nothing.
-      observer?.relayNotes("accept on port \(forward.submit): \(error.reason)")
+      observer?.relayNotes("accept on \(route.forward.listen.named): \(error.reason)")
       loop.remove(descriptor)
       loop.after(milliseconds: Relay.pause) { [weak self] in self?.resume(descriptor) }
     }
@@ -128,51 +128,80 @@ final class Relay: EventHandler {
     }
   }
 
-  private func admit(_ socket: consuming AcceptedSocket, _ forward: Forward) {
-    if let stranger = stranger(socket.peer, socket.local) {
+  private func admit(_ socket: consuming AcceptedSocket, _ route: Route) {
+    if let stranger = stranger(socket) {
       refused += 1
-      if let line = strangers.note("refused \(stranger) on port \(forward.submit)") {
+      if let line = strangers.note("refused \(stranger) on \(route.forward.listen.named)") {
         observer?.relayNotes(line)
       }
       observer?.relayChanged()
       return Socket.resetOnClose(socket.descriptor.raw)
     }
     accepted += 1
+    if route.forward.kind == .dynamic {
+      greet(socket.descriptor, route)
+    } else {
+      serve(socket.descriptor, route, entrance: route)
+    }
+    observer?.relayChanged()
+  }
+
+  private func greet(_ client: consuming FileDescriptor, _ route: Route) {
+    let greeting = SocksGreeting(
+      loop, client, route, patience: patience,
+      resolve: { [weak self] in self?.observer?.relayResolves($0, $1, for: route) },
+      done: { [weak self] greeting, client, target in
+        self?.greetings[ObjectIdentifier(greeting)] = nil
+        if let target { self?.serve(client, target, entrance: route) }
+      })
+    greetings[ObjectIdentifier(greeting)] = greeting
+    greeting.start()
+  }
+
+  private func serve(_ client: consuming FileDescriptor?, _ route: Route, entrance: Route) {
+    guard let client else { return }
     let connection = Connection(
-      loop, socket.descriptor, forward, pool: pool,
-      isCut: { [weak self] in self?.observer?.relayAsksIfCut() ?? true },
+      loop, client, route, entrance: entrance, pool: pool,
+      isCut: { [weak self] in self?.observer?.relayAsksIfCut(route) ?? true },
       changed: { [weak self] in self?.observer?.relayChanged() },
       ended: { [weak self] in self?.forget($0) })
     connections[ObjectIdentifier(connection)] = connection
     if !connect(connection) { expire(connection) }
-    observer?.relayChanged()
   }
 
   /// Who it is, in words, when it is nobody who may connect.
-  private func stranger(_ peer: SocketAddress, _ local: SocketAddress) -> String? {
+  private func stranger(_ socket: borrowing AcceptedSocket) -> String? {
     if access == .host { return nil }
     do throws(SystemError) {
-      switch try lookup.owner(peer: peer, local: local) {
+      switch try peer(socket) {
       case .user(let user): return user == owner || user == 0 ? nil : "uid \(user)"
       case .unknown: return "a process that is gone already"
       }
     } catch { return "a process of an unknown user (\(error))" }
   }
 
-  private func connect(_ connection: Connection) -> Bool {
-    guard let sockets else { return false }
-    if connection.connect(sockets) { return true }
-    if retry == nil {
-      retry = loop.after(milliseconds: Relay.pause) { [weak self] in
-        self?.retry = nil
-        self?.serveWaiting()
-      }
+  private func peer(_ socket: borrowing AcceptedSocket) throws(SystemError) -> PeerOwner {
+    if socket.local.family == AF_UNIX {
+      return .user(try Socket.peerUser(of: socket.descriptor.raw))
     }
-    return false
+    return try lookup.owner(peer: socket.peer, local: socket.local)
   }
 
-  private func serveWaiting() {
-    for connection in connections.values where connection.isWaiting { _ = connect(connection) }
+  private func connect(_ connection: Connection) -> Bool {
+    do throws(SystemError) {
+      guard let service = try observer?.relayConnects(connection.route) else { return false }
+      connection.connect(service)
+      return true
+    } catch {
+      // Out of descriptors, or ssh is busy or gone: this connection waits, the others go on.
+      if retry == nil {
+        retry = loop.after(milliseconds: Relay.pause) { [weak self] in
+          self?.retry = nil
+          self?.serveWaiting()
+        }
+      }
+      return false
+    }
   }
 
   private func expire(_ connection: Connection) {
@@ -185,6 +214,9 @@ final class Relay: EventHandler {
     guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
     let bytes = connection.bytes
     closed = (closed.sent + bytes.sent, closed.received + bytes.received)
+    if connection.wasServed {
+      observer?.relayEnded(connection.route, received: bytes.received)
+    }
     observer?.relayChanged()
   }
 }

@@ -22,7 +22,7 @@ final class Supervisor: EventHandler {
   private let node: NodeName
   private let settings: Settings
   private let controlPath: String
-  private weak var observer: (any SupervisorObserver)?
+  weak var observer: (any SupervisorObserver)?
   private var errors: FileDescriptor?
   private var answer: FileDescriptor?
   private var configuration: SSHConfiguration?
@@ -37,15 +37,11 @@ final class Supervisor: EventHandler {
   ///   - settings: the site's program, arguments and timeout
   ///   - node: where to
   ///   - controlPath: where the master's socket goes
-  init(
-    _ loop: EventLoop, _ settings: Settings, node: NodeName, controlPath: String,
-    observer: any SupervisorObserver
-  ) {
+  init(_ loop: EventLoop, _ settings: Settings, node: NodeName, controlPath: String) {
     self.loop = loop
     self.settings = settings
     self.node = node
     self.controlPath = controlPath
-    self.observer = observer
   }
 
   /// Starts ssh. - Returns: what is wrong when it cannot be started

@@ -5,16 +5,18 @@ import SpunnelSystem
 
 /// The names in a record's directory.
 enum RecordFile {
-  /// Which node, which ports.
+  /// Which nodes, which forwards.
   static let host = "host"
-  /// The control socket of ssh (ssh_config(5), `ControlPath`).
-  static let control = "control"
+  /// The control socket of a link's ssh (ssh_config(5), `ControlPath`).
+  static func control(of link: Int) -> String { link == 0 ? "control" : "control.\(link)" }
+  /// Where the keeper takes commands from `spunnelctl`.
+  static let command = "command"
   /// There once the end is meant: the keeper tears down and does not heal.
   static let exit = "exit"
   static let status = "status"
   static let log = "log"
-  /// Where ssh takes connections for a forward.
-  static func socket(of submit: Port) -> String { "\(submit).sock" }
+  /// Where ssh takes connections for a service.
+  static func socket(_ number: Int) -> String { "\(number).sock" }
   /// The log before this one: a log of full length is moved here.
   static let oldLog = "log.old"
 }
@@ -24,10 +26,13 @@ final class Record {
   let step: StepName
   let directory: Directory
   private let state: StateDirectory
+  private var sockets = 0
 
   /// Longest path that ssh can bind: it appends a dot and 16 characters, and sun_path has 108
   /// bytes with the final zero (mux.c, `muxserver_listen`; unix(7)).
   static let longestControlPath = 90
+  /// Behind the first link's path: `.99999`.
+  private static let longestSuffix = 6
   private static let longestLog = 256 * 1024
 
   private init(
@@ -50,21 +55,29 @@ final class Record {
       let state = try StateDirectory.create(in: base, user: user)
       guard let directory = try state.add(step) else { continue }
       let record = Record(step, directory, state)
-      if record.controlPath.utf8.count > longestControlPath {
+      let path = record.controlPath(of: 0)
+      if path.utf8.count > longestControlPath - longestSuffix {
         record.remove()
-        throw .tooLong(path: record.controlPath, limit: longestControlPath)
+        throw .tooLong(path: path, limit: longestControlPath - longestSuffix)
       }
       return record
     }
     throw .system(SystemError("mkdir \(base)/spunnel-\(user)/\(step)", ENOENT))
   }
 
-  var controlPath: String { directory.path + "/" + RecordFile.control }
-
-  /// Where ssh takes connections for a forward.
-  func socketPath(of submit: Port) -> String {
-    directory.path + "/" + RecordFile.socket(of: submit)
+  func controlPath(of link: Int) -> String {
+    directory.path + "/" + RecordFile.control(of: link)
   }
+
+  var commandPath: String { directory.path + "/" + RecordFile.command }
+
+  /// A name that no socket of this record has had.
+  func newSocketName() -> String {
+    sockets += 1
+    return RecordFile.socket(sockets)
+  }
+
+  func removeSocket(_ name: String) { directory.remove(name) }
 
   /// Watches for what appears in the record, and for its own end, which only the directory around
   /// it tells as long as it is open here.
@@ -80,14 +93,27 @@ final class Record {
 
   var exitIsMeant: Bool { directory.contains(RecordFile.exit) }
 
-  var controlExists: Bool { directory.contains(RecordFile.control) }
+  func controlExists(of link: Int) -> Bool {
+    directory.contains(RecordFile.control(of: link))
+  }
 
   /// A socket left by an ssh that was killed would make the next one go on without any.
-  func removeControl() { directory.remove(RecordFile.control) }
+  func removeControl(of link: Int) { directory.remove(RecordFile.control(of: link)) }
 
   func write(_ host: HostFile) throws(RecordError) {
     try recording { () throws(SystemError) in
       try directory.replace(RecordFile.host, with: Array(host.text.utf8))
+    }
+  }
+
+  /// Removes the unix sockets outside the record on which nobody listens any more.
+  func removeSocketsElsewhere() {
+    let text: String
+    do throws(SystemError) {
+      text = String(decoding: try directory.read(RecordFile.host, atMost: 1 << 20), as: UTF8.self)
+    } catch { return }
+    for forward in HostFile(text)?.forwards ?? [] where forward.kind != .remote {
+      if let path = forward.listen.path, SocketFile.isLeftOver(path) { _ = unsafe unlink(path) }
     }
   }
 

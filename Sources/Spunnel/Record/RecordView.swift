@@ -32,7 +32,7 @@ public struct RecordView: Equatable, Sendable {
     guard let views = try? all(in: base, user: user) else { return nil }
     return views.first { view in
       view.status.state != .stale
-        && view.host?.forwards.contains { $0.submit == port } ?? false
+        && view.host?.holds(port) ?? false
     }
   }
 

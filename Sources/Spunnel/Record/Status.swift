@@ -1,41 +1,57 @@
 // The two small files that say what a tunnel is and how it does: `host` and `status`, lines of a
 // key, a space and a value. Unknown keys are passed over, so that versions can meet.
 
-/// Where a tunnel leads: the content of `host`, written once.
+/// Where a tunnel leads: the content of `host`, replaced as a whole when forwards come and go.
 public struct HostFile: Equatable, Sendable {
-  public let node: NodeName
-  public let forwards: [Forward]
+  /// The nodes of the step, in Slurm's order; empty while the job has not started.
+  public var nodes: [NodeName]
+  public var forwards: [Forward]
+  /// What was asked for and has no forwards yet.
+  public var waiting: [TunnelSpec]
 
-  public init(node: NodeName, forwards: [Forward]) {
-    self.node = node
+  public init(nodes: [NodeName], forwards: [Forward], waiting: [TunnelSpec] = []) {
+    self.nodes = nodes
     self.forwards = forwards
+    self.waiting = waiting
   }
 
-  /// - Returns: `nil` when the text is damaged: no valid node, or a forward that is none
+  /// - Returns: `nil` when the text is damaged: a node or a forward that is none
   public init?(_ text: String) {
-    var node: NodeName?
-    var forwards: [Forward] = []
+    self.init(nodes: [], forwards: [])
     for (key, value) in keyedLines(text) {
       switch key {
-      case "node": node = NodeName(value)
+      case "node":
+        guard let node = NodeName(value) else { return nil }
+        nodes.append(node)
       case "forward":
+        guard let forward = Forward(words: value) else { return nil }
+        forwards.append(forward)
+      case "waiting":
         guard let spec = try? TunnelSpec(String(value)) else { return nil }
-        forwards += spec.forwards
+        waiting.append(spec)
       default: break
       }
     }
-    guard let node, !forwards.isEmpty else { return nil }
-    self.init(node: node, forwards: forwards)
+    if nodes.isEmpty && forwards.isEmpty && waiting.isEmpty { return nil }
   }
 
   public var text: String {
-    "node \(node)\n" + forwards.map { "forward \($0)\n" }.joined()
+    nodes.map { "node \($0)\n" }.joined() + forwards.map { "forward \($0.words)\n" }.joined()
+      + waiting.map { "waiting \($0)\n" }.joined()
+  }
+
+  /// Whether a port of the submit host belongs to the tunnel.
+  func holds(_ port: Port) -> Bool {
+    forwards.contains { $0.kind != .remote && $0.listen == .port(port) }
+      || waiting.contains { $0.ports.contains(port) }
   }
 }
 
 /// How a tunnel does: the content of `status`, replaced as a whole whenever it changes.
 public struct Status: Equatable, Sendable {
   public enum State: String, CaseIterable, Sendable {
+    /// The job has not started; the ports are held.
+    case waiting
     /// The first connection to the node is being made.
     case starting
     case up
@@ -64,8 +80,10 @@ public struct Status: Equatable, Sendable {
   public var received = 0
   /// The keeper's process id.
   public var keeper = 0
-  /// The process id of ssh, 0 while there is none.
+  /// The process id of ssh to the first node, 0 while there is none.
   public var ssh = 0
+  /// What is known of the far ends, in the order of the host file's forwards.
+  public var far: [FarEnd] = []
 
   public init() {}
 
@@ -80,6 +98,7 @@ public struct Status: Equatable, Sendable {
     var state: State?
     for (key, value) in keyedLines(text) {
       if key == "state" { state = State(rawValue: String(value)) }
+      if key == "far" { far.append(FarEnd(rawValue: String(value)) ?? .unknown) }
       guard let (_, path) = Status.numbers.first(where: { $0.0 == key }) else { continue }
       guard let number = wholeNumber(value) else { return nil }
       self[keyPath: path] = number
@@ -91,6 +110,7 @@ public struct Status: Equatable, Sendable {
   public var text: String {
     "state \(state.rawValue)\n"
       + Status.numbers.map { "\($0.0) \(self[keyPath: $0.1])\n" }.joined()
+      + far.map { "far \($0.rawValue)\n" }.joined()
   }
 }
 

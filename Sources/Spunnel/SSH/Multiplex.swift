@@ -4,9 +4,11 @@
 enum MultiplexRequest {
   private static let helloType: UInt32 = 0x0000_0001
   private static let openForward: UInt32 = 0x1000_0006
+  private static let closeForward: UInt32 = 0x1000_0007
   private static let newStdioForward: UInt32 = 0x1000_0008
-  /// The type of a forward from here to there.
+  /// The types of a forward from here to there and from there to here.
   private static let localForward: UInt32 = 1
+  private static let remoteForward: UInt32 = 2
   /// Stands for a port where the host is the path of a unix socket.
   private static let pathInstead: UInt32 = 0xffff_fffe
   static let version: UInt32 = 4
@@ -19,21 +21,59 @@ enum MultiplexRequest {
     return hello.packet
   }
 
-  /// A request to take connections on a unix socket and to connect each to a port of the far host.
-  ///
-  /// - Parameters:
-  ///   - path: where the socket is made, of mode 0600
-  ///   - host: resolved by the far sshd
-  ///   - port: of that host
-  static func forward(path: String, host: String, port: Port) -> [UInt8] {
+  /// A forward as ssh knows it, to be opened and closed with the same words.
+  struct Forward: Equatable {
+    fileprivate let type: UInt32
+    fileprivate let listen: (host: String, port: UInt32)
+    fileprivate let connect: (host: String, port: UInt32)
+
+    /// ssh takes connections on a unix socket here and has each connected on the far side.
+    ///
+    /// - Parameters:
+    ///   - path: where the socket is made, of mode 0600
+    ///   - service: as the far sshd finds it
+    static func local(path: String, to service: Service) -> Forward {
+      Forward(
+        type: localForward, listen: (path, pathInstead), connect: words(service.end, service.host))
+    }
+
+    /// The far sshd takes connections and has each connected on this side.
+    ///
+    /// - Parameters:
+    ///   - listen: on the far host's loopback addresses; `free` lets its kernel choose a port
+    ///   - service: as ssh finds it
+    static func remote(listen: Endpoint, to service: Service) -> Forward {
+      Forward(
+        type: remoteForward, listen: words(listen, .localhost),
+        connect: words(service.end, service.host))
+    }
+
+    private static func words(_ end: Endpoint, _ host: HostName) -> (host: String, port: UInt32) {
+      switch end {
+      case .port(let port): (host.description, UInt32(port.number))
+      case .path(let path): (path, pathInstead)
+      case .free: (host.description, 0)
+      }
+    }
+
+    static func == (left: Forward, right: Forward) -> Bool {
+      left.type == right.type && left.listen == right.listen && left.connect == right.connect
+    }
+  }
+
+  static func open(_ forward: Forward) -> [UInt8] { packet(openForward, forward) }
+
+  static func close(_ forward: Forward) -> [UInt8] { packet(closeForward, forward) }
+
+  private static func packet(_ kind: UInt32, _ forward: Forward) -> [UInt8] {
     var request = MultiplexWriter()
-    request.put(openForward)
+    request.put(kind)
     request.put(0)
-    request.put(localForward)
-    request.put(path)
-    request.put(pathInstead)
-    request.put(host)
-    request.put(UInt32(port.number))
+    request.put(forward.type)
+    for end in [forward.listen, forward.connect] {
+      request.put(end.host)
+      request.put(end.port)
+    }
     return request.packet
   }
 
@@ -54,6 +94,12 @@ enum MultiplexRequest {
   }
 }
 
+/// Where the connecting side of a forward goes.
+struct Service: Hashable {
+  let host: HostName
+  let end: Endpoint
+}
+
 /// What ssh answers.
 enum MultiplexReply: Equatable {
   case hello(version: UInt32)
@@ -63,6 +109,8 @@ enum MultiplexReply: Equatable {
   case opened
   /// The far end could not be connected; ssh says why on its standard error.
   case failed(String)
+  /// The far host's kernel chose this port to listen on.
+  case chosen(port: UInt32)
   /// Another message, which does not matter here.
   case other(UInt32)
 }
@@ -97,6 +145,9 @@ struct MultiplexReader {
       return .hello(version: version)
     case 0x8000_0001: return .done
     case 0x8000_0006: return .opened
+    case 0x8000_0007:
+      guard let port = number(packet, 8) else { throw Malformed() }
+      return .chosen(port: port)
     case 0x8000_0002, 0x8000_0003:
       return .failed(string(packet, 8) ?? "refused")
     default: return .other(type)

@@ -1,4 +1,4 @@
-// The contract of spunnel.h, implemented: what the C plugin calls inside srun and salloc.
+// The contract of spunnel.h, implemented: what the C plugin calls inside srun, salloc and sbatch.
 
 import Glibc
 import SpunnelInterface
@@ -18,7 +18,7 @@ public func spunnel_check(
   _ spec: UnsafePointer<CChar>, _ host: UnsafePointer<spunnel_host>
 ) -> CInt {
   let host = unsafe HostView(host)
-  return host.read(unsafe String(cString: spec)) == nil ? -1 : 0
+  return host.read(unsafe String(cString: spec), SPUNNEL_TYPED) == nil ? -1 : 0
 }
 
 /// Reads spec and arguments and binds the submit ports.
@@ -27,7 +27,7 @@ public func spunnel_claim(
   _ spec: UnsafePointer<CChar>, _ origin: spunnel_origin, _ host: UnsafePointer<spunnel_host>
 ) -> CInt {
   let host = unsafe HostView(host)
-  guard let (spec, settings) = host.read(unsafe String(cString: spec)) else { return -1 }
+  guard let (spec, settings) = host.read(unsafe String(cString: spec), origin) else { return -1 }
   return session.withLock { slot in
     if let earlier = slot.session?.spec {
       // Slurm calls again for each part of a heterogeneous job.
@@ -36,12 +36,18 @@ public func spunnel_claim(
         "--tunnel: given twice, as '\(earlier)' and '\(spec)': name all pairs in one option")
       return -1
     }
-    do throws(ClaimError) {
+    if origin == SPUNNEL_SUBMITTED && spec.wantsExecPort {
+      host.voice.error(
+        "--tunnel: 'auto' in '\(spec)': a batch job has started before its port could be chosen: "
+          + "name the exec port, or give --tunnel to an srun")
+      return -1
+    }
+    do throws(SubmitError) {
       slot.session = Session(try Claim(spec, settings), arguments: host.arguments)
       return 0
     } catch {
       // Nobody asked for a tunnel of this very step.
-      if origin == SPUNNEL_INHERITED {
+      if origin == SPUNNEL_INHERITED || origin == SPUNNEL_ENVIRONMENT {
         host.voice.info("this step has no tunnel of its own: \(error)")
         return 0
       }
@@ -61,15 +67,25 @@ public func spunnel_open(
   let nodes = unsafe String(cString: nodes)
   return session.withLock { slot in
     guard let session = slot.session else { return 0 }
-    let first = nodes.prefix { $0 != "," }
-    guard let node = NodeName(first) else {
+    guard let nodes = NodeName.list(nodes) else {
       host.voice.error(
-        "no tunnel: Slurm names the node '\(printable(first))', which is no host name")
+        "no tunnel: Slurm names the nodes '\(printable(nodes))', which are no host names")
       return -1
     }
     let isOpen = session.open(
-      StepName(job: job, step: step), node, directory: host.directory, host.voice)
+      StepName(job: job, step: step), nodes, directory: host.directory, host.voice)
     return isOpen ? 0 : -1
+  }
+}
+
+/// Starts a keeper that waits for a batch job.
+@c @implementation
+public func spunnel_follow(_ job: UInt32, _ host: UnsafePointer<spunnel_host>) -> CInt {
+  let host = unsafe HostView(host)
+  return session.withLock { slot in
+    guard let session = slot.session else { return 0 }
+    slot.session = nil
+    return session.follow(job, directory: host.directory, host.voice) ? 0 : -1
   }
 }
 
@@ -106,11 +122,11 @@ private struct HostView: Sendable {
   }
 
   /// Reads spec and arguments; says what is wrong with them.
-  func read(_ text: String) -> (TunnelSpec, Settings)? {
+  func read(_ text: String, _ origin: spunnel_origin) -> (TunnelSpec, Settings)? {
     do throws(SettingsError) {
       let settings = try Settings(arguments: arguments)
       do throws(SpecError) { return (try TunnelSpec(text), settings) } catch {
-        voice.error("--tunnel: \(error)")
+        voice.error("\(origin == SPUNNEL_ENVIRONMENT ? "SPUNNEL_TUNNEL" : "--tunnel"): \(error)")
       }
     } catch { voice.error("plugstack.conf: \(error)") }
     return nil

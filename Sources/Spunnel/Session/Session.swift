@@ -17,8 +17,6 @@ struct Voice: Sendable {
 final class Session {
   /// Milliseconds that the end may take before srun goes on without waiting.
   private static let endPatience = 2000
-  /// Milliseconds for the keeper's own start and end, on top of `timeout=`.
-  private static let startMargin = 3000
 
   let process = getpid()
   let spec: TunnelSpec
@@ -35,22 +33,32 @@ final class Session {
     self.arguments = arguments
   }
 
-  /// Starts the keeper and waits until the tunnel is ready.
+  /// Starts the keeper and waits until the tunnel is ready, or until it is on its way when the user
+  /// or the site wants that.
   ///
   /// - Parameters:
   ///   - step: the step that srun starts
-  ///   - node: the first node of the step
+  ///   - nodes: of the step, in Slurm's order
   ///   - directory: where the plugin lies
-  func open(_ step: StepName, _ node: NodeName, directory: String, _ voice: Voice) -> Bool {
+  func open(_ step: StepName, _ nodes: [NodeName], directory: String, _ voice: Voice) -> Bool {
     // The steps of a heterogeneous job come one by one; the first has the tunnel.
     guard let claim = claim.take() else { return true }
-    do throws(SessionError) {
-      let report = try start(claim, step, node, directory)
-      if case .failed(let reason) = report { throw SessionError(reason) }
-      if !claim.settings.quiet { announce(claim.spec, node, voice) }
+    do throws(KeeperFailure) {
+      // The tasks cannot be told a port that is not chosen yet.
+      let waits = Session.waits(claim.settings) || spec.wantsExecPort
+      let keeper = try start(
+        claim, waits ? .lifeline : .patientLifeline, step, nodes, directory)
+      let report = try keeper.hear(seconds: claim.settings.timeout) { report in
+        switch report {
+        case .bound: !waits
+        case .ready: true
+        default: false
+        }
+      }
+      lifeline = keeper.intoLifeline()
+      tell(report, nodes: nodes.count, claim.settings.quiet ? nil : voice)
       return true
     } catch {
-      lifeline = nil
       // Not by closing alone: a helper that srun forked has copies.
       claim.release()
       voice.error("no tunnel: \(error.reason)")
@@ -59,38 +67,45 @@ final class Session {
     }
   }
 
-  private func start(
-    _ claim: borrowing Claim, _ step: StepName, _ node: NodeName, _ directory: String
-  ) throws(SessionError) -> KeeperReport {
-    let path = Session.prefix(of: directory) + "/libexec/spunnel/spunnel-keeper"
-    let request: KeeperRequest
-    do throws(SettingsError) {
-      request = try KeeperRequest(
-        step: step, node: node, spec: claim.spec, arguments: arguments)
-    } catch { throw SessionError("\(error)") }
-    let starter: pid_t
-    do throws(SystemError) {
-      let null = try FileDescriptor.open("/dev/null", O_RDWR)
-      let pair = try FileDescriptor.streamPair()
-      let ours = pair.left
-      let program = Program(
-        path: path, arguments: [path] + request.words,
-        descriptors: [null.raw, null.raw, null.raw, pair.right.raw]
-          + claim.sockets.map { $0.socket.raw })
-      lifeline = consume ours
-      starter = try program.start()
-    } catch { throw SessionError("\(error): is Spunnel installed as a whole?") }
-    return try withReaped(starter) { () throws(SessionError) in
-      try hear(milliseconds: claim.settings.timeout * 1000 + Session.startMargin)
+  /// Starts a keeper that waits for a batch job and ends with it.
+  func follow(_ job: UInt32, directory: String, _ voice: Voice) -> Bool {
+    guard let claim = claim.take() else { return true }
+    do throws(KeeperFailure) {
+      let keeper = try start(claim, .job, .wholeJob(job), [], directory)
+      let report = try keeper.hear(seconds: 0) { report in
+        if case .waiting = report { true } else { false }
+      }
+      guard !claim.settings.quiet, case .waiting(let held) = report else { return true }
+      for request in held.forwards { voice.info(request.promise(job)) }
+      return true
+    } catch {
+      claim.release()
+      voice.error("job \(job) has no tunnel: \(error.reason)")
+      return false
     }
   }
 
-  /// The process that was started ends as soon as the keeper is its child; one that hangs is ended.
-  private func withReaped(
-    _ starter: pid_t, _ body: () throws(SessionError) -> KeeperReport
-  ) throws(SessionError) -> KeeperReport {
-    defer { Process.kill(starter) }
-    return try body()
+  private func start(
+    _ claim: borrowing Claim, _ life: KeeperRequest.Life, _ step: StepName, _ nodes: [NodeName],
+    _ directory: String
+  ) throws(KeeperFailure) -> KeeperStart {
+    let request: KeeperRequest
+    do throws(SettingsError) {
+      request = try KeeperRequest(
+        life, step: step, nodes: nodes, spec: claim.spec, arguments: arguments)
+    } catch { throw KeeperFailure("\(error)") }
+    return try KeeperStart(
+      request, prefix: Session.prefix(of: directory),
+      listeners: claim.sockets.map { $0.descriptor.raw })
+  }
+
+  /// Whether the tasks wait for the tunnel: as the user says, else as the site says.
+  private static func waits(_ settings: Settings) -> Bool {
+    switch Process.environment("SPUNNEL_WAIT") {
+    case "0", "no": false
+    case "1", "yes": true
+    default: settings.wait
+    }
   }
 
   /// `/opt/spunnel` of `/opt/spunnel/lib/spunnel`.
@@ -100,32 +115,39 @@ final class Session {
       ? String(directory.dropLast(suffix.count)) : directory + "/../.."
   }
 
-  /// Waits for the keeper's one line.
-  private func hear(milliseconds: Int) throws(SessionError) -> KeeperReport {
-    let deadline = Clock.milliseconds() + milliseconds
-    var heard: [UInt8] = []
-    while heard.last != UInt8(ascii: "\n") {
-      let left = deadline - Clock.milliseconds()
-      guard left > 0, lifeline?.waitReadable(milliseconds: left) ?? false else {
-        throw SessionError("the keeper did not answer within \(milliseconds / 1000) seconds")
-      }
-      let more = try? lifeline?.read(atMost: 4096) ?? nil
-      guard let more, !more.isEmpty, heard.count < 65536 else {
-        throw SessionError("the keeper ended without a word: see your administrator")
-      }
-      heard += more
+  /// Tells the tasks, which get srun's environment, and the user.
+  private func tell(_ report: KeeperReport, nodes: Int, _ voice: Voice?) {
+    let forwards: [Forward]
+    switch report {
+    case .bound(let bound): forwards = bound
+    case .ready(let ready): forwards = ready
+    default: return
     }
-    let line = String(decoding: heard.dropLast(), as: UTF8.self)
-    guard let report = KeeperReport(line: line) else {
-      throw SessionError("the keeper said '\(printable(line))': is Spunnel installed as a whole?")
+    Process.setEnvironment("SPUNNEL_FORWARDS", forwards.map(\.description).joined(separator: ","))
+    for (index, port) in chosenPorts(forwards, nodes: nodes).enumerated() {
+      if index == 0 { Process.setEnvironment("SPUNNEL_PORT", "\(port)") }
+      Process.setEnvironment("SPUNNEL_PORT_\(index + 1)", "\(port)")
     }
-    return report
+    guard let voice else { return }
+    let announcement = Announcement(forwards)
+    for line in announcement.forwards { voice.info(line) }
+    if let command = announcement.command { voice.info("on your own computer: \(command)") }
   }
 
-  private func announce(_ spec: TunnelSpec, _ node: NodeName, _ voice: Voice) {
-    let announcement = Announcement(HostFile(node: node, forwards: spec.forwards))
-    for line in announcement.forwards { voice.info(line) }
-    voice.info("on your own computer: \(announcement.command)")
+  /// The exec ports that the spec left open, in its order.
+  ///
+  /// - Parameter nodes: how many the step has: a forward to all of them is one for each
+  private func chosenPorts(_ forwards: [Forward], nodes: Int) -> [Port] {
+    var ports: [Port] = []
+    var rest = forwards[...]
+    for request in spec.forwards {
+      let made = rest.prefix(request.host == .all ? nodes : 1)
+      rest = rest.dropFirst(made.count)
+      if request.kind == .local, request.connect == .any {
+        ports += made.compactMap(\.connect.port)
+      }
+    }
+    return ports
   }
 
   /// Ends the tunnel and waits until the ports are free, a bounded time.
@@ -138,11 +160,4 @@ final class Session {
     _ = lifeline?.waitReadable(milliseconds: Session.endPatience)
     lifeline = nil
   }
-}
-
-/// Why there is no tunnel, in one line.
-struct SessionError: Error, Equatable {
-  let reason: String
-
-  init(_ reason: String) { self.reason = reason }
 }

@@ -24,6 +24,46 @@ public struct NodeName: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
+/// A host that the exec host connects to: a name, an IPv4 or an IPv6 address.
+public struct HostName: Hashable, Sendable, CustomStringConvertible {
+  /// The side that connects.
+  public static let localhost = HostName(checked: "localhost")
+
+  public let description: String
+
+  private init(checked: String) { description = checked }
+
+  /// - Parameter text: as for `NodeName`, or an IPv6 address without brackets
+  /// - Returns: `nil` for anything else
+  public init?(_ text: some StringProtocol) {
+    if NodeName(text) == nil {
+      // Colons make it an address; a resolver judges it (RFC 4291, section 2.2).
+      guard (2...45).contains(text.utf8.count), text.utf8.contains(UInt8(ascii: ":")),
+        text.utf8.allSatisfy({ HostName.isInAddress($0) })
+      else { return nil }
+    }
+    description = String(text)
+  }
+
+  /// A node, as a host to connect to.
+  public init(_ node: NodeName) { description = node.description }
+
+  private static func isInAddress(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: ":"), UInt8(ascii: "."):
+      true
+    default: false
+    }
+  }
+
+  /// Whether it is the connecting side itself.
+  public var isLocal: Bool { description == HostName.localhost.description }
+
+  /// As it stands before a colon and a port.
+  public var bracketed: String { description.contains(":") ? "[\(description)]" : description }
+}
+
 /// A step of a job, `<job>.<step>`: the name of a tunnel and of its record.
 public struct StepName: Hashable, Sendable, CustomStringConvertible {
   public let job: UInt32
@@ -47,13 +87,25 @@ public struct StepName: Hashable, Sendable, CustomStringConvertible {
 
   public var description: String { "\(job).\(step)" }
 
-  /// The step as Slurm's own commands write it (slurm.h, `SLURM_INTERACTIVE_STEP` and others).
-  public var stepLabel: String {
-    switch step {
-    case 0xffff_fffa: "interactive"
-    case 0xffff_fffb: "batch"
-    case 0xffff_fffc: "extern"
-    default: String(step)
+  /// Stands for a job as a whole, whatever its steps (slurm.h, `SLURM_EXTERN_CONT`).
+  public static func wholeJob(_ job: UInt32) -> StepName { StepName(job: job, step: 0xffff_fffc) }
+
+  public var isWholeJob: Bool { step == 0xffff_fffc }
+
+  /// The steps that have no number (slurm.h, `SLURM_INTERACTIVE_STEP` and others).
+  private static let labels: [UInt32: String] = [
+    0xffff_fffa: "interactive", 0xffff_fffb: "batch", 0xffff_fffc: "extern",
+  ]
+
+  /// The step as Slurm's own commands write it.
+  public var stepLabel: String { StepName.labels[step] ?? String(step) }
+
+  /// - Parameter label: as Slurm's own commands write it
+  public init?(job: UInt32, label: some StringProtocol) {
+    if let known = StepName.labels.first(where: { $0.value == label }) {
+      self.init(job: job, step: known.key)
+    } else {
+      self.init("\(job).\(label)")
     }
   }
 }

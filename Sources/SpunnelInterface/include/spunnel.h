@@ -1,7 +1,7 @@
 /* The contract between the SPANK plugin (C, Sources/SpunnelC) and the core (Swift, libSpunnel.so).
  *
- * The plugin finds these functions with dlsym(3) once `--tunnel` was given, in srun and salloc
- * only; Swift implements them with `@c @implementation`, so that the compiler checks both sides.
+ * The plugin finds these functions with dlsym(3) once a tunnel was asked for, in srun, salloc and
+ * sbatch only; Swift implements them with `@c @implementation`, so that the compiler checks both sides.
  * None of them exits, raises a signal, starts a thread or keeps a pointer that it was given. */
 #ifndef SPUNNEL_H
 #define SPUNNEL_H
@@ -28,10 +28,12 @@ struct spunnel_host {
 	void (*say)(enum spunnel_level level, const char *line);
 };
 
-/** How `--tunnel` reached the process. */
+/** How the spec reached the process. */
 enum spunnel_origin {
-	SPUNNEL_TYPED = 0,     /**< on this command's line */
-	SPUNNEL_INHERITED = 1, /**< through the environment, from the salloc around this srun */
+	SPUNNEL_TYPED = 0,       /**< on this command's line */
+	SPUNNEL_INHERITED = 1,   /**< through the environment, from the salloc around this srun */
+	SPUNNEL_ENVIRONMENT = 2, /**< in SPUNNEL_TUNNEL, which the user has set for every srun */
+	SPUNNEL_SUBMITTED = 3,   /**< on this command's line, for a batch job */
 };
 
 /** Reads spec and arguments and says what is wrong with them.
@@ -39,8 +41,8 @@ enum spunnel_origin {
 int spunnel_check(const char *spec, const struct spunnel_host *host);
 
 /** Reads spec and arguments and binds the submit ports.
- *  With SPUNNEL_INHERITED a port that is in use is no error: one line says so, and
- *  `spunnel_open` will do nothing.
+ *  Unless it was typed, a port that is in use is no error: one line says so, and `spunnel_open`
+ *  will do nothing. Errors name the option, or SPUNNEL_TUNNEL if that was it.
  *  A second claim with another spec is an error.
  *  @return 0, or -1 after an error was said */
 int spunnel_claim(const char *spec, enum spunnel_origin origin, const struct spunnel_host *host);
@@ -50,6 +52,12 @@ int spunnel_claim(const char *spec, enum spunnel_origin origin, const struct spu
  *  @param nodes the step's node names, first node first, separated by commas
  *  @return 0, or -1 after an error was said */
 int spunnel_open(uint32_t job, uint32_t step, const char *nodes, const struct spunnel_host *host);
+
+/** Starts a keeper for the claimed ports that waits for the job, serves it while it runs, also after
+ *  it was requeued, and ends with it. The claim is the keeper's from then on. Returns at once.
+ *  Without a claim it does nothing.
+ *  @return 0, or -1 after an error was said */
+int spunnel_follow(uint32_t job, const struct spunnel_host *host);
 
 /** Ends the tunnel and gives up the claim; returns when the ports are free again, or after two
  *  seconds. Does nothing in a process that did not make the claim, such as a fork of it. */

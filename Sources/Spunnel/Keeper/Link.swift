@@ -1,0 +1,334 @@
+// The connection to one node: one ssh, what it carries, and how it comes back when it was lost.
+
+import Glibc
+import SpunnelSystem
+
+/// What a link tells its keeper.
+protocol LinkObserver: AnyObject {
+  /// A line for the log.
+  func linkNotes(_ line: String)
+  /// It came up: services can be connected to.
+  func linkIsUp(_ link: Link)
+  /// It was lost after it had been up: what was open is cut.
+  func linkIsLost(_ link: Link)
+}
+
+final class Link {
+  enum Outcome {
+    case ready
+    /// One line for the user.
+    case failed(String)
+  }
+
+  /// Milliseconds between two attempts while the first connection is made.
+  private static let startPause = 250
+  /// Milliseconds before the first attempt when nobody waits for it: the tasks are being started,
+  /// and a handshake beside that would take the processor from them.
+  private static let aside = 100
+  /// Milliseconds for which a refusal that looks final is tried again.
+  private static let brief = 2000
+  /// Milliseconds before the first attempt to return, doubled up to the longest.
+  private static let firstPause = 100
+  private static let longestPause = 30_000
+  /// Milliseconds for which a connection must have held before the pauses start anew.
+  private static let stable = 30_000
+
+  /// Forwards that were asked for together and are not all there yet.
+  private final class Batch {
+    let routes: [Route]
+    /// Whether the far sshd is asked for each.
+    let probes: Bool
+    let done: (Outcome) -> Void
+    var deadline: EventLoop.Timer?
+
+    init(_ routes: [Route], probes: Bool, _ done: @escaping (Outcome) -> Void) {
+      self.routes = routes
+      self.probes = probes
+      self.done = done
+    }
+  }
+
+  let node: NodeName
+  private let number: Int
+  private let loop: EventLoop
+  private let record: Record
+  private let settings: Settings
+  private let supervisor: Supervisor
+  private weak var observer: (any LinkObserver)?
+  private var carried: [Route] = []
+  private var batches: [Batch] = []
+  private var master: Master?
+  private var opening: Opening?
+  private var retry: EventLoop.Timer?
+  private var refusal: SSHDiagnosis?
+  private var pause = Link.firstPause
+  private var upSince: Int?
+  private var refusals = 0
+  private var wasUp = false
+  private var isOver = false
+
+  /// - Parameters:
+  ///   - node: where to
+  ///   - number: of the node in its step; names the control socket
+  ///   - record: where the sockets go
+  init(
+    _ loop: EventLoop, _ node: NodeName, number: Int, _ record: Record, _ settings: Settings,
+    observer: any LinkObserver
+  ) {
+    self.loop = loop
+    self.node = node
+    self.number = number
+    self.record = record
+    self.settings = settings
+    self.observer = observer
+    supervisor = Supervisor(
+      loop, settings, node: node, controlPath: record.controlPath(of: number))
+    supervisor.observer = self
+  }
+
+  /// Whether services can be connected to.
+  var isUp: Bool { upSince != nil }
+
+  /// ssh's process id, `nil` while none runs.
+  var process: pid_t? { supervisor.child }
+
+  /// Whether ssh is gone or going, so that an end of file from it is none.
+  var isEnding: Bool { supervisor.isEnding }
+
+  var isIdle: Bool { carried.isEmpty && batches.isEmpty }
+
+  // MARK: What it carries
+
+  /// Brings forwards up, now or when ssh is there.
+  ///
+  /// - Parameters:
+  ///   - patience: milliseconds after which they have failed; `nil`: never, it is tried for ever
+  ///   - done: told once, unless the link is stopped before
+  func add(_ routes: [Route], patience: Int?, done: @escaping (Outcome) -> Void) {
+    let batch = Batch(routes, probes: true, done)
+    if let patience {
+      batch.deadline = loop.after(milliseconds: patience) { [weak self] in self?.expire(batch) }
+    }
+    add(batch)
+  }
+
+  /// Brings up the way to a service that a SOCKS client named.
+  func visit(_ route: Route) { add(Batch([route], probes: false) { _ in }) }
+
+  /// Finds out whether anything listens at the far ends.
+  func probe(_ done: @escaping () -> Void) {
+    let routes = carried.filter { $0.forward.kind == .local }
+    add(Batch(routes, probes: true) { _ in done() })
+  }
+
+  private func add(_ batch: Batch) {
+    batches.append(batch)
+    if isUp {
+      openNext()
+    } else if process == nil && retry == nil {
+      if batch.deadline != nil { return connect() }
+      retry = loop.after(milliseconds: Link.aside) { [weak self] in self?.connect() }
+    }
+  }
+
+  /// Gives a forward up; its service's socket goes with the last that uses it.
+  func remove(_ route: Route) {
+    carried.removeAll { $0 === route }
+    guard let master else { return }
+    switch route.forward.kind {
+    case .remote:
+      close(.remote(listen: route.forward.listen, to: route.service), on: master)
+    case .local, .dynamic:
+      if carried.contains(where: { $0.service == route.service }) { return }
+      if let forward = master.sockets.drop(route.service) { close(forward, on: master) }
+    }
+  }
+
+  private func close(_ forward: MultiplexRequest.Forward, on master: Master) {
+    // Whether it was there or not: nothing is left to be done.
+    let asked = try? master.ask(loop, MultiplexRequest.close(forward)) { _ in }
+    asked?.abandon()
+  }
+
+  /// Connects to the service of a forward, without waiting.
+  ///
+  /// - Returns: `nil` while there is no way to it
+  /// - Throws: `EAGAIN` when ssh has too many connections waiting, `ECONNREFUSED` when it is gone
+  func connect(_ route: Route) throws(SystemError) -> FileDescriptor? {
+    guard isUp else { return nil }
+    return try master?.sockets.connect(route.service)
+  }
+
+  /// Whether ssh has said, of a connection not accounted for yet, that the far end refused it.
+  func takeRefusal() -> Bool {
+    supervisor.listen()
+    if refusals == 0 { return false }
+    refusals -= 1
+    return true
+  }
+
+  // MARK: ssh comes
+
+  private func connect() {
+    if isOver { return }
+    retry = nil
+    record.removeControl(of: number)
+    if let diagnosis = supervisor.start() { sshEnded(diagnosis) }
+  }
+
+  /// To be called whenever something has changed in the record: ssh has logged in once its control
+  /// socket is there.
+  func look() {
+    guard process != nil, master == nil, record.controlExists(of: number) else { return }
+    do throws(SystemError) {
+      let master = try Master(record, link: number)
+      self.master = master
+      open(carried, probes: false) { [weak self] in self?.returned($0) }
+    } catch {
+      // ssh is busy, or has just gone, which its end will tell.
+      observer?.linkNotes("ask ssh: \(error)")
+      loop.after(milliseconds: Link.startPause) { [weak self] in self?.look() }
+    }
+  }
+
+  /// To be called whenever a child may have ended.
+  func reap() { supervisor.reap() }
+
+  private func open(
+    _ routes: [Route], probes: Bool, _ done: @escaping (Opening.Outcome) -> Void
+  ) {
+    guard let master else { return }
+    let opening = Opening(
+      loop, master, node, routes, probes: probes,
+      lastWords: { [weak self] in self?.supervisor.lastRefusal },
+      done: { [weak self] outcome in
+        self?.opening = nil
+        // What was refused while probing is known.
+        self?.refusals = 0
+        done(outcome)
+      })
+    self.opening = opening
+    opening.start()
+  }
+
+  /// What it carried before is there again, or could not be had.
+  private func returned(_ outcome: Opening.Outcome) {
+    switch outcome {
+    // The end of ssh is told by itself.
+    case .lost: return
+    case .failed(let reason):
+      // An sshd that still holds the exec port of the lost connection, for one.
+      observer?.linkNotes(reason)
+      loop.after(milliseconds: pause) { [weak self] in self?.again() }
+      pause = min(pause * 2, Link.longestPause)
+    case .ready: up()
+    }
+  }
+
+  private func again() {
+    if master == nil || opening != nil || isUp { return }
+    open(carried, probes: false) { [weak self] in self?.returned($0) }
+  }
+
+  private func up() {
+    upSince = Clock.milliseconds()
+    if !carried.isEmpty { observer?.linkIsUp(self) }
+    openNext()
+  }
+
+  private func openNext() {
+    guard isUp, opening == nil, let batch = batches.first else { return }
+    open(batch.routes, probes: batch.probes) { [weak self] in self?.opened(batch, $0) }
+  }
+
+  private func opened(_ batch: Batch, _ outcome: Opening.Outcome) {
+    switch outcome {
+    // It is tried again with the next ssh.
+    case .lost: return
+    case .failed(let reason): settle(batch, .failed(reason))
+    case .ready:
+      wasUp = true
+      carried += batch.routes.filter { route in !carried.contains { $0 === route } }
+      observer?.linkIsUp(self)
+      settle(batch, .ready)
+    }
+    openNext()
+  }
+
+  private func settle(_ batch: Batch, _ outcome: Outcome) {
+    guard batches.contains(where: { $0 === batch }) else { return }
+    batches.removeAll { $0 === batch }
+    loop.cancel(batch.deadline)
+    batch.done(outcome)
+  }
+
+  // MARK: ssh goes
+
+  private func expire(_ batch: Batch) {
+    if let refusal { return settle(batch, .failed("\(node): \(refusal.message)")) }
+    let said = supervisor.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
+    settle(
+      batch,
+      .failed(
+        "\(node) is not reached within \(settings.timeout) seconds\(said): see whether ssh \(node) "
+          + "works, or raise timeout="))
+  }
+
+  /// Those who wait with a deadline are told; the others wait on.
+  private func giveUp() {
+    for batch in batches where batch.deadline != nil { expire(batch) }
+  }
+
+  /// Ends ssh and whatever it carries, a bounded time. Nobody is told.
+  func stop() {
+    isOver = true
+    loop.cancel(retry)
+    opening?.stop()
+    opening = nil
+    for batch in batches { loop.cancel(batch.deadline) }
+    batches = []
+    carried = []
+    master = nil
+    upSince = nil
+    supervisor.stop()
+    record.removeControl(of: number)
+  }
+}
+
+extension Link: SupervisorObserver {
+  func sshSays(_ line: String) {
+    if line.contains("open failed") { refusals += 1 }
+    observer?.linkNotes("ssh: \(line)")
+  }
+
+  func sshEnded(_ diagnosis: SSHDiagnosis) {
+    opening?.stop()
+    opening = nil
+    master = nil
+    let since = upSince
+    upSince = nil
+    if isOver { return }
+    observer?.linkNotes("ssh to \(node) ended: \(diagnosis.message)")
+    if since != nil, wasUp { observer?.linkIsLost(self) }
+    if isIdle && !wasUp { return }
+    if let since, Clock.milliseconds() - since > Link.stable { pause = Link.firstPause }
+    let isStart = !wasUp && batches.contains { $0.deadline != nil }
+    if isStart { judge(diagnosis) } else { refusal = diagnosis }
+    if isIdle { return }
+    let delay = isStart ? Link.startPause : pause
+    if !isStart { pause = min(pause * 2, Link.longestPause) }
+    retry = loop.after(milliseconds: delay) { [weak self] in self?.connect() }
+  }
+
+  /// Decides after a failed first attempt how long somebody who waits is kept waiting.
+  private func judge(_ diagnosis: SSHDiagnosis) {
+    let isFirst = refusal == nil
+    refusal = diagnosis
+    if diagnosis.retry == .never { return giveUp() }
+    if !isFirst { return }
+    // The attempt that is under way then is not waited for: it may take much longer.
+    loop.after(milliseconds: Link.brief) { [weak self] in
+      if self?.wasUp == false, self?.refusal?.retry == .briefly { self?.giveUp() }
+    }
+  }
+}

@@ -1,0 +1,377 @@
+// All forwards of one step: what was asked for, the links that carry it, and the relay that serves
+// it. Knows nothing of srun, of commands, or of how long it lives.
+
+import Glibc
+import SpunnelSystem
+
+/// What a tunnel tells its keeper.
+protocol TunnelObserver: AnyObject {
+  /// A line for the log.
+  func tunnelNotes(_ line: String)
+  /// A link came or went, or forwards did.
+  func tunnelChanged()
+  /// Counters changed.
+  func tunnelCounted()
+  /// A link was lost: the end of the job would explain it.
+  func tunnelIsCut()
+}
+
+/// Forwards that were asked for together.
+final class Grant {
+  /// With the ports that were chosen for it, so that they stay the same when the job starts again.
+  fileprivate(set) var spec: TunnelSpec
+  fileprivate(set) var routes: [Route] = []
+  fileprivate let patience: Int?
+  fileprivate let report: (KeeperReport) -> Void
+  fileprivate var unopened = 0
+
+  fileprivate init(
+    _ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void
+  ) {
+    self.spec = spec
+    self.patience = patience
+    self.report = report
+  }
+}
+
+final class Tunnel {
+  private let loop: EventLoop
+  private let record: Record
+  private let settings: Settings
+  private let ends: SubmitEnds
+  private weak var observer: (any TunnelObserver)?
+  let relay: Relay
+  /// Empty while the job has not started.
+  private(set) var nodes: [NodeName] = []
+  private(set) var grants: [Grant] = []
+  private var links: [NodeName: Link] = [:]
+  /// Links of services that SOCKS clients named, the oldest first.
+  private var visited: [Route] = []
+  private static let mostVisited = 64
+
+  /// - Parameters:
+  ///   - ends: with what srun has claimed
+  ///   - observer: told what happens
+  init(
+    _ loop: EventLoop, _ record: Record, _ settings: Settings, _ ends: SubmitEnds,
+    observer: any TunnelObserver
+  ) throws(SystemError) {
+    self.loop = loop
+    self.record = record
+    self.settings = settings
+    self.ends = ends
+    self.observer = observer
+    relay = try Relay(
+      loop, access: settings.access, owner: getuid(), patience: settings.timeout * 1000)
+    relay.observer = self
+  }
+
+  var routes: [Route] { grants.flatMap(\.routes) }
+
+  /// Whether every link is up.
+  var isUp: Bool { !nodes.isEmpty && links.values.allSatisfy(\.isUp) }
+
+  /// ssh's process id, to the first node that has one.
+  var process: pid_t? { nodes.lazy.compactMap { self.links[$0]?.process }.first }
+
+  // MARK: What is asked for
+
+  /// Opens forwards, now or when the job starts.
+  ///
+  /// - Parameters:
+  ///   - patience: milliseconds after which they have failed; `nil`: it is tried for ever
+  ///   - report: told `waiting`, `bound` and in the end `ready` or `failed`; again after the job
+  ///     started anew
+  @discardableResult
+  func open(
+    _ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void
+  ) -> Grant {
+    let grant = Grant(spec, patience: patience, report: report)
+    grants.append(grant)
+    if nodes.isEmpty {
+      hold(grant)
+    } else {
+      serve(grant)
+    }
+    observer?.tunnelChanged()
+    return grant
+  }
+
+  /// Holds the ports of forwards that lead nowhere yet, and chooses those that may be chosen.
+  private func hold(_ grant: Grant) {
+    do throws(SubmitError) {
+      var held: [ForwardRequest] = []
+      for request in grant.spec.forwards {
+        guard request.kind != .remote else {
+          held.append(request)
+          continue
+        }
+        switch request.listen {
+        case .port(let port): _ = try ends.claim(.port(port))
+        // Of a forward to every node it is not known yet how many it wants.
+        case .any where request.host != .all:
+          if case .port(let port) = try ends.claim(.free) {
+            held.append(request.listening(on: port))
+            continue
+          }
+        default: break
+        }
+        held.append(request)
+      }
+      grant.spec = TunnelSpec(forwards: held)
+      grant.report(.waiting(grant.spec))
+    } catch { fail(grant, "\(error)") }
+  }
+
+  private func serve(_ grant: Grant) {
+    do throws(SpecError) {
+      let facts = StepFacts(step: record.step, nodes: nodes, user: Host.userName)
+      let planned = try grant.spec.plan(facts, anywhere: settings.targets == .any)
+      let twice = planned.joined().first { forward in
+        routes.contains { $0.forward.collides(with: forward) }
+      }
+      if let twice {
+        return fail(grant, "'\(twice.listen)' is there already: see spunnelctl status")
+      }
+      do throws(SubmitError) { try bind(grant, planned) } catch { return fail(grant, "\(error)") }
+    } catch { return fail(grant, "\(error)") }
+    grant.report(.bound(grant.routes.map(\.forward)))
+    connect(grant)
+  }
+
+  private func bind(_ grant: Grant, _ planned: [[Forward]]) throws(SubmitError) {
+    var bound: [[Forward]] = []
+    for list in planned {
+      var done: [Forward] = []
+      for var forward in list {
+        if forward.kind != .remote { forward.listen = try ends.claim(forward.listen) }
+        grant.routes.append(Route(forward))
+        done.append(forward)
+      }
+      bound.append(done)
+    }
+    grant.spec = grant.spec.pinned(to: bound)
+    do throws(SystemError) {
+      for route in grant.routes where route.forward.kind != .remote {
+        for raw in ends.descriptors(of: route.forward.listen) { try relay.add(raw, route) }
+      }
+    } catch { throw .system(error) }
+  }
+
+  private func connect(_ grant: Grant) {
+    var byNode: [NodeName: [Route]] = [:]
+    for route in grant.routes { byNode[route.forward.node, default: []].append(route) }
+    grant.unopened = byNode.count
+    for (node, routes) in byNode {
+      link(to: node).add(routes, patience: grant.patience) { [weak self, weak grant] outcome in
+        if let self, let grant { self.opened(grant, outcome) }
+      }
+    }
+  }
+
+  private func opened(_ grant: Grant, _ outcome: Link.Outcome) {
+    guard grants.contains(where: { $0 === grant }) else { return }
+    switch outcome {
+    case .failed(let reason): fail(grant, reason)
+    case .ready:
+      grant.unopened -= 1
+      if grant.unopened > 0 { return }
+      observer?.tunnelChanged()
+      grant.report(.ready(grant.routes.map(\.forward)))
+    }
+  }
+
+  private func fail(_ grant: Grant, _ reason: String) {
+    close(grant)
+    grant.report(.failed(reason))
+  }
+
+  /// Gives forwards up: their connections are cut, their ports are free.
+  func close(_ grant: Grant) {
+    guard grants.contains(where: { $0 === grant }) else { return }
+    grants.removeAll { $0 === grant }
+    withdraw(grant)
+    for end in grant.spec.ports { ends.release(.port(end)) }
+    observer?.tunnelChanged()
+  }
+
+  private func withdraw(_ grant: Grant) {
+    for route in grant.routes { withdraw(route) }
+    grant.routes = []
+  }
+
+  private func withdraw(_ route: Route) {
+    relay.remove(route)
+    links[route.forward.node]?.remove(route)
+    if route.forward.kind != .remote { ends.release(route.forward.listen) }
+  }
+
+  /// Gives up the forwards that listen where these would.
+  ///
+  /// - Returns: whether there were any
+  func close(matching spec: TunnelSpec) -> Bool {
+    var found = false
+    for request in spec.forwards {
+      for grant in grants where grant.closes(request) {
+        found = true
+        for route in grant.routes where route.forward.listens(where: request) { withdraw(route) }
+        grant.routes.removeAll { $0.forward.listens(where: request) }
+        grant.spec = grant.spec.without(request)
+        if grant.spec.forwards.isEmpty || (!nodes.isEmpty && grant.routes.isEmpty) {
+          close(grant)
+        }
+      }
+    }
+    observer?.tunnelChanged()
+    return found
+  }
+
+  // MARK: The job
+
+  /// The job runs on these nodes.
+  func run(on nodes: [NodeName]) {
+    if nodes == self.nodes { return }
+    standBy()
+    self.nodes = nodes
+    for grant in grants { serve(grant) }
+    observer?.tunnelChanged()
+  }
+
+  /// The job does not run: the ports are kept, everything else goes.
+  func standBy() {
+    if nodes.isEmpty { return }
+    for route in routes { relay.remove(route) }
+    for route in visited { relay.remove(route) }
+    visited = []
+    for link in links.values { link.stop() }
+    links = [:]
+    nodes = []
+    for grant in grants {
+      // Free ports of a forward to every node have no port of their own to keep.
+      for route in grant.routes where route.forward.kind != .remote {
+        if !grant.spec.names(route.forward.listen) { ends.release(route.forward.listen) }
+      }
+      grant.routes = []
+      hold(grant)
+    }
+    observer?.tunnelChanged()
+  }
+
+  /// Ends everything; the ports first: whoever waits for them need not wait for ssh.
+  func stop() {
+    relay.close()
+    ends.releaseAll()
+    for link in links.values { link.stop() }
+    links = [:]
+  }
+
+  // MARK: Links
+
+  private func link(to node: NodeName) -> Link {
+    if let link = links[node] { return link }
+    let number = nodes.firstIndex(of: node) ?? 0
+    let link = Link(loop, node, number: number, record, settings, observer: self)
+    links[node] = link
+    return link
+  }
+
+  /// To be called whenever something has changed in the record.
+  func look() { for link in links.values { link.look() } }
+
+  /// To be called whenever a child may have ended.
+  func reap() { for link in links.values { link.reap() } }
+
+  /// Finds out whether anything listens at the far ends.
+  ///
+  /// - Parameter done: told once
+  func probe(_ done: @escaping () -> Void) {
+    var open = 1
+    let finish = {
+      open -= 1
+      if open == 0 { done() }
+    }
+    for link in links.values where link.isUp {
+      open += 1
+      link.probe(finish)
+    }
+    finish()
+  }
+}
+
+extension Tunnel: LinkObserver {
+  func linkNotes(_ line: String) { observer?.tunnelNotes(line) }
+
+  func linkIsUp(_ link: Link) {
+    relay.serveWaiting()
+    observer?.tunnelChanged()
+  }
+
+  func linkIsLost(_ link: Link) {
+    relay.cut(link.node)
+    observer?.tunnelChanged()
+    observer?.tunnelIsCut()
+  }
+}
+
+extension Tunnel: RelayObserver {
+  func relayNotes(_ line: String) { observer?.tunnelNotes(line) }
+
+  func relayChanged() { observer?.tunnelCounted() }
+
+  func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor? {
+    try links[route.forward.node]?.connect(route)
+  }
+
+  func relayAsksIfCut(_ route: Route) -> Bool { links[route.forward.node]?.isEnding ?? true }
+
+  func relayEnded(_ route: Route, received: Int) {
+    if received > 0 {
+      route.far = .listening
+    } else if links[route.forward.node]?.takeRefusal() ?? false {
+      route.far = .refused
+    }
+  }
+
+  func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route? {
+    // The nodes by their names: what listens on their loopback addresses alone is reached as well.
+    let node = nodes.first { $0.description == host.description }
+    if node == nil && !host.isLocal && settings.targets != .any { return nil }
+    let forward = Forward(
+      .dynamic, node: node ?? route.forward.node, listen: route.forward.listen,
+      host: node == nil ? host : .localhost, connect: .port(port))
+    if let index = visited.firstIndex(where: { $0.forward == forward }) {
+      let known = visited.remove(at: index)
+      visited.append(known)
+      return known
+    }
+    let target = Route(forward)
+    visited.append(target)
+    link(to: forward.node).visit(target)
+    if visited.count > Tunnel.mostVisited {
+      let oldest = visited.removeFirst()
+      links[oldest.forward.node]?.remove(oldest)
+    }
+    return target
+  }
+}
+
+extension Grant {
+  fileprivate func closes(_ request: ForwardRequest) -> Bool {
+    spec.forwards.contains { $0.listens(where: request) }
+      || routes.contains { $0.forward.listens(where: request) }
+  }
+}
+
+extension Forward {
+  /// Whether it listens where a request would: that names it.
+  fileprivate func listens(where request: ForwardRequest) -> Bool {
+    guard (kind == .remote) == (request.kind == .remote) else { return false }
+    return "\(listen)" == "\(request.listen)"
+  }
+}
+
+extension ForwardRequest {
+  fileprivate func listens(where request: ForwardRequest) -> Bool {
+    (kind == .remote) == (request.kind == .remote) && listen == request.listen && listen != .any
+  }
+}

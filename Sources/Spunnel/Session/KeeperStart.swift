@@ -1,0 +1,83 @@
+// Starts a keeper and hears what it reports: from srun, from sbatch and from spunnelctl.
+
+import Glibc
+import SpunnelSystem
+
+/// Why there is no tunnel, in one line.
+public struct KeeperFailure: Error, Equatable {
+  public let reason: String
+
+  public init(_ reason: String) { self.reason = reason }
+}
+
+/// A keeper that was started, at the other end of its lifeline.
+public struct KeeperStart: ~Copyable {
+  /// Milliseconds for the keeper's own start and end, on top of what it waits for.
+  private static let margin = 3000
+
+  private let lifeline: FileDescriptor
+  private let starter: pid_t
+
+  /// - Parameters:
+  ///   - prefix: where Spunnel is installed, as in `/opt/spunnel`
+  ///   - listeners: bound sockets that the keeper gets copies of, borrowed
+  public init(
+    _ request: KeeperRequest, prefix: String, listeners: [CInt] = []
+  ) throws(KeeperFailure) {
+    let path = prefix + "/libexec/spunnel/spunnel-keeper"
+    do throws(SystemError) {
+      let null = try FileDescriptor.open("/dev/null", O_RDWR)
+      let pair = try FileDescriptor.streamPair()
+      let program = Program(
+        path: path, arguments: [path] + request.words,
+        descriptors: [null.raw, null.raw, null.raw, pair.right.raw] + listeners)
+      let ours = pair.left
+      starter = try program.start()
+      lifeline = consume ours
+    } catch { throw KeeperFailure("\(error): is Spunnel installed as a whole?") }
+  }
+
+  /// Hears reports until one is final.
+  ///
+  /// - Parameters:
+  ///   - seconds: the longest wait
+  ///   - isFinal: whether a report is what was waited for; a failure always is
+  public borrowing func hear(
+    seconds: Int, until isFinal: (KeeperReport) -> Bool
+  ) throws(KeeperFailure) -> KeeperReport {
+    // The process that was started ends as soon as the keeper is its child; one that hangs is ended.
+    defer { Process.kill(starter) }
+    let limit = seconds * 1000 + KeeperStart.margin
+    let deadline = Clock.milliseconds() + limit
+    var heard: [UInt8] = []
+    while true {
+      while let end = heard.firstIndex(of: 10) {
+        let report = try KeeperStart.report(heard[..<end])
+        heard.removeFirst(end + 1)
+        if case .failed(let reason) = report { throw KeeperFailure(reason) }
+        if isFinal(report) { return report }
+      }
+      let left = deadline - Clock.milliseconds()
+      guard left > 0, lifeline.waitReadable(milliseconds: left) else {
+        throw KeeperFailure("the keeper did not answer within \(limit / 1000) seconds")
+      }
+      let more = try? lifeline.read(atMost: 4096) ?? nil
+      guard let more, !more.isEmpty, heard.count < 1 << 20 else {
+        throw KeeperFailure("the keeper ended without a word: see your administrator")
+      }
+      heard += more
+    }
+  }
+
+  private static func report(_ bytes: ArraySlice<UInt8>) throws(KeeperFailure) -> KeeperReport {
+    let line = String(decoding: bytes, as: UTF8.self)
+    guard let report = KeeperReport(line: line) else {
+      throw KeeperFailure(
+        "the keeper said '\(printable(line))': is Spunnel installed as a whole?")
+    }
+    return report
+  }
+
+  /// Keeps the lifeline alone.
+  consuming func intoLifeline() -> FileDescriptor { lifeline }
+}

@@ -1,0 +1,71 @@
+// Paths of unix sockets, with Slurm's filename patterns in them (sbatch(1), FILENAME PATTERN).
+
+/// What the patterns of a path stand for.
+struct PathFacts: Equatable, Sendable {
+  let step: StepName
+  /// The login name of the tunnel's owner.
+  let user: String
+  /// The node's place in the step, from 0.
+  let place: Int
+}
+
+/// An absolute path in which `%j`, `%s`, `%u` and `%n` stand for job, step, user and node; `%%` is
+/// a percent sign.
+public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
+  /// The longest path of a socket, in bytes (unix(7): 108 with the final zero).
+  static let longest = 107
+
+  public let description: String
+
+  /// Why a text is no path of a socket.
+  enum Refusal: Error, Equatable {
+    case relative
+    /// White space and control characters: records are lines of words.
+    case character
+    case pattern(String)
+    case tooLong
+  }
+
+  init(_ text: String) throws(Refusal) {
+    guard text.hasPrefix("/"), text.utf8.count > 1 else { throw .relative }
+    if text.utf8.count > PathPattern.longest { throw .tooLong }
+    if text.unicodeScalars.contains(where: { $0.properties.isWhitespace || $0.value < 0x20 })
+      || printable(text) != text
+    {
+      throw .character
+    }
+    description = text
+    _ = try expanded { _ in "" }
+  }
+
+  /// Whether the path is the same for every job.
+  var isFixed: Bool { !description.contains("%") }
+
+  /// The path for one node of one step.
+  func path(_ facts: PathFacts) throws(Refusal) -> String {
+    let path = try expanded { letter in
+      switch letter {
+      case "j": String(facts.step.job)
+      case "s": facts.step.stepLabel
+      case "u": facts.user
+      default: String(facts.place)
+      }
+    }
+    if path.utf8.count > PathPattern.longest { throw .tooLong }
+    return path
+  }
+
+  private func expanded(_ value: (Character) -> String) throws(Refusal) -> String {
+    var path = ""
+    var rest = description[...]
+    while let percent = rest.firstIndex(of: "%") {
+      path += rest[..<percent]
+      rest = rest[percent...].dropFirst()
+      guard let letter = rest.popFirst(), "jsun%".contains(letter) else {
+        throw .pattern("%" + String(description[percent...].dropFirst().prefix(1)))
+      }
+      path += letter == "%" ? "%" : value(letter)
+    }
+    return path + rest
+  }
+}

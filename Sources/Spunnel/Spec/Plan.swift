@@ -1,0 +1,109 @@
+// What a spec means for one step, once its nodes are known.
+
+/// The step that a tunnel leads to.
+struct StepFacts: Equatable, Sendable {
+  let step: StepName
+  /// In Slurm's order, at least one.
+  let nodes: [NodeName]
+  /// The login name of the tunnel's owner.
+  let user: String
+}
+
+extension TunnelSpec {
+  /// The forwards of the spec, a list for each that was typed, with ports that are still to be
+  /// chosen as `Endpoint.free`.
+  ///
+  /// - Parameter anywhere: whether a forward may lead to a host that is no node of the step
+  func plan(_ facts: StepFacts, anywhere: Bool) throws(SpecError) -> [[Forward]] {
+    var planned: [[Forward]] = []
+    for request in forwards {
+      let new = try request.plan(facts, anywhere: anywhere)
+      for (index, forward) in new.enumerated() {
+        if (planned.joined() + new[..<index]).contains(where: { $0.collides(with: forward) }) {
+          throw forward.kind == .remote
+            ? .execEndTwice(end: "\(forward.listen)") : .submitEndTwice(end: "\(forward.listen)")
+        }
+      }
+      planned.append(new)
+    }
+    return planned
+  }
+
+  /// The same spec with the submit ports that were chosen, where a forward leads to one place.
+  ///
+  /// - Parameter planned: made by `plan`, with free submit ports filled in
+  func pinned(to planned: [[Forward]]) -> TunnelSpec {
+    TunnelSpec(
+      forwards: zip(forwards, planned).map { request, forwards in
+        guard request.host != .all, request.listen == .any,
+          case .port(let port)? = forwards.first?.listen
+        else { return request }
+        return request.listening(on: port)
+      })
+  }
+
+  /// Whether a submit end is named, rather than chosen each time.
+  func names(_ end: Endpoint) -> Bool {
+    forwards.contains { $0.kind != .remote && "\($0.listen)" == "\(end)" }
+  }
+
+  /// The spec without what listens at one end.
+  func without(_ request: ForwardRequest) -> TunnelSpec {
+    TunnelSpec(
+      forwards: forwards.filter {
+        $0.listen != request.listen || ($0.kind == .remote) != (request.kind == .remote)
+      })
+  }
+}
+
+extension ForwardRequest {
+  /// The same forward, with a submit port that was chosen.
+  func listening(on port: Port) -> ForwardRequest {
+    ForwardRequest(kind: kind, listen: .port(port), host: host, connect: connect)
+  }
+
+  fileprivate func plan(_ facts: StepFacts, anywhere: Bool) throws(SpecError) -> [Forward] {
+    try targets(facts, anywhere: anywhere).map { target throws(SpecError) in
+      let place = PathFacts(step: facts.step, user: facts.user, place: target.place)
+      return Forward(
+        kind, node: facts.nodes[target.place], listen: try end(listen, place),
+        host: target.host, connect: try end(connect, place))
+    }
+  }
+
+  /// The places of the nodes that carry it, and the host that is connected to from there.
+  private func targets(
+    _ facts: StepFacts, anywhere: Bool
+  ) throws(SpecError) -> [(place: Int, host: HostName)] {
+    switch host {
+    case .nearest: return [(0, .localhost)]
+    case .all: return facts.nodes.indices.map { ($0, .localhost) }
+    case .after(let places):
+      guard facts.nodes.indices.contains(places) else { throw foreign("+\(places)", facts) }
+      return [(places, .localhost)]
+    case .named(let host):
+      let place = facts.nodes.firstIndex { $0.description == host.description }
+      if kind == .local, let place { return [(place, .localhost)] }
+      if !anywhere { throw foreign(host.description, facts) }
+      return [(0, host)]
+    }
+  }
+
+  private func foreign(_ text: String, _ facts: StepFacts) -> SpecError {
+    let shown = facts.nodes.prefix(8).map(\.description).joined(separator: ", ")
+    return .noNode(
+      text: printable(text), forward: printable(description), step: facts.step.description,
+      nodes: facts.nodes.count > 8 ? shown + ", …" : shown)
+  }
+
+  private func end(_ requested: RequestedEnd, _ place: PathFacts) throws(SpecError) -> Endpoint {
+    switch requested {
+    case .port(let port): return .port(port)
+    case .any: return .free
+    case .path(let pattern):
+      do throws(PathPattern.Refusal) { return .path(try pattern.path(place)) } catch {
+        throw SpecError(error, text: pattern.description, forward: description)
+      }
+    }
+  }
+}

@@ -1,0 +1,70 @@
+// Why a spec is refused.
+
+/// Every case quotes the offending part and says what belongs there.
+public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
+  case empty
+  case emptyForward(spec: String)
+  case tooManyParts(forward: String)
+  case lacksEnd(forward: String)
+  case noPort(text: String, forward: String)
+  case outOfRange(text: String, forward: String)
+  case reserved(text: String, forward: String)
+  case noHost(text: String, forward: String)
+  case noPath(text: String, forward: String, why: String)
+  case manyNodesOneEnd(forward: String)
+  case misplacedAuto(forward: String)
+  case submitEndTwice(end: String)
+  case execEndTwice(end: String)
+  /// Refused once the step's nodes are known.
+  case noNode(text: String, forward: String, step: String, nodes: String)
+
+  public var description: String {
+    switch self {
+    case .empty:
+      "'' is empty: name at least one forward, as in 8001:8000"
+    case .emptyForward(let spec):
+      "'\(spec)' has an empty forward: put one between two commas, as in 8001:8000,8889:8888"
+    case .tooManyParts(let forward):
+      "'\(forward)' has too many parts: write <submit port>:<exec port>, as in 8001:8000, or "
+        + "<submit port>:<node>:<exec port>"
+    case .lacksEnd(let forward):
+      "'\(forward)' lacks a port: write <submit port>:<exec port>, as in 8001:8000"
+    case .noPort(let text, let forward):
+      "'\(text)' in '\(forward)' is no port: a port is a number from 1 to 65535"
+    case .outOfRange(let text, let forward):
+      "'\(text)' in '\(forward)' is out of range: a port is a number from 1 to 65535"
+    case .reserved(let text, let forward):
+      "port '\(text)' in '\(forward)' is under 1024, where only root may listen: take 1024 or higher"
+    case .noHost(let text, let forward):
+      "'\(text)' in '\(forward)' is no host: name a node of the step, its place as in +1, or all"
+    case .noPath(let text, let forward, let why):
+      "'\(text)' in '\(forward)' is no socket's path: \(why)"
+    case .manyNodesOneEnd(let forward):
+      "'\(forward)' leads one port to many nodes: write :all:<exec port>, and each gets a free port"
+    case .misplacedAuto(let forward):
+      "'auto' in '\(forward)' stands for one exec port of one node: write :auto, or :+1:auto"
+    case .submitEndTwice(let end):
+      "submit port '\(end)' is there twice: each can lead to one place"
+    case .execEndTwice(let end):
+      "exec port '\(end)' of R: is there twice: each can lead to one place"
+    case .noNode(let text, let forward, let step, let nodes):
+      "'\(text)' in '\(forward)' is no node of step \(step), which has \(nodes): name one of them; "
+        + "other hosts need targets=any in plugstack.conf"
+    }
+  }
+}
+
+extension SpecError {
+  /// A path that cannot be one.
+  init(_ refusal: PathPattern.Refusal, text: some StringProtocol, forward: some StringProtocol) {
+    let why =
+      switch refusal {
+      case .relative: "write it from the root, as in /tmp/web.sock"
+      case .character: "it has white space or characters that do not show"
+      case .pattern(let pattern):
+        "'\(printable(pattern))' is no pattern: there are %j job, %s step, %u user, %n node, and %%"
+      case .tooLong: "it is longer than \(PathPattern.longest) bytes"
+      }
+    self = .noPath(text: printable(text), forward: printable(forward), why: why)
+  }
+}

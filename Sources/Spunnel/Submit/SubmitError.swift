@@ -1,0 +1,35 @@
+// Why a submit end cannot be had.
+
+import SpunnelSystem
+
+/// A submit port or socket that is not to be had, with what to do next.
+enum SubmitError: Error, Equatable, CustomStringConvertible {
+  case busy(Port, on: String)
+  /// One of this user's own tunnels holds the port.
+  case own(Port, StepName)
+  /// There is something at the path already.
+  case taken(path: String)
+  case system(SystemError)
+  /// There is no place for the tunnel's record.
+  case record(RecordError)
+
+  var description: String {
+    switch self {
+    case .busy(let port, let host):
+      "port \(port) of \(host) is in use: take another submit port, as in \(port.next):8000, or a "
+        + "free one, as in :8000"
+    case .own(let port, let step):
+      "port \(port) is held by your own tunnel of job \(step.job), step \(step.stepLabel): take "
+        + "another submit port, or end that one with spunnelctl close \(step.job)"
+    case .taken(let path):
+      "'\(printable(path))' is there already: take another path, or remove it if nothing uses it"
+    case .system(let error): "\(error)"
+    case .record(let error): "\(error)"
+    }
+  }
+}
+
+extension Port {
+  /// Another port to propose.
+  fileprivate var next: UInt16 { number == .max ? number - 1 : number + 1 }
+}

@@ -1,0 +1,59 @@
+/* What differs between Slurm 20.11 and 26.05, for everything here that is compiled against Slurm.
+ * Tests/slurm-versions compiles all of it against the declarations of each of them. */
+#ifndef SLURM_VERSIONS_H
+#define SLURM_VERSIONS_H
+
+#include <stdint.h>
+
+#include <slurm/slurm.h>
+#include <slurm/slurm_errno.h>
+
+#define SLURM_SINCE(major, minor) \
+	(SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(major, minor, 0))
+
+/* slurm.h: until 23.02 the name stands for a pointer, from 23.11 on for the structure. */
+#if SLURM_SINCE(23, 11)
+typedef hostlist_t *host_list;
+#else
+typedef hostlist_t host_list;
+#endif
+
+/* Since 26.05: a job that has ended and may be run again at once. */
+#ifndef JOB_EXPEDITING
+#define JOB_EXPEDITING 0
+#endif
+
+/** Names a step for Slurm.
+ *  @param step NO_VAL: the job as a whole */
+static inline slurm_step_id_t step_named(uint32_t job, uint32_t step)
+{
+	/* Also a component of a heterogeneous step since 20.11, and a `sluid`, which stays 0, since
+	 * 24.11. */
+	slurm_step_id_t id = {.job_id = job, .step_id = step, .step_het_comp = NO_VAL};
+
+	return id;
+}
+
+/** Asks slurmctld for one job; a job array answers with a record for each of its tasks that has
+ *  one, a heterogeneous job with one for each component. Federations are not asked.
+ *  @param message to be freed with slurm_free_job_info_msg
+ *  @return 0, or -1 (errno) */
+static inline int load_job(job_info_msg_t **message, uint32_t job)
+{
+#if SLURM_SINCE(26, 5)
+	return slurm_load_job(message, step_named(job, NO_VAL), SHOW_ALL | SHOW_LOCAL);
+#else
+	return slurm_load_job(message, job, SHOW_ALL | SHOW_LOCAL);
+#endif
+}
+
+/** Makes Slurm's library ready in a program of our own; it ends the program when there is no
+ *  configuration. Later releases of 20.11 have it as well, and none of them needs it. */
+static inline void start_slurm(void)
+{
+#if SLURM_SINCE(21, 8)
+	slurm_init(NULL);
+#endif
+}
+
+#endif

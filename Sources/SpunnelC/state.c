@@ -1,0 +1,84 @@
+/* What Slurm's job states mean for a tunnel, and their names. */
+#define _GNU_SOURCE
+#include "state.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+
+#include "slurm-versions.h"
+
+/* It has ended and goes back to the queue, where SPECIAL_EXIT and REQUEUE_HOLD keep it until
+ * somebody releases it. */
+#define RETURNING (JOB_REQUEUE | JOB_REQUEUE_HOLD | JOB_SPECIAL_EXIT | JOB_EXPEDITING)
+
+/* The nodes are its own, but boot, or run their prolog. */
+#define STARTING (JOB_CONFIGURING | JOB_POWER_UP_NODE)
+
+enum phase job_phase(uint32_t state)
+{
+	/* Another cluster of the federation has it. */
+	if (state & JOB_REVOKED)
+		return PHASE_OVER;
+	if (state & RETURNING)
+		return PHASE_PENDING;
+	switch (state & JOB_STATE_BASE) {
+	case JOB_PENDING:
+		return PHASE_PENDING;
+	case JOB_RUNNING:
+		return state & STARTING ? PHASE_PENDING : PHASE_RUNNING;
+	case JOB_SUSPENDED:
+		/* It keeps its nodes, and is resumed where it was. */
+		return PHASE_RUNNING;
+	default:
+		return PHASE_OVER;
+	}
+}
+
+static const char *state_word(uint32_t state)
+{
+	if (state & JOB_REVOKED)
+		return "REVOKED";
+	switch (state & JOB_STATE_BASE) {
+	case JOB_PENDING: return "PENDING";
+	case JOB_RUNNING: return state & STARTING ? "CONFIGURING" : "RUNNING";
+	case JOB_SUSPENDED: return "SUSPENDED";
+	case JOB_COMPLETE: return "COMPLETED";
+	case JOB_CANCELLED: return "CANCELLED";
+	case JOB_FAILED: return "FAILED";
+	case JOB_TIMEOUT: return "TIMEOUT";
+	case JOB_NODE_FAIL: return "NODE_FAIL";
+	case JOB_PREEMPTED: return "PREEMPTED";
+	case JOB_BOOT_FAIL: return "BOOT_FAIL";
+	case JOB_DEADLINE: return "DEADLINE";
+	case JOB_OOM: return "OUT_OF_MEMORY";
+	default: return "UNKNOWN";
+	}
+}
+
+/* libslurm exports the words for the reasons and slurm.h does not declare them, so a release may
+ * be without: then there is no word. */
+static const char *reason_word(uint32_t reason)
+{
+	static const char *const names[] = {
+		"slurm_job_reason_string", "slurm_job_state_reason_string"};
+	const char *(*word)(uint32_t reason) = NULL;
+
+	if (reason == WAIT_NO_REASON)
+		return NULL;
+	for (size_t index = 0; word == NULL && index < sizeof names / sizeof *names; index++)
+		*(void **)&word = dlsym(RTLD_DEFAULT, names[index]);
+	return word != NULL ? word(reason) : NULL;
+}
+
+void job_describe(const slurm_job_info_t *job, char *text, size_t size)
+{
+	const char *reason = job->state_desc;
+
+	if (reason == NULL || reason[0] == '\0')
+		reason = reason_word(job->state_reason);
+	(void)snprintf(text, size, "%s%s%s", state_word(job->job_state), reason != NULL ? " " : "",
+		       reason != NULL ? reason : "");
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?';
+}

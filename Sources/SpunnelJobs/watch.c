@@ -1,0 +1,168 @@
+/* spunnel-jobs watch: the state of a job, now and at each change, for one who holds both ends.
+ *
+ * It asks again after a while: Slurm tells nobody of a job's changes but the srun or salloc that
+ * waits for it. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../SpunnelC/slurm-versions.h"
+#include "jobs.h"
+
+/* All in milliseconds. A job often begins in the first seconds; later nobody minds a moment. */
+enum {
+	FIRST_PAUSE = 250,
+	LONGER = 500,       /* each pause is that much longer than the one before */
+	LONGEST_PAUSE = 5000,
+	SHORTEST_PAUSE = 250, /* however often somebody asks */
+};
+
+struct watcher {
+	const struct job_name *name;
+	char *said;       /* the last line, owned; NULL when it is to be said again */
+	int is_lost;
+	int step_seen;
+	enum ending ending;
+	int pause;
+	long long asked;  /* when, on the monotonic clock */
+};
+
+static long long now(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
+}
+
+/* Prints a line unless it was the last one. Returns 0, or -1 when nobody reads any more. */
+static int say(struct watcher *watcher, const char *word, const char *value)
+{
+	char *line;
+	int length = asprintf(&line, "%s%s%s\n", word, value != NULL ? " " : "",
+			      value != NULL ? value : "");
+
+	if (length < 0)
+		return -1;
+	if (watcher->said != NULL && strcmp(watcher->said, line) == 0) {
+		free(line);
+		return 0;
+	}
+	free(watcher->said);
+	watcher->said = line;
+	for (int written = 0; written < length;) {
+		ssize_t more = write(STDOUT_FILENO, line + written, (size_t)(length - written));
+
+		if (more < 0 && errno != EINTR)
+			return -1;
+		written += more > 0 ? (int)more : 0;
+	}
+	return 0;
+}
+
+/* A step that was never there may be about to begin; one that was there is over. */
+static enum phase step_phase(struct watcher *watcher, enum answer answer, const struct facts *facts)
+{
+	if (watcher->name->step == NO_VAL || facts->phase != PHASE_RUNNING)
+		return facts->phase;
+	if (answer == ANSWER_FOUND)
+		watcher->step_seen = 1;
+	else
+		return watcher->step_seen ? PHASE_OVER : PHASE_PENDING;
+	return PHASE_RUNNING;
+}
+
+/* Asks and says. Returns 1 when there is nothing more to say, or nobody to say it to. */
+static int look(struct watcher *watcher)
+{
+	struct facts facts;
+	enum answer answer;
+	int ends = 0;
+
+	voice_forget();
+	answer = facts_ask(watcher->name, &facts);
+	watcher->asked = now();
+	if (answer == ANSWER_FAILED) {
+		if (!watcher->is_lost)
+			ends = say(watcher, "lost", slurm_strerror(errno)) < 0;
+		watcher->is_lost = 1;
+		watcher->pause = LONGEST_PAUSE;
+		return ends;
+	}
+	watcher->is_lost = 0;
+	/* Slurm forgets a job some minutes after its end. */
+	if (answer == ANSWER_NO_JOB) {
+		(void)say(watcher, "over", "FORGOTTEN");
+		return 1;
+	}
+	if (facts.is_array) {
+		complain("watch job '%s': it is an array: name a task of it, as in %u_1",
+			 watcher->name->text, watcher->name->job);
+		watcher->ending = ENDING_FAILED;
+		return 1;
+	}
+	switch (step_phase(watcher, answer, &facts)) {
+	case PHASE_PENDING:
+		/* Back from running: it may begin again at once. */
+		if (watcher->said == NULL || strcmp(watcher->said, "pending\n") != 0)
+			watcher->pause = FIRST_PAUSE;
+		ends = say(watcher, "pending", NULL) < 0;
+		break;
+	case PHASE_RUNNING:
+		watcher->pause = LONGEST_PAUSE;
+		ends = say(watcher, "running", facts.nodes) < 0;
+		break;
+	case PHASE_OVER:
+		(void)say(watcher, "over",
+			  facts.phase == PHASE_OVER ? facts.detail : "STEP_ENDED");
+		ends = 1;
+		break;
+	}
+	facts_free(&facts);
+	return ends;
+}
+
+/* Waits until it is time to look again. Returns -1 when the other side has gone. */
+static int rest(struct watcher *watcher)
+{
+	struct pollfd ends[] = {
+		{.fd = STDIN_FILENO, .events = POLLIN},
+		{.fd = STDOUT_FILENO}, /* an error when its reader has gone */
+	};
+	long long until = watcher->asked + watcher->pause, left;
+	char bytes[256];
+
+	watcher->pause += LONGER;
+	if (watcher->pause > LONGEST_PAUSE)
+		watcher->pause = LONGEST_PAUSE;
+	while ((left = until - now()) > 0) {
+		if (poll(ends, 2, (int)left) < 0 && errno != EINTR)
+			return -1;
+		if (ends[1].revents != 0)
+			return -1;
+		if (ends[0].revents == 0)
+			continue;
+		ssize_t count = read(STDIN_FILENO, bytes, sizeof bytes);
+
+		if (count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN))
+			return -1;
+		if (count > 0)
+			until = watcher->asked + SHORTEST_PAUSE;
+	}
+	return 0;
+}
+
+enum ending watch(const struct job_name *name)
+{
+	struct watcher watcher = {.name = name, .pause = FIRST_PAUSE};
+
+	while (look(&watcher) == 0 && rest(&watcher) == 0)
+		;
+	free(watcher.said);
+	return watcher.ending;
+}

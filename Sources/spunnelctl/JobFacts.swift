@@ -1,0 +1,63 @@
+// What Slurm knows about a job: spunnel-jobs, the one program of ours that links libslurm, tells.
+
+import Glibc
+import Spunnel
+import SpunnelSystem
+
+/// A job or a step of one, as `spunnel-jobs show` prints it.
+struct JobFacts {
+  let step: StepName
+  let state: String
+  /// For people: `PENDING Resources`.
+  let detail: String
+  let user: uid_t
+  let isArray: Bool
+
+  /// - Parameter text: a job as Slurm's commands write it, with a step behind a dot or without
+  static func ask(_ text: String) throws(CommandError) -> JobFacts {
+    guard let prefix = Installation.prefix else {
+      throw .failure("ask Slurm for job '\(printable(text))': /proc is not there")
+    }
+    let jobs = Program(
+      prefix + "/libexec/spunnel/spunnel-jobs", ["show", text],
+      environment: Process.environment())
+    let result: ProgramResult
+    do throws(SystemError) { result = try jobs.capture(milliseconds: 30_000) } catch {
+      throw .failure("ask Slurm for job '\(printable(text))': \(error)")
+    }
+    if !result.succeeded { throw .failure(printable(result.lastLine)) }
+    guard let facts = JobFacts(result.output) else {
+      throw .failure(
+        "ask Slurm for job '\(printable(text))': spunnel-jobs said "
+          + "'\(printable(result.lastLine))': is Spunnel installed as a whole?")
+    }
+    return facts
+  }
+
+  init?(_ text: String) {
+    var values: [Substring: Substring] = [:]
+    for line in text.split(separator: "\n") {
+      let parts = line.split(separator: " ", maxSplits: 1)
+      if parts.count == 2 { values[parts[0]] = parts[1] }
+    }
+    guard let job = values["job"].flatMap({ UInt32($0) }), let state = values["state"],
+      let user = values["user"].flatMap({ uid_t($0) })
+    else { return nil }
+    step =
+      values["step"].flatMap { UInt32($0) }.map { StepName(job: job, step: $0) }
+      ?? .wholeJob(job)
+    self.state = String(state)
+    detail = printable(values["detail"] ?? "")
+    self.user = user
+    isArray = values["array"] == "yes"
+  }
+}
+
+/// Where Spunnel is installed.
+enum Installation {
+  /// `/opt/spunnel` of `/opt/spunnel/bin/spunnelctl`.
+  static var prefix: String? {
+    guard let path = Host.executable, path.hasSuffix("/bin/spunnelctl") else { return nil }
+    return String(path.dropLast("/bin/spunnelctl".count))
+  }
+}
