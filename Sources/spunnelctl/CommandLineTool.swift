@@ -83,12 +83,15 @@ enum CommandLineTool {
     return """
       usage: spunnelctl COMMAND [OPTION…]
 
-      Tunnels into Slurm jobs are opened by srun:
+      Tunnels into Slurm jobs. What people need most:
 
-        srun --pty --tunnel 8001:8000,8889:8888 bash
+        srun --pty --tunnel 8001:8000,8889:8888 bash   ports of this host reach the step's node
+        srun --tunnel :auto CMD                        a free port at both ends; CMD has $SPUNNEL_PORT
+        sbatch --tunnel 8001:8000 job.sh               the same for a batch job, while it runs
+        spunnelctl open 12 8001:8000                   into a job that is there already
+        spunnelctl status                              what is open, and whether anything answers
 
-      and live as long as their step. These commands look after them, and give you a Slurm to try
-      them on:
+      All forms are in docs/tunnels.md. Commands:
 
       \(list.joined(separator: "\n"))
 

@@ -126,12 +126,13 @@ enum OpenCommand: Command {
           tell(forwards)
           isTold = true
           if !isHeld { return }
-        case .waiting:
+        case .waiting(let held):
           // A keeper that has just started does not know yet that the job runs.
           guard waits || isTold else { continue }
           say("job \(step.job) has not started: waiting", to: .error)
           if !isHeld {
-            return say("the forwards will lead into it while it runs: see spunnelctl status")
+            for request in held.forwards { say(request.promise(step.job)) }
+            return
           }
         case .over(let reason): return say("the tunnel ended: \(printable(reason))", to: .error)
         case .bound, .done: continue

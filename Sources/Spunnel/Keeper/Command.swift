@@ -39,8 +39,8 @@ public enum KeeperReport: Equatable, Sendable {
   case bound([Forward])
   /// The forwards lead where they should.
   case ready([Forward])
-  /// The job has not started.
-  case waiting
+  /// The job has not started; the submit ports are held, those that were free to choose as well.
+  case waiting(TunnelSpec)
   /// What was asked for is done.
   case done
   /// One line for the user.
@@ -53,7 +53,9 @@ public enum KeeperReport: Equatable, Sendable {
     let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
     let rest = parts.count == 2 ? parts[1] : ""
     switch parts.first {
-    case "waiting": self = .waiting
+    case "waiting":
+      guard let spec = try? TunnelSpec(rest) else { return nil }
+      self = .waiting(spec)
     case "done": self = .done
     case "failed": self = .failed(rest)
     case "over": self = .over(rest)
@@ -71,7 +73,7 @@ public enum KeeperReport: Equatable, Sendable {
     switch self {
     case .bound(let forwards): "bound \(KeeperReport.list(forwards))\n"
     case .ready(let forwards): "ready \(KeeperReport.list(forwards))\n"
-    case .waiting: "waiting\n"
+    case .waiting(let spec): "waiting \(spec)\n"
     case .done: "done\n"
     case .failed(let reason): "failed \(reason)\n"
     case .over(let reason): "over \(reason)\n"

@@ -97,11 +97,29 @@ final class Tunnel {
     return grant
   }
 
-  /// Holds the ports of forwards that lead nowhere yet.
+  /// Holds the ports of forwards that lead nowhere yet, and chooses those that may be chosen.
   private func hold(_ grant: Grant) {
     do throws(SubmitError) {
-      for port in grant.spec.ports { _ = try ends.claim(.port(port)) }
-      grant.report(.waiting)
+      var held: [ForwardRequest] = []
+      for request in grant.spec.forwards {
+        guard request.kind != .remote else {
+          held.append(request)
+          continue
+        }
+        switch request.listen {
+        case .port(let port): _ = try ends.claim(.port(port))
+        // Of a forward to every node it is not known yet how many it wants.
+        case .any where request.host != .all:
+          if case .port(let port) = try ends.claim(.free) {
+            held.append(request.listening(on: port))
+            continue
+          }
+        default: break
+        }
+        held.append(request)
+      }
+      grant.spec = TunnelSpec(forwards: held)
+      grant.report(.waiting(grant.spec))
     } catch { fail(grant, "\(error)") }
   }
 

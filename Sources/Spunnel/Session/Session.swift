@@ -72,10 +72,11 @@ final class Session {
     guard let claim = claim.take() else { return true }
     do throws(KeeperFailure) {
       let keeper = try start(claim, .job, .wholeJob(job), [], directory)
-      // Ports that are still to be chosen are told by spunnelctl status once the job runs.
-      _ = try keeper.hear(seconds: 0) { $0 == .waiting }
-      if claim.settings.quiet { return true }
-      voice.info("\(spec) will lead into job \(job) while it runs: see spunnelctl status")
+      let report = try keeper.hear(seconds: 0) { report in
+        if case .waiting = report { true } else { false }
+      }
+      guard !claim.settings.quiet, case .waiting(let held) = report else { return true }
+      for request in held.forwards { voice.info(request.promise(job)) }
       return true
     } catch {
       claim.release()

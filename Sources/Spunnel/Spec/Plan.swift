@@ -37,8 +37,7 @@ extension TunnelSpec {
         guard request.host != .all, request.listen == .any,
           case .port(let port)? = forwards.first?.listen
         else { return request }
-        return ForwardRequest(
-          kind: request.kind, listen: .port(port), host: request.host, connect: request.connect)
+        return request.listening(on: port)
       })
   }
 
@@ -57,6 +56,11 @@ extension TunnelSpec {
 }
 
 extension ForwardRequest {
+  /// The same forward, with a submit port that was chosen.
+  func listening(on port: Port) -> ForwardRequest {
+    ForwardRequest(kind: kind, listen: .port(port), host: host, connect: connect)
+  }
+
   fileprivate func plan(_ facts: StepFacts, anywhere: Bool) throws(SpecError) -> [Forward] {
     try targets(facts, anywhere: anywhere).map { target throws(SpecError) in
       let place = PathFacts(step: facts.step, user: facts.user, place: target.place)
