@@ -54,7 +54,8 @@ let package = Package(
       linkerSettings: [.unsafeFlags(["-static-stdlib"])]
     ),
     .testTarget(
-      name: "SpunnelTests", dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput", "SpunnelSystem"],
+      name: "SpunnelTests",
+      dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput", "SpunnelSystem"],
       swiftSettings: strict),
   ]
 )

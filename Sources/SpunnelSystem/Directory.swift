@@ -125,7 +125,7 @@ public struct Directory: ~Copyable {
   /// - Parameter limit: bytes that are read at the most
   public borrowing func read(_ name: String, atMost limit: Int) throws(SystemError) -> [UInt8] {
     let file = try openToRead(name)
-    return try file.content(expecting: try file.size(), atMost: limit)
+    return try file.content(expecting: try file.sizeOfRegular("\(path)/\(name)"), atMost: limit)
   }
 
   /// The end of a regular file in it, as `read` reads one.
@@ -133,7 +133,7 @@ public struct Directory: ~Copyable {
   /// - Parameter limit: bytes that are read at the most
   public borrowing func readEnd(_ name: String, atMost limit: Int) throws(SystemError) -> [UInt8] {
     let file = try openToRead(name)
-    let size = try file.size()
+    let size = try file.sizeOfRegular("\(path)/\(name)")
     if size > limit {
       try check("lseek \(path)/\(name)") { lseek(file.raw, off_t(size - limit), SEEK_SET) }
     }
@@ -141,11 +141,7 @@ public struct Directory: ~Copyable {
   }
 
   private borrowing func openToRead(_ name: String) throws(SystemError) -> FileDescriptor {
-    let file = try FileDescriptor.open(name, in: descriptor.raw, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-    var kind = stat()
-    try check("stat \(path)/\(name)") { unsafe fstat(file.raw, &kind) }
-    if kind.st_mode & S_IFMT != S_IFREG { throw SystemError("read \(path)/\(name)", EINVAL) }
-    return file
+    try FileDescriptor.open(name, in: descriptor.raw, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   }
 
   /// Replaces a file as a whole: readers see the old content or the new one.
@@ -177,6 +173,14 @@ public struct Directory: ~Copyable {
 }
 
 extension FileDescriptor {
+  /// The size of a regular file; anything else is not read.
+  fileprivate func sizeOfRegular(_ path: String) throws(SystemError) -> Int {
+    var kind = stat()
+    try check("stat \(path)") { unsafe fstat(raw, &kind) }
+    if kind.st_mode & S_IFMT != S_IFREG { throw SystemError("read \(path)", EINVAL) }
+    return Int(kind.st_size)
+  }
+
   /// What is left of a file.
   ///
   /// - Parameters:

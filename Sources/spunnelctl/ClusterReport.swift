@@ -24,7 +24,8 @@ struct ClusterReport: Report {
     var table = Table(["DAEMON", "PROCESS", "PORT"])
     for (daemon, id) in status.daemons {
       table.add([
-        "\(daemon)", id.map { String($0) } ?? "not running", port(of: daemon).map(String.init) ?? "-",
+        "\(daemon)", id.map { String($0) } ?? "not running",
+        port(of: daemon).map(String.init) ?? "-",
       ])
     }
     return (lines + [table.text]).joined(separator: "\n")

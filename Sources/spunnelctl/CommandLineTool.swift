@@ -41,7 +41,8 @@ extension Command {
 
 enum CommandLineTool {
   static let commands: [any Command.Type] = [
-    StatusCommand.self, OpenCommand.self, URLCommand.self, CloseCommand.self, CleanCommand.self, ClusterCommand.self,
+    StatusCommand.self, OpenCommand.self, URLCommand.self, CloseCommand.self, CleanCommand.self,
+    ClusterCommand.self,
   ]
 
   /// - Parameter words: the command line behind the program's name

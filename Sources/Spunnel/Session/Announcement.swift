@@ -29,7 +29,8 @@ extension Forward {
   public var address: String? {
     switch kind {
     case .remote: nil
-    case .dynamic: listen.port.map { "socks5h://localhost:\($0)" } ?? listen.path.map { "unix:\($0)" }
+    case .dynamic:
+      listen.port.map { "socks5h://localhost:\($0)" } ?? listen.path.map { "unix:\($0)" }
     case .local: listen.port.map { "http://localhost:\($0)/" } ?? listen.path.map { "unix:\($0)" }
     }
   }
@@ -50,8 +51,11 @@ extension Forward {
     let isPlain = path.utf8.allSatisfy { byte in
       NodeName.allows(byte) || "/+@%,".utf8.contains(byte)
     }
-    return isPlain ? path : "'" + path.split(separator: "'", omittingEmptySubsequences: false)
-      .joined(separator: "'\\''") + "'"
+    return isPlain
+      ? path
+      : "'"
+        + path.split(separator: "'", omittingEmptySubsequences: false)
+        .joined(separator: "'\\''") + "'"
   }
 }
 
@@ -62,7 +66,8 @@ extension ForwardRequest {
       if case .path(let path) = listen { "\(path)" } else { "port \(listen) of \(Host.name)" }
     switch kind {
     case .local where host == .all && listen == .any:
-      return "a free port of \(Host.name) -> port \(connect) of each node of job \(job), while it runs"
+      return
+        "a free port of \(Host.name) -> port \(connect) of each node of job \(job), while it runs"
     case .local: return "\(near) -> \(connect.named) of job \(job), while it runs"
     case .remote:
       return "\(listen.named) of job \(job) -> \(connect.named) of \(Host.name), while it runs"

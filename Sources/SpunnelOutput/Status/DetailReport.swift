@@ -23,7 +23,9 @@ public struct DetailReport: Report {
   }
 
   public var text: String {
-    if stories.isEmpty { return (["no such tunnel on \(Host.name)"] + problems).joined(separator: "\n") }
+    if stories.isEmpty {
+      return (["no such tunnel on \(Host.name)"] + problems).joined(separator: "\n")
+    }
     let names = UserNames(stories.map(\.view))
     let parts = stories.map { story in
       Detail(view: story.view, log: story.log, user: names[story.view.user]).text
