@@ -104,7 +104,8 @@ extension Cluster {
         let started = try launcher.start(daemons)
         try waitForNodes { () throws(ClusterError) in try launcher.check(started) }
         // A partition that a down closed which was then killed; and it makes the controller look at
-        // its queue at once, which after a restart it does only some seconds later.
+        // its queue soon: three seconds after its start, because only its first look reads
+        // batch_sched_delay.
         try Slurm(layout, programs).startsJobs(true)
       } catch {
         try RunningDaemons(of: layout).keeping { daemons.contains($0) }.stop()

@@ -87,7 +87,7 @@ enum CommandLineTool {
       Tunnels into Slurm jobs. What people need most:
 
         srun --pty --tunnel 8001:8000,8889:8888 bash   ports of this host reach the step's node
-        srun --tunnel :auto CMD                        a free port at both ends; CMD has $SPUNNEL_PORT
+        srun --tunnel :auto CMD                        free ports at both ends; see $SPUNNEL_PORT
         sbatch --tunnel 8001:8000 job.sh               the same for a batch job, while it runs
         spunnelctl open 12 8001:8000                   into a job that is there already
         spunnelctl status                              what is open, and whether anything answers

@@ -205,6 +205,7 @@ counted_of() {
 
 @test "damaged records are shown as far as known, and nothing waits for them" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    # shellcheck disable=SC2016
     host login user1 bash -c '
         cd /tmp/spunnel-$UID
         mkdir -m 700 90.0 91.0 92.0 93.0 94.0
@@ -226,6 +227,7 @@ counted_of() {
     done
     json user1 | jq -e '.tunnels | length == 8'
     as user1 spunnelctl clean
+    # shellcheck disable=SC2016
     host login user1 bash -c 'rm -r /tmp/spunnel-$UID/9[0-6].0'
     same 1 "$(tunnels user1)"
 }

@@ -79,7 +79,8 @@ private struct Detail {
 
   private var state: String {
     let started = view.status.started
-    return "\(view.stateCell) since \(Units.localTime(view.status.since))"
+    let transport = view.status.transport == .srun ? ", through srun" : ""
+    return "\(view.stateCell) since \(Units.localTime(view.status.since))\(transport)"
       + (started == 0 ? "" : ", asked for at \(Units.localTime(started))")
   }
 
