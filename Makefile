@@ -109,8 +109,12 @@ lint: setup ## Check format and shell scripts
 	shellcheck --external-sources $(SHELL_SCRIPTS)
 
 .PHONY: test
-test: setup ## Run the unit and the system tests
+test: setup ## Run the tests: Slurm's versions, units, system
 	@Tests/run $(TEST_PREFIX)
+
+.PHONY: test-versions
+test-versions: ## Compile against the declarations of Slurm 20.11 to 26.05
+	@SLURM_CFLAGS="$(SLURM_CFLAGS)" Tests/slurm-versions/run
 
 .PHONY: check
 check: lint test ## Lint, then test

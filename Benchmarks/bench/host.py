@@ -29,7 +29,7 @@ def start(words, **options):
     environment = {
         "PATH": os.environ["PATH"], "HOME": account.pw_dir, "USER": USER, "LOGNAME": USER,
         "LC_ALL": "C",
-    }
+    } | options.pop("variables", {})
     options.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.Popen(
         words, user=account.pw_uid, group=account.pw_gid, extra_groups=[], cwd=account.pw_dir,

@@ -30,6 +30,15 @@ def measure(options, report):
                    pick(theirs, "ready"), figures.at_most(1.05))
     report.compare("first byte through the port", "ms", pick(ours, "byte"), pick(theirs, "byte"),
                    figures.at_most(1.05))
+    beside(rounds, report)
+
+
+def beside(rounds, report):
+    """SPUNNEL_WAIT=0: the tasks start at once, the handshake runs beside them."""
+    values = figures.interleave(rounds, {"tunnel": without_waiting, "plain": plain})
+    report.compare("first output, not waiting for the tunnel, and without one", "ms",
+                   pick(values["tunnel"], "output"), pick(values["plain"], "output"),
+                   figures.at_most(1.05))
 
 
 def pick(rounds, name):
@@ -47,10 +56,11 @@ class Stopwatch:
         self.times[name] = (time.perf_counter() - self.began) * 1000
 
 
-def job(options=()):
+def job(options=(), variables=None):
     """A job with the service, as a context."""
     return host.running(["srun", *options, *host.SERVICE, str(SERVICE_PORT)],
-                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                        variables=variables or {})
 
 
 def first_line(srun, watch):
@@ -75,6 +85,21 @@ def with_tunnel():
         first_line(srun, watch)
         watch.mark("ready")
         return fetch(port, watch)
+
+
+def without_waiting():
+    [port] = host.free_ports(1)
+    watch = Stopwatch()
+    with job(["--tunnel", f"{port}:{SERVICE_PORT}"], {"SPUNNEL_WAIT": "0"}) as srun:
+        first_line(srun, watch)
+        return fetch(port, watch)
+
+
+def plain():
+    watch = Stopwatch()
+    with job() as srun:
+        first_line(srun, watch)
+        return watch.times
 
 
 def by_hand():

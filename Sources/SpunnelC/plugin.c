@@ -125,10 +125,11 @@ static int take_option(int value, const char *spec, int remote)
 
 static struct spank_option tunnel_option = {
 	.name = "tunnel",
-	.arginfo = "port:port[,...]",
-	.usage = "reach ports of the step's first node through ports "
-		 "of this host, <submit port>:<exec port>, while the step "
-		 "runs, as in 8001:8000,8889:8888",
+	.arginfo = "spec",
+	.usage = "reach ports of the job's nodes through ports of this host "
+		 "while it runs: 8001:8000,8889:8888 for two ports of the first "
+		 "node, :8000 for a free port here, 8001:n2:8000 for another "
+		 "node; more in docs/tunnels.md",
 	.has_arg = 1,
 	.val = 0,
 	.cb = take_option,

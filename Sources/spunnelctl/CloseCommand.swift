@@ -48,7 +48,8 @@ enum CloseCommand: Command {
         var connection = try KeeperConnection.ask(
           .close(spec), of: view.step, in: option.stateDirectory, user: getuid())
         switch connection?.next(milliseconds: patience) {
-        case .done?: return say("closed \(spec) of job \(view.step.job), step \(view.step.stepLabel)")
+        case .done?:
+          return say("closed \(spec) of job \(view.step.job), step \(view.step.stepLabel)")
         case .failed(let reason)?: refusal = reason
         // It ended meanwhile: nothing listens there any more.
         default: continue

@@ -41,7 +41,8 @@ extension Command {
 
 enum CommandLineTool {
   static let commands: [any Command.Type] = [
-    StatusCommand.self, OpenCommand.self, URLCommand.self, CloseCommand.self, CleanCommand.self, ClusterCommand.self,
+    StatusCommand.self, OpenCommand.self, URLCommand.self, CloseCommand.self, CleanCommand.self,
+    ClusterCommand.self,
   ]
 
   /// - Parameter words: the command line behind the program's name
@@ -83,12 +84,15 @@ enum CommandLineTool {
     return """
       usage: spunnelctl COMMAND [OPTION…]
 
-      Tunnels into Slurm jobs are opened by srun:
+      Tunnels into Slurm jobs. What people need most:
 
-        srun --pty --tunnel 8001:8000,8889:8888 bash
+        srun --pty --tunnel 8001:8000,8889:8888 bash   ports of this host reach the step's node
+        srun --tunnel :auto CMD                        free ports at both ends; see $SPUNNEL_PORT
+        sbatch --tunnel 8001:8000 job.sh               the same for a batch job, while it runs
+        spunnelctl open 12 8001:8000                   into a job that is there already
+        spunnelctl status                              what is open, and whether anything answers
 
-      and live as long as their step. These commands look after them, and give you a Slurm to try
-      them on:
+      All forms are in docs/tunnels.md. Commands:
 
       \(list.joined(separator: "\n"))
 

@@ -43,7 +43,8 @@ struct JobFacts {
     guard let job = values["job"].flatMap({ UInt32($0) }), let state = values["state"],
       let user = values["user"].flatMap({ uid_t($0) })
     else { return nil }
-    step = values["step"].flatMap { UInt32($0) }.map { StepName(job: job, step: $0) }
+    step =
+      values["step"].flatMap { UInt32($0) }.map { StepName(job: job, step: $0) }
       ?? .wholeJob(job)
     self.state = String(state)
     detail = printable(values["detail"] ?? "")

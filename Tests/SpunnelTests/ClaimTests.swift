@@ -48,7 +48,7 @@ import Testing
   @Test func thePortsAreListeningSoThatNobodyElseCanListen() throws {
     let port = try freePort()
     let claim = try Claim(try spec(port), settings)
-    for socket in claim.sockets { #expect(Socket.isListening(socket.socket.raw)) }
+    for socket in claim.sockets { #expect(Socket.isListening(socket.descriptor.raw)) }
   }
 
   @Test(arguments: Loopback.allCases)
@@ -56,7 +56,7 @@ import Testing
     let (first, second) = (try freePort(), try freePort())
     do {
       let holder = try Socket.listen(loopback, port: second)
-      #expect(throws: ClaimError.busy(try #require(Port(second)), on: Host.name)) {
+      #expect(throws: SubmitError.busy(try #require(Port(second)), on: Host.name)) {
         _ = try Claim(try spec(first, second), settings)
       }
       #expect(holder.raw >= 0)
@@ -72,8 +72,8 @@ import Testing
     let holder = try Claim(try spec(number), settings)
     let record = try Record.create(step, in: scratch.path, user: getuid())
     try record.write(
-      HostFile(node: try #require(NodeName("n1")), forwards: holder.spec.forwards))
-    let error = #expect(throws: ClaimError.self) { _ = try Claim(try spec(number), settings) }
+      HostFile(nodes: try nodes(), forwards: try forwards(holder.spec.description)))
+    let error = #expect(throws: SubmitError.self) { _ = try Claim(try spec(number), settings) }
     #expect(error == .own(port, step))
     #expect(error?.description.contains("job 17, step interactive") == true)
     record.remove()
@@ -85,7 +85,7 @@ import Testing
       let claim = try Claim(try spec(port), settings)
       let client = try End(try connectLoopback(port))
       // The server's side closes first, so that it is the one in TIME-WAIT.
-      let listener = try #require(claim.sockets.first).socket.raw
+      let listener = try #require(claim.sockets.first).descriptor.raw
       _ = try Socket.accept(from: listener)
       #expect(
         eventually {
@@ -97,7 +97,7 @@ import Testing
 
   @Test(arguments: [(8001, "8002:8000"), (65535, "65534:8000")] as [(UInt16, String)])
   func anotherPortIsProposed(port: UInt16, proposal: String) throws {
-    let error = ClaimError.busy(try #require(Port(port)), on: "login")
+    let error = SubmitError.busy(try #require(Port(port)), on: "login")
     #expect(error.description.contains("port \(port) of login"))
     #expect(error.description.contains(proposal))
   }

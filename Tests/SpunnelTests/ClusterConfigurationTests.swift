@@ -91,8 +91,8 @@ private func configuration(
 
   @Test func theServerIsOnLoopbackAndOnlyForwards() {
     for line in [
-      "ListenAddress 127.0.0.1:1002", "AllowTcpForwarding local", "UsePAM no",
-      "PasswordAuthentication no", "PermitTTY no", "AllowStreamLocalForwarding no",
+      "ListenAddress 127.0.0.1:1002", "AllowTcpForwarding yes", "UsePAM no",
+      "PasswordAuthentication no", "PermitTTY no", "PermitListen localhost:*",
       "PermitOpen localhost:* 127.0.0.1:* [::1]:*",
       "AuthorizedKeysFile /s/default/keys/authorized.%U",
     ] {

@@ -6,8 +6,6 @@ import Testing
 
 @testable import Spunnel
 
-private let forward = try? TunnelSpec("8001:8000").forwards.first
-
 private final class Rig {
   let connection: Connection
   let client: End
@@ -19,8 +17,9 @@ private final class Rig {
     let pair = try wire.pair()
     client = try End(pair.right)
     var told: (cut: () -> Bool, change: () -> Void, end: () -> Void) = ({ true }, {}, {})
+    let route = Route(try forward("8001:8000"))
     connection = Connection(
-      loop, pair.left, try #require(forward), pool: pool, isCut: { told.cut() },
+      loop, pair.left, route, entrance: route, pool: pool, isCut: { told.cut() },
       changed: { told.change() }, ended: { _ in told.end() })
     told = (
       { [weak self] in self?.isCut ?? true }, { [weak self] in self?.changes += 1 },
@@ -33,6 +32,8 @@ private final class Rig {
   private let loop: EventLoop
   private let scratch: Scratch
   private let master: FakeMaster
+  private final class Sockets { var held: ServiceSockets? }
+  private let sockets = Sockets()
 
   init() throws {
     loop = try EventLoop()
@@ -40,8 +41,14 @@ private final class Rig {
     master = try FakeMaster(scratch)
   }
 
-  private func sockets(backlog: CInt = 64) throws -> ForwardSockets {
-    try master.sockets(for: [try #require(forward)], backlog: backlog)
+  /// Connects it to the service, as the relay does.
+  private func serve(_ connection: Connection) throws {
+    let sockets = try sockets.held ?? master.sockets(for: [try service(8000)])
+    self.sockets.held = sockets
+    guard let service = try sockets.connect(try service(8000)) else {
+      throw SystemError("connect", ENOENT)
+    }
+    connection.connect(service)
   }
 
   private func turn(_ rig: Rig, until condition: () -> Bool) throws -> Bool {
@@ -56,7 +63,7 @@ private final class Rig {
   func theServiceIsReachedAndAnswers(wire: Wire) throws {
     let rig = try Rig(loop, wire)
     #expect(rig.connection.isWaiting)
-    #expect(rig.connection.connect(try sockets()))
+    try serve(rig.connection)
     #expect(!rig.connection.isWaiting)
     let bytes = noise(300_000, seed: 1)
     rig.client.send(bytes)
@@ -65,14 +72,14 @@ private final class Rig {
     rig.client.expectReceived(bytes)
     #expect(rig.connection.bytes == (bytes.count, bytes.count))
     #expect(rig.changes > 0)
-    #expect(master.services.map(\.port) == [8000])
+    #expect(master.channels.map(\.to) == ["localhost:8000"])
   }
 
   @Test func aServiceThatSaysItsLastFirstStillHears() throws {
     let rig = try Rig(loop)
-    #expect(rig.connection.connect(try sockets()))
-    #expect(try turn(rig) { !master.services.isEmpty })
-    let service = master.services[0]
+    try serve(rig.connection)
+    #expect(try turn(rig) { !master.channels.isEmpty })
+    let service = master.channels[0]
     service.echoes = false
     service.end.send("greeting")
     service.end.finish()
@@ -91,66 +98,49 @@ private final class Rig {
 
   @Test func aConnectionThatSshCannotOpenIsClosed() throws {
     let rig = try Rig(loop)
-    #expect(rig.connection.connect(try sockets()))
-    #expect(try turn(rig) { !master.services.isEmpty })
-    master.services[0].end.close()
+    try serve(rig.connection)
+    #expect(try turn(rig) { !master.channels.isEmpty })
+    master.channels[0].end.close()
     #expect(try turn(rig) { rig.client.sawEnd && rig.ended == 1 })
   }
 
-  @Test func withoutAMasterItWaits() throws {
+  @Test func whatWasSaidBeforeThereWasAServiceReachesIt() throws {
     let rig = try Rig(loop)
-    let dead = try sockets()
-    master.die()
-    #expect(eventually { !rig.connection.connect(dead) })
-    #expect(rig.connection.isWaiting)
-    #expect(rig.ended == 0)
     rig.client.send("patience")
-    let other = try Scratch()
-    let next = try FakeMaster(other)
-    #expect(rig.connection.connect(try next.sockets(for: [try #require(forward)])))
-    #expect(
-      try loop.turn {
-        try next.work()
-        rig.client.work()
-        return rig.client.text == "patience"
-      })
+    try loop.settle { rig.client.work() }
+    #expect(rig.connection.isWaiting && !rig.connection.wasServed)
+    #expect((rig.ended, rig.changes) == (0, 0))
+    try serve(rig.connection)
+    #expect(rig.connection.wasServed)
+    #expect(try turn(rig) { rig.client.text == "patience" })
   }
 
-  @Test func aForwardThatSshDoesNotHaveIsWaitedFor() throws {
+  @Test func aSecondServiceIsOneTooMany() throws {
     let rig = try Rig(loop)
-    #expect(!rig.connection.connect(try ForwardSockets([], in: master.record)))
-    #expect(rig.connection.isWaiting)
-    #expect(rig.connection.connect(try sockets()))
-  }
-
-  @Test func anSshThatIsTooBusyIsWaitedFor() throws {
-    let sockets = try sockets(backlog: 0)
-    let (first, second) = (try Rig(loop), try Rig(loop))
-    #expect(first.connection.connect(sockets))
-    #expect(!second.connection.connect(sockets))
-    #expect(second.connection.isWaiting)
-    second.client.send("my turn")
-    #expect(try turn(first) { master.services.count == 1 })
-    #expect(second.connection.connect(sockets))
-    #expect(try turn(second) { second.client.text == "my turn" })
+    try serve(rig.connection)
+    try serve(rig.connection)
+    rig.client.send("once")
+    #expect(try turn(rig) { rig.client.text == "once" && master.channels.count == 2 })
+    #expect(try turn(rig) { master.channels[1].end.sawEnd })
+    #expect(!master.channels[0].end.sawEnd)
   }
 
   @Test func aResetOfTheClientEndsTheService() throws {
     let rig = try Rig(loop)
-    #expect(rig.connection.connect(try sockets()))
-    #expect(try turn(rig) { !master.services.isEmpty })
+    try serve(rig.connection)
+    #expect(try turn(rig) { !master.channels.isEmpty })
     rig.client.reset()
     #expect(try loop.turn { rig.ended == 1 })
     #expect(
       try loop.turn {
-        master.services[0].end.receive()
-        return master.services[0].end.sawEnd
+        master.channels[0].end.receive()
+        return master.channels[0].end.sawEnd
       })
   }
 
   @Test func aMasterThatDiesIsAResetForTheClient() throws {
     let rig = try Rig(loop)
-    #expect(rig.connection.connect(try sockets()))
+    try serve(rig.connection)
     rig.client.send("echo")
     #expect(try turn(rig) { rig.client.text == "echo" })
     rig.isCut = true
@@ -161,11 +151,10 @@ private final class Rig {
   }
 
   @Test func aCutIsAResetInEveryPhase() throws {
-    let sockets = try sockets()
     let waiting = try Rig(loop)
     waiting.connection.cut()
     let pumping = try Rig(loop)
-    #expect(pumping.connection.connect(sockets))
+    try serve(pumping.connection)
     pumping.client.send("x")
     #expect(try turn(pumping) { pumping.client.text == "x" })
     pumping.connection.cut()
@@ -174,20 +163,22 @@ private final class Rig {
       #expect(rig.ended == 1)
       #expect(!rig.connection.isWaiting)
       #expect(try turn(rig) { rig.client.failure == ECONNRESET })
-      #expect(rig.connection.connect(sockets))
+      try serve(rig.connection)
     }
-    #expect(try turn(pumping) { master.services[0].end.sawEnd })
-    #expect(master.services.count == 1)
+    // Those who come too late are closed at once.
+    #expect(try turn(pumping) { master.channels.count == 3 })
+    #expect(try turn(pumping) { master.channels.allSatisfy { $0.end.sawEnd } })
   }
 
   @Test func aClientThatCannotBeWatchedIsGivenUp() throws {
     // epoll(7) takes no regular files: the pump cannot start.
     let file = try FileDescriptor.open("/etc/passwd", O_RDONLY)
     var ended = 0
+    let route = Route(try forward("8001:8000"))
     let connection = Connection(
-      loop, file, try #require(forward), pool: PipePool(), isCut: { false }, changed: {},
+      loop, file, route, entrance: route, pool: PipePool(), isCut: { false }, changed: {},
       ended: { _ in ended += 1 })
-    #expect(connection.connect(try sockets()))
+    try serve(connection)
     #expect(ended == 1)
     #expect(!connection.isWaiting)
   }

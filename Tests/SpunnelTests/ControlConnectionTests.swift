@@ -36,8 +36,9 @@ import Testing
   }
 
   private func askForward(_ control: ControlConnection, _ names: String...) throws {
+    let service = Service(host: .localhost, end: .port(port))
     let requests = names.map {
-      MultiplexRequest.forward(path: "\(scratch.path)/\($0)", host: "localhost", port: port)
+      MultiplexRequest.open(.local(path: "\(scratch.path)/\($0)", to: service))
     }
     try control.ask(requests) { [replies] in replies.all.append($0) }
   }
@@ -57,14 +58,14 @@ import Testing
     #expect(
       master.requests
         == ["a", "b", "c"].map {
-          .forward(path: "\(scratch.path)/\($0)", host: "localhost", port: 8000)
+          .local(path: "\(scratch.path)/\($0)", to: "localhost:8000")
         })
   }
 
   @Test func aProbeBringsItsDescriptors() throws {
     try askProbe(try connect())
     #expect(try turn { replies.all == [.opened] })
-    #expect(master.requests == [.probe(host: "localhost", port: 8000)])
+    #expect(master.requests == [.probe("localhost:8000")])
     let (null, got) = (try kind("/dev/null"), try master.sessions[0].descriptors.map(kind))
     #expect(got == [null, null])
   }
@@ -80,14 +81,14 @@ import Testing
   }
 
   @Test func aFailureIsTold() throws {
-    (master.forwardAnswer, master.probeAnswer) = (.refuse, .refuse)
+    (master.localAnswer, master.probeAnswer) = (.refuse, .refuse)
     try askForward(try connect(), "a")
     try askProbe(try connect())
     #expect(try turn { replies.all == [.failed("no"), .failed("no")] })
   }
 
   @Test func aMasterThatGoesBeforeItAnsweredIsToldOnce() throws {
-    master.forwardAnswer = .none
+    master.localAnswer = .none
     let control = try connect()
     try askForward(control, "a")
     #expect(try turn { !master.requests.isEmpty })
@@ -129,7 +130,7 @@ import Testing
   }
 
   @Test func severalAbandonedRequestsAreHeldUntilTheLastAnswer() throws {
-    master.forwardAnswer = .none
+    master.localAnswer = .none
     let control = try connect()
     try askForward(control, "a", "b")
     #expect(try turn { master.requests.count == 2 })
@@ -168,7 +169,7 @@ import Testing
   }
 
   @Test func nonsenseIsTheEnd() throws {
-    master.forwardAnswer = .none
+    master.localAnswer = .none
     try askForward(try connect(), "a")
     #expect(try turn { !master.requests.isEmpty })
     master.sessions[0].say(Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8))
@@ -177,7 +178,7 @@ import Testing
   }
 
   @Test func anotherMessageChangesNothing() throws {
-    master.forwardAnswer = .none
+    master.localAnswer = .none
     let control = try connect()
     try askForward(control, "a")
     #expect(try turn { !master.requests.isEmpty })

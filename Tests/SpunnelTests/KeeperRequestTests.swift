@@ -1,4 +1,4 @@
-// What srun and the keeper tell each other.
+// What a keeper is started with.
 
 import Testing
 
@@ -7,49 +7,52 @@ import Testing
 @Suite struct KeeperRequestTests {
   private let step = StepName(job: 17, step: 0xffff_fffa)
 
-  private func request(_ arguments: [String]) throws -> KeeperRequest {
+  private func request(
+    _ life: KeeperRequest.Life = .lifeline, nodes names: String? = "n1",
+    spec: String? = "8001:8000,8889:8888", _ arguments: [String] = []
+  ) throws -> KeeperRequest {
     try KeeperRequest(
-      step: step, node: try #require(NodeName("n1")), spec: try TunnelSpec("8001:8000,8889:8888"),
-      arguments: arguments)
+      life, step: step, nodes: try names.map { try nodes($0) } ?? [],
+      spec: try spec.map { try TunnelSpec($0) }, arguments: arguments)
   }
 
   @Test(arguments: [[], ["quiet"], ["timeout=3", "ssh_args=-p|22 23", "state_dir=/var/t mp"]])
   func aRequestSurvivesItsWords(arguments: [String]) throws {
-    let request = try request(arguments)
-    #expect(KeeperRequest(words: request.words) == request)
+    for request in [
+      try request(.lifeline, arguments), try request(.patientLifeline, nodes: "n1,n2", arguments),
+      try request(.job, nodes: nil, arguments), try request(.job, spec: nil, arguments),
+      try request(.job, nodes: nil, spec: nil, arguments),
+    ] {
+      #expect(KeeperRequest(words: request.words) == request)
+    }
   }
 
-  @Test func theWordsAreStepNodeSpecAndArguments() throws {
-    let words = try request(["timeout=3", "quiet"]).words
-    #expect(words == ["17.4294967290", "n1", "8001:8000,8889:8888", "timeout=3", "quiet"])
+  @Test func theWordsAreStepLifeNodesSpecAndArguments() throws {
+    #expect(
+      try request(.lifeline, ["timeout=3", "quiet"]).words
+        == ["17.4294967290", "lifeline", "n1", "8001:8000,8889:8888", "timeout=3", "quiet"])
+    #expect(
+      try request(.patientLifeline, nodes: "n1,n2", spec: ":all:80").words
+        == ["17.4294967290", "lifeline-patient", "n1,n2", "0:all:80"])
+    #expect(
+      try request(.job, nodes: nil, spec: nil).words == ["17.4294967290", "job", "-", "-"])
   }
 
   @Test func argumentsThatAreWrongAreRefusedBeforeAnythingStarts() {
-    #expect(throws: SettingsError.unknown("nonsense")) { try request(["nonsense"]) }
+    #expect(throws: SettingsError.unknown("nonsense")) { try request(.lifeline, ["nonsense"]) }
   }
 
   @Test(arguments: [
-    [], ["1.0"], ["1.0", "n1"], ["1", "n1", "8001:80"], ["1.0", "-n1", "8001:80"],
-    ["1.0", "n1", "80:80"], ["1.0", "n1", ""], ["1.0", "n1", "8001:80", "nonsense"],
-    ["--help"],
+    [], ["lifeline"], ["1.0", "lifeline", "n1"], ["1.0", "n1", "8001:80"],
+    ["1.0", "death", "n1", "8001:80"], ["1", "lifeline", "n1", "8001:80"],
+    ["1.0", "lifeline", "-n1", "8001:80"], ["1.0", "lifeline", "n1,", "8001:80"],
+    ["1.0", "lifeline", "", "8001:80"], ["1.0", "lifeline", "n1", "80:80"],
+    ["1.0", "lifeline", "n1", ""], ["1.0", "lifeline", "n1", "8001:80", "nonsense"],
+    ["1.0", "lifeline", "-", "8001:80"], ["1.0", "lifeline", "n1", "-"],
+    ["1.0", "lifeline-patient", "-", "8001:80"], ["1.0", "job", "-", "x"],
+    ["1.0", "job", "-n", "-"], ["--help"],
   ])
   func otherWordsAreNoRequest(words: [String]) {
     #expect(KeeperRequest(words: words) == nil)
-  }
-
-  @Test(arguments: [
-    KeeperReport.ready, .failed("n1: no route: ask"), .failed(""), .failed("ready"),
-  ])
-  func aReportSurvivesItsLine(report: KeeperReport) {
-    #expect(report.line.last == "\n")
-    #expect(report.line.count { $0.isNewline } == 1)
-    #expect(KeeperReport(line: String(report.line.dropLast())) == report)
-  }
-
-  @Test(arguments: [
-    "", "ready ", " ready", "Ready", "failed", "fail x", "ready\n", "readyfailed x",
-  ])
-  func anotherLineIsNoReport(line: String) {
-    #expect(KeeperReport(line: line) == nil)
   }
 }

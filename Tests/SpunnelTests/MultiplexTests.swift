@@ -15,8 +15,7 @@ import Testing
   }
 
   @Test func aForwardGoesFromAPathToAPort() throws {
-    let bytes = MultiplexRequest.forward(
-      path: "/r/1.sock", host: "localhost", port: try #require(Port(8000)))
+    let bytes = MultiplexRequest.open(.local(path: "/r/1.sock", to: try service(8000)))
     #expect(
       bytes == [
         0, 0, 0, 46,  // length
@@ -28,6 +27,37 @@ import Testing
         0, 0, 0, 9, 0x6c, 0x6f, 0x63, 0x61, 0x6c, 0x68, 0x6f, 0x73, 0x74,  // "localhost"
         0, 0, 0x1f, 0x40,  // 8000
       ])
+  }
+
+  @Test func aForwardGoesFromAPathToAPath() throws {
+    let service = Service(host: .localhost, end: .path("/s"))
+    #expect(
+      MultiplexRequest.open(.local(path: "/r", to: service)) == [
+        0, 0, 0, 32,  // length
+        0x10, 0, 0, 6,  // MUX_C_OPEN_FWD
+        0, 0, 0, 0,  // request id
+        0, 0, 0, 1,  // MUX_FWD_LOCAL
+        0, 0, 0, 2, 0x2f, 0x72,  // "/r"
+        0xff, 0xff, 0xff, 0xfe,  // PORT_STREAMLOCAL
+        0, 0, 0, 2, 0x2f, 0x73,  // "/s"
+        0xff, 0xff, 0xff, 0xfe,  // PORT_STREAMLOCAL
+      ])
+  }
+
+  @Test(arguments: [(Endpoint.free, [0, 0, 0, 0]), (.port(Port(9000)!), [0, 0, 0x23, 0x28])])
+  func aRemoteForwardIsClosedWithTheWordsThatOpenedIt(listen: Endpoint, port: [UInt8]) throws {
+    let forward = MultiplexRequest.Forward.remote(listen: listen, to: try service(53, of: "n2"))
+    let words: [UInt8] =
+      [
+        0, 0, 0, 0,  // request id
+        0, 0, 0, 2,  // MUX_FWD_REMOTE
+        0, 0, 0, 9, 0x6c, 0x6f, 0x63, 0x61, 0x6c, 0x68, 0x6f, 0x73, 0x74,  // "localhost"
+      ] + port + [
+        0, 0, 0, 2, 0x6e, 0x32,  // "n2"
+        0, 0, 0, 53,
+      ]
+    #expect(MultiplexRequest.open(forward) == [0, 0, 0, 39, 0x10, 0, 0, 6] + words)
+    #expect(MultiplexRequest.close(forward) == [0, 0, 0, 39, 0x10, 0, 0, 7] + words)
   }
 
   @Test func aProbeIsAStdioForward() throws {
@@ -46,7 +76,7 @@ import Testing
   @Test func theHighestPortIsNotCut() throws {
     let bytes = MultiplexRequest.connect(host: "", port: try #require(Port(.max)))
     #expect(bytes.suffix(4) == [0, 0, 0xff, 0xff])
-    let forward = MultiplexRequest.forward(path: "", host: "", port: try #require(Port(.max)))
+    let forward = MultiplexRequest.open(.local(path: "", to: try service(.max)))
     #expect(forward.suffix(4) == [0, 0, 0xff, 0xff])
   }
 }
@@ -59,13 +89,16 @@ import Testing
     [0, 0, 0, 14, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x6e, 0x6f]  // "no"
   private static let denied: [UInt8] =
     [0, 0, 0, 13, 0x80, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0x78]  // "x"
+  private static let chosen: [UInt8] =
+    [0, 0, 0, 12, 0x80, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0x9c, 0x41]
   private static let exit: [UInt8] = [0, 0, 0, 12, 0x80, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 0]
-  private static let all = hello + done + opened + failed + denied + exit
+  private static let all = hello + done + opened + failed + denied + chosen + exit
   private static let replies: [MultiplexReply] = [
-    .hello(version: 4), .done, .opened, .failed("no"), .failed("x"), .other(0x8000_0004),
+    .hello(version: 4), .done, .opened, .failed("no"), .failed("x"), .chosen(port: 40001),
+    .other(0x8000_0004),
   ]
 
-  @Test(arguments: zip([hello, done, opened, failed, denied, exit], replies))
+  @Test(arguments: zip([hello, done, opened, failed, denied, chosen, exit], replies))
   func oneReplyInOnePiece(bytes: [UInt8], reply: MultiplexReply) throws {
     var reader = MultiplexReader()
     #expect(try reader.take(bytes) == [reply])
@@ -113,6 +146,7 @@ import Testing
       [0, 0, 0, 0],  // no type
       [0, 0, 0, 3, 0, 0, 0],  // half a type
       [0, 0, 0, 4, 0, 0, 0, 1],  // hello without a version
+      [0, 0, 0, 8, 0x80, 0, 0, 7, 0, 0, 0, 0],  // a choice without a port
       [0xff, 0xff, 0xff, 0xff],  // longer than any message
       [0, 4, 0, 1],  // a byte more than 256 KiB
       Array("HTTP/1.1 200 OK\r\n".utf8),

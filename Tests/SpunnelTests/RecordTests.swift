@@ -35,7 +35,7 @@ import Testing
     #expect(attributes.st_uid == user)
     #expect(scratch.names() == [name])
     #expect(scratch.names("/" + name) == ["17.0"])
-    #expect(record.controlPath == "\(scratch.path)/\(name)/17.0/control")
+    #expect(record.controlPath(of: 0) == "\(scratch.path)/\(name)/17.0/control")
     record.remove()
   }
 
@@ -43,7 +43,7 @@ import Testing
     let record = try create()
     record.write(Status())
     try record.write(
-      HostFile(node: try #require(NodeName("n1")), forwards: try TunnelSpec("8001:80").forwards))
+      HostFile(nodes: try nodes(), forwards: try forwards("8001:80")))
     record.log("a line")
     try record.directory.touch(RecordFile.exit)
     record.remove()
@@ -54,8 +54,7 @@ import Testing
   @Test func whatIsWrittenIsSeen() throws {
     let record = try create()
     defer { record.remove() }
-    let host = HostFile(
-      node: try #require(NodeName("n1")), forwards: try TunnelSpec("8001:80").forwards)
+    let host = HostFile(nodes: try nodes(), forwards: try forwards("8001:80"))
     var status = Status()
     (status.state, status.sent, status.keeper) = (.up, 77, 4711)
     try record.write(host)
@@ -159,12 +158,12 @@ import Testing
   @Test func theExitFlagAndTheControlSocketAreSeen() throws {
     let record = try create()
     defer { record.remove() }
-    #expect(!record.exitIsMeant && !record.controlExists)
+    #expect(!record.exitIsMeant && !record.controlExists(of: 0))
     try record.directory.touch(RecordFile.exit)
     try scratch.write("", to: "\(name)/17.0/control")
-    #expect(record.exitIsMeant && record.controlExists)
-    record.removeControl()
-    #expect(!record.controlExists)
+    #expect(record.exitIsMeant && record.controlExists(of: 0))
+    record.removeControl(of: 0)
+    #expect(!record.controlExists(of: 0))
   }
 
   @Test func theLogHasOneSafeLineForEachCall() throws {
@@ -189,11 +188,11 @@ import Testing
   }
 
   @Test func aPathTooLongForASocketIsRefusedAndNothingLeft() throws {
-    let long = String(repeating: "x", count: 90 - scratch.path.utf8.count)
+    let long = String(repeating: "x", count: 84 - scratch.path.utf8.count)
     try scratch.makeDirectory(long)
     let base = scratch.path + "/" + long
     let path = "\(base)/\(name)/17.0/control"
-    #expect(throws: RecordError.tooLong(path: path, limit: 90)) {
+    #expect(throws: RecordError.tooLong(path: path, limit: 84)) {
       try Record.create(step, in: base, user: user)
     }
     #expect(scratch.names("/" + long) == [])
@@ -202,10 +201,10 @@ import Testing
   @Test func theLongestPathIsTaken() throws {
     let tail = "/\(name)/17.0/control"
     let base = scratch.path + "/"
-    let fitting = String(repeating: "x", count: 90 - base.utf8.count - tail.utf8.count)
+    let fitting = String(repeating: "x", count: 84 - base.utf8.count - tail.utf8.count)
     try scratch.makeDirectory(fitting)
     let record = try Record.create(step, in: base + fitting, user: user)
-    #expect(record.controlPath.utf8.count == 90)
+    #expect(record.controlPath(of: 0).utf8.count == 84)
     record.remove()
   }
 
@@ -213,8 +212,7 @@ import Testing
     let port = try #require(Port(8001))
     let record = try create()
     try record.write(
-      HostFile(
-        node: try #require(NodeName("n1")), forwards: try TunnelSpec("7001:1,8001:80").forwards))
+      HostFile(nodes: try nodes(), forwards: try forwards("7001:1,8001:80")))
     #expect(RecordView.holder(of: port, in: scratch.path, user: user)?.step == step)
     #expect(RecordView.holder(of: try #require(Port(80)), in: scratch.path, user: user) == nil)
     record.remove()

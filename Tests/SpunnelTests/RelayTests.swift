@@ -6,20 +6,12 @@ import Testing
 
 @testable import Spunnel
 
-private final class Notes: RelayObserver {
-  var lines: [String] = []
-  var changes = 0
-  func relayNotes(_ line: String) { lines.append(line) }
-  func relayChanged() { changes += 1 }
-  var isCut = false
-  func relayAsksIfCut() -> Bool { isCut }
-}
-
 @Suite struct RelayTests {
   private let loop: EventLoop
   private let scratch: Scratch
   private let master: FakeMaster
-  private let notes = Notes()
+  private let tunnel = StandIn()
+  private let ports = HeldPorts()
 
   init() throws {
     loop = try EventLoop()
@@ -30,20 +22,27 @@ private final class Notes: RelayObserver {
   private func relay(
     _ access: Settings.Access = .owner, owner: uid_t = getuid(), patience: Int = 60_000
   ) throws -> Relay {
-    try Relay(loop, access: access, owner: owner, patience: patience, observer: notes)
+    let relay = try Relay(loop, access: access, owner: owner, patience: patience)
+    relay.observer = tunnel
+    return relay
   }
 
-  /// Opens a port of the kernel's choice.
-  private func open(_ relay: Relay, to exec: UInt16 = 8000) throws -> Forward {
-    let socket = try Socket.listen(.v4, port: 0)
-    let submit = try #require(Port(try Socket.localAddress(of: socket.raw).port))
-    let forward = Forward(submit: submit, exec: try #require(Port(exec)))
-    try relay.add(Listener(socket, forward))
-    return forward
+  /// Opens a port of the kernel's choice, whose way there is not there yet.
+  private func open(_ relay: Relay, to exec: UInt16 = 8000) throws -> Route {
+    let route = Route(try forward("\(try ports.listen()):\(exec)"))
+    try relay.add(try #require(ports.sockets.last).raw, route)
+    return route
   }
 
-  private func client(_ forward: Forward) throws -> End {
-    try End(try connectLoopback(forward.submit.number))
+  /// Opens a port with a way to its service.
+  private func serve(_ relay: Relay, to exec: UInt16 = 8000) throws -> Route {
+    let route = try open(relay, to: exec)
+    tunnel.sockets = try master.sockets(for: [route.service])
+    return route
+  }
+
+  private func client(_ route: Route) throws -> End {
+    try End(try connectLoopback(try #require(route.forward.listen.port).number))
   }
 
   private func turn(_ clients: [End] = [], until condition: () -> Bool) throws -> Bool {
@@ -56,39 +55,39 @@ private final class Notes: RelayObserver {
 
   @Test func aConnectionIsServedAndCounted() throws {
     let relay = try relay()
-    let forward = try open(relay)
-    relay.connect(through: try master.sockets(for: [forward]))
-    let client = try client(forward)
+    let route = try serve(relay)
+    let client = try client(route)
     client.send("hello")
     #expect(try turn([client]) { client.text == "hello" })
     #expect((relay.open, relay.accepted, relay.refused) == (1, 1, 0))
     client.finish()
     #expect(try turn([client]) { client.sawEnd && relay.open == 0 })
     #expect(relay.bytes == (5, 5))
-    #expect(notes.changes > 0)
-    #expect(notes.lines == [])
+    #expect(tunnel.changes > 0)
+    #expect(tunnel.lines == [])
+    #expect(tunnel.ended.map(\.received) == [5])
+    #expect(tunnel.ended.first?.route === route)
   }
 
   @Test func everyPortLeadsToItsOwnPlace() throws {
     let relay = try relay()
-    let forwards = [try open(relay, to: 8000), try open(relay, to: 8888)]
-    relay.connect(through: try master.sockets(for: forwards))
-    let clients = [try client(forwards[1]), try client(forwards[0])]
+    let routes = [try open(relay, to: 8000), try open(relay, to: 8888)]
+    tunnel.sockets = try master.sockets(for: routes.map(\.service))
+    let clients = [try client(routes[1]), try client(routes[0])]
     for (index, client) in clients.enumerated() {
       client.send("\(index)")
       #expect(try turn([client]) { client.text == "\(index)" })
     }
-    #expect(Set(master.services.map(\.port)) == [8000, 8888])
-    for service in master.services {
-      #expect(service.end.text == (service.port == 8888 ? "0" : "1"))
+    #expect(Set(master.channels.map(\.to)) == ["localhost:8000", "localhost:8888"])
+    for channel in master.channels {
+      #expect(channel.end.text == (channel.to == "localhost:8888" ? "0" : "1"))
     }
   }
 
   @Test func manyAtOnceAreServed() throws {
     let relay = try relay()
-    let forward = try open(relay)
-    relay.connect(through: try master.sockets(for: [forward]))
-    let clients = try (0..<50).map { _ in try client(forward) }
+    let route = try serve(relay)
+    let clients = try (0..<50).map { _ in try client(route) }
     for (index, client) in clients.enumerated() {
       client.send("client \(index)")
       client.finish()
@@ -101,21 +100,22 @@ private final class Notes: RelayObserver {
 
   @Test func connectionsWaitForTheTunnelAndAreServedWhenItComes() throws {
     let relay = try relay()
-    let forward = try open(relay)
-    let clients = try (0..<3).map { _ in try client(forward) }
+    let route = try open(relay)
+    let clients = try (0..<3).map { _ in try client(route) }
     for client in clients { client.send("early") }
     #expect(try turn(clients) { relay.accepted == 3 })
     #expect(relay.open == 3)
-    #expect(master.services.isEmpty)
-    relay.connect(through: try master.sockets(for: [forward]))
+    #expect(master.channels.isEmpty)
+    tunnel.sockets = try master.sockets(for: [route.service])
+    relay.serveWaiting()
     #expect(try turn(clients) { clients.allSatisfy { $0.text == "early" } })
   }
 
   @Test func anSshThatIsTooBusyIsAskedAgain() throws {
     let relay = try relay()
-    let forward = try open(relay)
-    relay.connect(through: try master.sockets(for: [forward], backlog: 0))
-    let clients = try (0..<4).map { _ in try client(forward) }
+    let route = try open(relay)
+    tunnel.sockets = try master.sockets(for: [route.service], backlog: 0)
+    let clients = try (0..<4).map { _ in try client(route) }
     for client in clients { client.send("early") }
     // Nobody accepts: one is in ssh's queue, the others wait here.
     #expect(
@@ -125,22 +125,20 @@ private final class Notes: RelayObserver {
       })
     #expect(relay.open == 4)
     #expect(try turn(clients) { clients.allSatisfy { $0.text == "early" } })
-    #expect(master.services.count == 4)
+    #expect(master.channels.count == 4)
   }
 
   @Test func aForwardThatComesLaterIsFoundByTryingAgain() throws {
     let relay = try relay()
-    let forward = try open(relay)
-    let gone = try master.sockets(for: [forward])
+    let route = try serve(relay)
     master.die()
-    relay.connect(through: gone)
-    let client = try client(forward)
+    let client = try client(route)
     client.send("early")
     #expect(try turn([client]) { relay.accepted == 1 })
     #expect(relay.open == 1)
     let other = try Scratch()
     let next = try FakeMaster(other)
-    relay.connect(through: try next.sockets(for: [forward]))
+    tunnel.sockets = try next.sockets(for: [route.service])
     #expect(
       try loop.turn {
         try next.work()
@@ -151,30 +149,33 @@ private final class Notes: RelayObserver {
 
   @Test func waitingIsBounded() throws {
     let relay = try relay(patience: 20)
-    let forward = try open(relay)
-    let client = try client(forward)
+    let client = try client(try open(relay))
     #expect(try turn([client]) { client.failure == ECONNRESET })
     #expect(relay.open == 0)
     #expect(relay.accepted == 1)
+    #expect(tunnel.ended.isEmpty)
   }
 
   @Test func aLostTunnelCutsWhatWasOpenAndNewConnectionsWait() throws {
     let relay = try relay()
-    let forward = try open(relay)
-    relay.connect(through: try master.sockets(for: [forward]))
-    let old = try client(forward)
+    let route = try serve(relay)
+    let old = try client(route)
     old.send("old")
     #expect(try turn([old]) { old.text == "old" })
-    relay.disconnect()
+    tunnel.sockets = nil
+    relay.cut(try node("n2"))
+    #expect(relay.open == 1)
+    relay.cut(try node("n1"))
     #expect(try turn([old]) { old.failure == ECONNRESET })
     #expect(relay.open == 0)
-    let new = try client(forward)
+    let new = try client(route)
     new.send("new")
     #expect(try turn([new]) { relay.accepted == 2 })
-    #expect(master.services.count == 1)
-    relay.disconnect()
+    #expect(master.channels.count == 1)
+    relay.cut(try node("n1"))
     #expect(relay.open == 1)
-    relay.connect(through: try master.sockets(for: [forward]))
+    tunnel.sockets = try master.sockets(for: [route.service])
+    relay.serveWaiting()
     #expect(try turn([new]) { new.text == "new" })
     #expect(relay.bytes.sent == 6)
   }
@@ -182,86 +183,72 @@ private final class Notes: RelayObserver {
   @Test(arguments: [true, false])
   func theEndOfAServiceIsOneOnlyIfSshGoesOn(isCut: Bool) throws {
     let relay = try relay()
-    let forward = try open(relay)
-    relay.connect(through: try master.sockets(for: [forward]))
-    let client = try client(forward)
+    let route = try serve(relay)
+    let client = try client(route)
     client.send("x")
     #expect(try turn([client]) { client.text == "x" })
-    notes.isCut = isCut
-    master.services[0].end.close()
+    tunnel.isCut = isCut
+    master.channels[0].end.close()
     #expect(try turn([client]) { client.sawEnd || client.failure != nil })
     #expect(client.failure == (isCut ? ECONNRESET : nil))
     #expect(try turn { relay.open == 0 })
-    notes.isCut = false
-    let second = try self.client(forward)
+    tunnel.isCut = false
+    let second = try self.client(route)
     second.send("again")
     #expect(try turn([second]) { second.text == "again" })
   }
 
-  @Test func closingGivesThePortsUpAndCutsEverything() throws {
+  @Test func closingAcceptsNoMoreAndCutsEverything() throws {
     let relay = try relay()
-    let forward = try open(relay)
-    relay.connect(through: try master.sockets(for: [forward]))
-    let client = try client(forward)
+    let route = try serve(relay)
+    let client = try client(route)
     client.send("x")
     #expect(try turn([client]) { client.text == "x" })
     relay.close()
     #expect(try turn([client]) { client.failure == ECONNRESET })
-    #expect(eventually { isFree(forward.submit.number) })
+    let late = try self.client(route)
+    try loop.settle { late.work() }
+    #expect((relay.accepted, relay.open) == (1, 0))
   }
 
-  @Test(.enabled(if: isRoot, "a client of another user needs root"))
-  func aStrangerIsRefusedAndNamed() throws {
+  @Test func aRouteIsRemovedWithItsConnectionsAndNoOthers() throws {
     let relay = try relay()
-    let forward = try open(relay)
-    relay.connect(through: try master.sockets(for: [forward]))
-    let helper = try dial(forward)
-    #expect(try turn { relay.refused == 1 })
-    #expect(notes.lines == ["refused uid \(stranger) on port \(forward.submit)"])
-    #expect((relay.accepted, relay.open) == (0, 0))
-    #expect(master.services.isEmpty)
-    #expect(try turn { helper.said.hasSuffix("over\n") })
+    let routes = [try open(relay, to: 8000), try open(relay, to: 8888)]
+    tunnel.sockets = try master.sockets(for: routes.map(\.service))
+    let clients = [try client(routes[0]), try client(routes[1])]
+    for client in clients { client.send("x") }
+    #expect(try turn(clients) { clients.allSatisfy { $0.text == "x" } })
+    relay.remove(routes[0])
+    #expect(try turn(clients) { clients[0].failure == ECONNRESET })
+    clients[1].send("y")
+    #expect(try turn(clients) { clients[1].text == "xy" })
+    let (late, other) = (try client(routes[0]), try client(routes[1]))
+    other.send("z")
+    #expect(try turn([late, other]) { other.text == "z" })
+    #expect((relay.accepted, relay.open) == (3, 2))
   }
 
-  @Test(.enabled(if: isRoot, "a client of another user needs root"))
-  func aStrangerWhoTriesAgainAndAgainIsNotedOnceForEachPort() throws {
+  @Test func aSocksClientGoesWhereItSays() throws {
     let relay = try relay()
-    let forwards = [try open(relay), try open(relay)]
-    for count in 1...3 {
-      let helper = try dial(forwards[0])
-      #expect(try turn { relay.refused == count && helper.said.hasSuffix("over\n") })
-    }
-    let helper = try dial(forwards[1])
-    #expect(try turn { relay.refused == 4 && helper.said.hasSuffix("over\n") })
-    #expect(notes.lines == forwards.map { "refused uid \(stranger) on port \($0.submit)" })
-    #expect(notes.changes >= 4)
-  }
-
-  @Test(.enabled(if: isRoot, "a client of another user needs root"))
-  func accessForTheHostLetsEveryoneIn() throws {
-    let relay = try relay(.host)
-    let forward = try open(relay)
-    relay.connect(through: try master.sockets(for: [forward]))
-    let helper = try dial(forward)
-    #expect(try turn { helper.said == "ping\nover\n" })
-    #expect((relay.accepted, relay.refused) == (1, 0))
-  }
-
-  @Test(.enabled(if: isRoot, "a tunnel of another user needs root"))
-  func theOwnerAndRootMayConnect() throws {
-    let relay = try relay(owner: stranger)
-    let forward = try open(relay)
-    relay.connect(through: try master.sockets(for: [forward]))
-    let (owner, root) = (try dial(forward), try client(forward))
-    root.send("root")
-    #expect(try turn([root]) { owner.said == "ping\nover\n" && root.text == "root" })
-    #expect((relay.accepted, relay.refused) == (2, 0))
-  }
-
-  /// A program of another user that says what it sent and got back.
-  private func dial(_ forward: Forward) throws -> Helper {
-    try Helper(
-      "exec 3<>/dev/tcp/127.0.0.1/$1; echo ping >&3; read -r line <&3 && echo $line; echo over",
-      [forward.submit.description], as: stranger)
+    let entrance = Route(try forward("D:\(try ports.listen())"))
+    try relay.add(try #require(ports.sockets.last).raw, entrance)
+    let target = Route(try forward("8001:8000"))
+    tunnel.sockets = try master.sockets(for: [target.service])
+    tunnel.resolve = { host, port in "\(host):\(port)" == "web:80" ? target : nil }
+    let (good, bad) = (try client(entrance), try client(entrance))
+    let end: [UInt8] = [3, 0x77, 0x65, 0x62, 0]
+    good.send([5, 1, 0, 5, 1, 0, 3] + end + [80] + Array("hello".utf8))
+    bad.send([5, 1, 0, 5, 1, 0, 3] + end + [81])
+    #expect(try turn([good, bad]) { good.text.hasSuffix("hello") && bad.sawEnd })
+    #expect(good.received.prefix(4) == [5, 0, 5, 0])
+    #expect(bad.received.prefix(4) == [5, 0, 5, 2])
+    #expect((relay.accepted, relay.open) == (2, 1))
+    // It belongs to where it came in.
+    relay.remove(target)
+    #expect(relay.open == 1)
+    relay.remove(entrance)
+    #expect(try turn([good]) { good.failure == ECONNRESET })
+    #expect(tunnel.ended.map(\.received) == [5])
+    #expect(tunnel.ended.first?.route === target)
   }
 }

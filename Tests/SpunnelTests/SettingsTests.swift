@@ -13,19 +13,23 @@ import Testing
     #expect(settings.stateDirectory == "/tmp")
     #expect(settings.timeout == 15)
     #expect(settings.access == .owner)
+    #expect(settings.targets == .job)
+    #expect(settings.wait)
     #expect(!settings.quiet)
   }
 
   @Test func everyArgumentHasItsEffect() throws {
     let settings = try Settings(arguments: [
       "ssh_cmd=/usr/local/bin/ssh|-4", "ssh_args=-p|2222|-o|SendEnv=A=B", "state_dir=/var/tmp",
-      "timeout=60", "access=host", "quiet",
+      "timeout=60", "access=host", "targets=any", "wait=no", "quiet",
     ])
     #expect(settings.sshCommand == ["/usr/local/bin/ssh", "-4"])
     #expect(settings.sshArguments == ["-p", "2222", "-o", "SendEnv=A=B"])
     #expect(settings.stateDirectory == "/var/tmp")
     #expect(settings.timeout == 60)
     #expect(settings.access == .host)
+    #expect(settings.targets == .any)
+    #expect(!settings.wait)
     #expect(settings.quiet)
   }
 
@@ -51,7 +55,8 @@ import Testing
     "state_dir=", "state_dir=tmp", "state_dir=./x", "timeout", "timeout=", "timeout=0",
     "timeout=3601", "timeout=1.5", "timeout=-1", "timeout=15s", "timeout= 1",
     "timeout=99999999999999999999", "access", "access=", "access=all", "access=Owner",
-    "access=owner ", "quiet=", "quiet=yes",
+    "access=owner ", "targets", "targets=", "targets=all", "targets=Any", "wait", "wait=",
+    "wait=maybe", "wait=yes ", "quiet=", "quiet=yes",
   ])
   func aMalformedArgumentIsQuoted(argument: String) {
     expectRefusal(of: argument) { if case .malformed(argument, _) = $0 { true } else { false } }

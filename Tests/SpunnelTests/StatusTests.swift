@@ -6,27 +6,60 @@ import Testing
 
 @Suite struct HostFileTests {
   @Test func aHostFileSurvivesItsText() throws {
+    let names = "gpu-01.example,n2"
     let file = HostFile(
-      node: try #require(NodeName("gpu-01.example")),
-      forwards: try TunnelSpec("8001:8000,8889:8888").forwards)
-    #expect(file.text == "node gpu-01.example\nforward 8001:8000\nforward 8889:8888\n")
+      nodes: try nodes(names),
+      forwards: try forwards("8001:8000,/tmp/s:n2:/run/d,R:9000:5432,D:1080", nodes: names),
+      waiting: [try TunnelSpec(":8888,8002:+1:auto"), try TunnelSpec("R:9001")])
+    #expect(
+      file.text == """
+        node gpu-01.example
+        node n2
+        forward local gpu-01.example 8001 localhost 8000
+        forward local n2 /tmp/s localhost /run/d
+        forward remote gpu-01.example 9000 localhost 5432
+        forward dynamic gpu-01.example 1080 localhost 0
+        waiting 0:8888,8002:+1:auto
+        waiting R:9001:9001
+
+        """)
+    #expect(HostFile(file.text) == file)
+  }
+
+  @Test func aTunnelThatWaitsHasNoNodes() throws {
+    let file = HostFile(nodes: [], forwards: [], waiting: [try TunnelSpec("8001:80")])
+    #expect(file.text == "waiting 8001:80\n")
     #expect(HostFile(file.text) == file)
   }
 
   @Test func unknownLinesArePassedOver() throws {
-    let file = try #require(HostFile("color blue\nnode n1\nalone\n\nforward 8001:80\n"))
-    #expect(file.node == NodeName("n1"))
-    #expect(file.forwards == (try TunnelSpec("8001:80").forwards))
+    let file = try #require(
+      HostFile("color blue\nnode n1\nalone\n\nforward local n1 8001 localhost 80\n"))
+    #expect(file.nodes == (try nodes()))
+    #expect(file.forwards == (try forwards("8001:80")))
+    #expect(file.waiting == [])
   }
 
   @Test(arguments: [
-    "", "\n", "node n1\n", "forward 8001:80\n", "node \nforward 8001:80\n",
-    "node -n1\nforward 8001:80\n", "node n1\nforward 8001\n", "node n1\nforward \n",
-    "node n1\nforward 8001:80\nforward x\n", "node n1\r\nforward 8001:80\r\n",
-    "node n1 n2\nforward 8001:80\n", "noden1\nforward 8001:80\n", "node n1\nforward 80:",
+    "", "\n", "color blue\n", "node \n", "node -n1\n", "node n1 n2\n", "node n1\r\n", "noden1\n",
+    "node n1\nforward 8001:80\n", "node n1\nforward \n", "node n1\nforward x\n",
+    "forward local n1 8001 localhost\n", "forward local n1 8001 localhost 80 \n",
+    "forward local n1 8001 localhost 80\r\n", "forward local n1 8001 localhost 80\nnode -\n",
+    "forward sideways n1 8001 localhost 80\n", "forward local n1 80 01 localhost 80\n",
+    "waiting \n", "waiting 80:80\n", "waiting 8001:80 \n", "node n1\nwaiting 8001:\n",
   ])
   func aDamagedHostFileIsNone(text: String) {
     #expect(HostFile(text) == nil)
+  }
+
+  @Test func aTunnelHoldsItsSubmitPorts() throws {
+    let file = HostFile(
+      nodes: try nodes(), forwards: try forwards("8001:8000,R:9000:5432,D:1080"),
+      waiting: [try TunnelSpec("8005:8006,R:9005:9006,:8007")])
+    let held = try [8001, 8000, 9000, 5432, 1080, 8005, 8006, 9005, 9006, 8007].filter {
+      file.holds(try #require(Port($0 as UInt16)))
+    }
+    #expect(held == [8001, 1080, 8005])
   }
 }
 
@@ -39,6 +72,7 @@ import Testing
     (status.connections, status.accepted, status.refused) = (1, 2, 3)
     (status.sent, status.received) = (1 << 40, .max)
     (status.keeper, status.ssh) = (4711, 4712)
+    status.far = [.listening, .refused, .unknown]
     return status
   }
 
@@ -64,6 +98,11 @@ import Testing
     expected.state = .up
     expected.sent = 5
     #expect(Status("mood good\nstate up\nsent 5\nlonely\n") == expected)
+  }
+
+  @Test func aFarEndThatALaterVersionTellsIsUnknown() {
+    let status = Status("state up\nfar listening\nfar asleep\nfar \n")
+    #expect(status?.far == [.listening, .unknown, .unknown])
   }
 
   @Test(arguments: [

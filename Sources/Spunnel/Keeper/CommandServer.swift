@@ -38,7 +38,9 @@ final class CommandServer: EventHandler {
     do throws(SystemError) {
       while let accepted = try Socket.accept(from: socket.raw) {
         let user = try Socket.peerUser(of: accepted.descriptor.raw)
-        guard user == owner || user == 0, clients.count < CommandServer.mostClients else { continue }
+        guard user == owner || user == 0, clients.count < CommandServer.mostClients else {
+          continue
+        }
         let client = CommandClient(loop, accepted.descriptor)
         clients.append(client)
         try client.start(

@@ -22,6 +22,9 @@ final class Link {
 
   /// Milliseconds between two attempts while the first connection is made.
   private static let startPause = 250
+  /// Milliseconds before the first attempt when nobody waits for it: the tasks are being started,
+  /// and a handshake beside that would take the processor from them.
+  private static let aside = 100
   /// Milliseconds for which a refusal that looks final is tried again.
   private static let brief = 2000
   /// Milliseconds before the first attempt to return, doubled up to the longest.
@@ -123,7 +126,8 @@ final class Link {
     if isUp {
       openNext()
     } else if process == nil && retry == nil {
-      connect()
+      if batch.deadline != nil { return connect() }
+      retry = loop.after(milliseconds: Link.aside) { [weak self] in self?.connect() }
     }
   }
 

@@ -36,12 +36,15 @@ public struct Announcement {
 extension ForwardRequest {
   /// Where it will lead once its job runs, for people.
   public func promise(_ job: UInt32) -> String {
-    let near = if case .path(let path) = listen { "\(path)" } else { "localhost:\(listen)" }
+    let near =
+      if case .path(let path) = listen { "\(path)" } else { "port \(listen) of \(Host.name)" }
     switch kind {
     case .local where host == .all && listen == .any:
-      return "a free port of this host for each node: spunnelctl status tells them once job \(job) runs"
-    case .local: return "\(near) -> port \(connect) of job \(job), while it runs"
-    case .remote: return "port \(listen) of job \(job) -> \(connect) of this host, while it runs"
+      return
+        "a free port of \(Host.name) -> port \(connect) of each node of job \(job), while it runs"
+    case .local: return "\(near) -> \(connect.named) of job \(job), while it runs"
+    case .remote:
+      return "\(listen.named) of job \(job) -> \(connect.named) of \(Host.name), while it runs"
     case .dynamic: return "\(near) -> SOCKS, through job \(job), while it runs"
     }
   }

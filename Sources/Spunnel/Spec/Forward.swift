@@ -82,7 +82,8 @@ extension Forward: CustomStringConvertible {
   public var description: String {
     switch kind {
     case .local: "\(listen):\(host.isLocal ? node.description : host.bracketed):\(connect)"
-    case .remote: host.isLocal ? "R:\(listen):\(connect)" : "R:\(listen):\(host.bracketed):\(connect)"
+    case .remote:
+      host.isLocal ? "R:\(listen):\(connect)" : "R:\(listen):\(host.bracketed):\(connect)"
     case .dynamic: "D:\(listen)"
     }
   }

@@ -8,6 +8,9 @@ public enum RequestedEnd: Hashable, Sendable, CustomStringConvertible {
   case any
   case path(PathPattern)
 
+  /// In a sentence.
+  var named: String { if case .path = self { description } else { "port \(self)" } }
+
   public var description: String {
     switch self {
     case .port(let port): port.description

@@ -2,10 +2,9 @@
 // listens where it is asked to, and is an echo service behind every forward.
 
 import Glibc
-import Testing
+import SpunnelSystem
 
 @testable import Spunnel
-@testable import SpunnelSystem
 
 final class FakeMaster {
   enum Answer {
@@ -18,14 +17,20 @@ final class FakeMaster {
     case hangUp
   }
 
+  /// Ends are written as `localhost:8000`, or as the path of a unix socket.
   enum Request: Equatable {
-    case forward(path: String, host: String, port: UInt32)
-    case probe(host: String, port: UInt32)
+    /// Connections to a unix socket here are wanted on the far side.
+    case local(path: String, to: String)
+    /// Connections on the far side are wanted here.
+    case remote(at: String, to: String)
+    /// The same forward is not wanted any more.
+    indirect case close(Request)
+    case probe(String)
   }
 
   /// One connection to the control socket.
   final class Session {
-    fileprivate let control: End
+    let control: End
     fileprivate(set) var requests: [Request] = []
     /// What came with a probe.
     fileprivate(set) var descriptors: [FileDescriptorBox] = []
@@ -46,16 +51,17 @@ final class FakeMaster {
     func hangUp() { control.close() }
   }
 
-  /// One connection to a forward's socket.
-  final class Service {
-    let port: UInt32
+  /// One connection to a forward's socket, and the service at its end.
+  final class Channel {
+    /// Where it leads.
+    let to: String
     let end: End
     /// Whether it sends back what it receives.
     var echoes = true
     private var echoed = 0
 
-    fileprivate init(_ port: UInt32, _ connection: consuming FileDescriptor) throws {
-      self.port = port
+    fileprivate init(_ to: String, _ connection: consuming FileDescriptor) throws {
+      self.to = to
       end = try End(connection)
     }
 
@@ -71,43 +77,88 @@ final class FakeMaster {
   }
 
   private final class Listener {
-    let port: UInt32
+    let request: Request
+    let to: String
     let socket: FileDescriptor
 
-    init(_ port: UInt32, _ socket: consuming FileDescriptor) {
-      self.port = port
+    init(_ request: Request, _ to: String, _ socket: consuming FileDescriptor) {
+      self.request = request
+      self.to = to
       self.socket = socket
     }
   }
 
   let record: Record
-  var forwardAnswer = Answer.agree
+  let link: Int
+  var localAnswer = Answer.agree
+  var remoteAnswer = Answer.agree
   var probeAnswer = Answer.agree
+  /// What the far kernel chooses next.
+  var nextPort: UInt32 = 40_001
   private(set) var sessions: [Session] = []
-  private(set) var services: [Service] = []
+  private(set) var channels: [Channel] = []
   private var listeners: [Listener] = []
+  private(set) var remotes: [Request] = []
   private var control: FileDescriptor?
 
-  init(_ scratch: Scratch) throws {
-    record = try Record.create(StepName(job: 17, step: 0), in: scratch.path, user: getuid())
-    control = try listenUnix(record.controlPath)
+  /// - Parameter record: where it makes its sockets
+  init(_ record: Record, link: Int = 0) {
+    self.record = record
+    self.link = link
   }
+
+  /// A master that has logged in, with a record of its own.
+  convenience init(_ scratch: Scratch) throws {
+    self.init(
+      try Record.create(StepName(job: 17, step: 0), in: scratch.path, user: getuid()))
+    try logIn()
+  }
+
+  func logIn() throws { control = try listenUnix(record.controlPath(of: link)) }
 
   /// All that was asked for, in the order of the connections.
   var requests: [Request] { sessions.flatMap(\.requests) }
 
-  /// A handle of the control socket.
-  func handle() throws -> SocketHandle {
-    try SocketHandle(RecordFile.control, in: record.directory)
+  /// The probes without those that only help another on.
+  var probes: [Request] {
+    var seen: [Request] = []
+    for request in requests {
+      if case .probe = request, !seen.contains(request) { seen.append(request) }
+    }
+    return seen
   }
 
-  /// Listens for forwards as if asked to. - Parameter backlog: see `listenUnix`
-  func sockets(for forwards: [Forward], backlog: CInt = 64) throws -> ForwardSockets {
-    for forward in forwards {
-      let path = record.socketPath(of: forward.submit)
-      try listen(path, UInt32(forward.exec.number), backlog: backlog)
+  /// What was asked for besides probes.
+  var orders: [Request] {
+    requests.filter { if case .probe = $0 { false } else { true } }
+  }
+
+  /// Where ssh listens for a service. - Parameter number: of the sockets of the record, from 1
+  func socketPath(_ number: Int) -> String {
+    record.directory.path + "/" + RecordFile.socket(number)
+  }
+
+  /// A handle of the control socket.
+  func handle() throws -> SocketHandle {
+    try SocketHandle(RecordFile.control(of: link), in: record.directory)
+  }
+
+  /// Listens for services as if asked to. - Parameter backlog: see `listenUnix`
+  func sockets(for services: [Service], backlog: CInt = 64) throws -> ServiceSockets {
+    let sockets = ServiceSockets(record)
+    for service in services {
+      try listen(MultiplexRequest.open(sockets.reserve(service)), backlog: backlog)
+      try sockets.hold(service)
     }
-    return try ForwardSockets(forwards, in: record)
+    return sockets
+  }
+
+  /// Does what one message asks for, without an answer.
+  func listen(_ message: [UInt8], backlog: CInt = 64) throws {
+    var wanted = Wanted(message)
+    _ = wanted.number()
+    guard wanted.number() == Wanted.openForward else { throw SystemError("listen", EPROTO) }
+    try carryOut(try wanted.forward(), backlog: backlog)
   }
 
   /// Accepts, answers and echoes as far as it can at once.
@@ -120,24 +171,29 @@ final class FakeMaster {
     for session in sessions { try hear(session) }
     for listener in listeners {
       while let connection = try Socket.accept(from: listener.socket.raw) {
-        services.append(try Service(listener.port, connection.descriptor))
+        channels.append(try Channel(listener.to, connection.descriptor))
       }
     }
-    for service in services { service.work() }
+    for channel in channels { channel.work() }
   }
 
   /// Ends as a master that was killed: the sockets' names stay.
   func die() {
     control = nil
     listeners = []
+    remotes = []
     for session in sessions { session.hangUp() }
-    for service in services { service.end.close() }
+    for channel in channels { channel.end.close() }
   }
 
   func reply(_ answer: Answer, to session: Session) {
     guard let request = session.requests.last else { return }
     switch (answer, request) {
-    case (.agree, .forward): session.say([0, 0, 0, 8, 0x80, 0, 0, 1, 0, 0, 0, 0])
+    case (.agree, .remote(at: "localhost:0", _)):
+      session.say([0, 0, 0, 12, 0x80, 0, 0, 7, 0, 0, 0, 0] + Wanted.bytes(nextPort))
+      nextPort += 1
+    case (.agree, .local), (.agree, .remote), (.agree, .close):
+      session.say([0, 0, 0, 8, 0x80, 0, 0, 1, 0, 0, 0, 0])
     case (.agree, .probe): session.say([0, 0, 0, 12, 0x80, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2])
     case (.refuse, _):
       session.say([0, 0, 0, 14, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x6e, 0x6f])
@@ -146,119 +202,48 @@ final class FakeMaster {
     }
   }
 
-  private func listen(_ path: String, _ port: UInt32, backlog: CInt = 64) throws {
-    _ = unsafe unlink(path)
-    listeners.append(Listener(port, try listenUnix(path, backlog: backlog)))
-  }
-
   private func hear(_ session: Session) throws {
-    while let message = try readMessage(session) {
+    while session.control.isOpen, session.isHeld, let message = try session.control.readMessage() {
       var wanted = Wanted(message)
-      switch wanted.number() {
-      case 1 where !session.saidHello:
-        guard wanted.number() == 4 else { throw SystemError("hello", EPROTO) }
+      let kind = wanted.number()
+      if kind == Wanted.hello, !session.saidHello, wanted.number() == 4 {
         session.saidHello = true
-      case 0x1000_0006 where session.saidHello: try forward(&wanted, session)
-      case 0x1000_0008 where session.saidHello: try probe(&wanted, session)
+        continue
+      }
+      guard session.saidHello else { throw SystemError("hello", EPROTO) }
+      switch kind {
+      case Wanted.openForward: try open(try wanted.forward(), session)
+      case Wanted.closeForward: close(try wanted.forward(), session)
+      case Wanted.stdioForward:
+        let probe = Request.probe(try wanted.target())
+        for _ in 0..<2 {
+          session.descriptors.append(FileDescriptorBox(try receiveDescriptor(session.control.raw)))
+        }
+        session.requests.append(probe)
+        reply(probeAnswer, to: session)
       default: throw SystemError("request", EPROTO)
       }
     }
   }
 
-  private func forward(_ wanted: inout Wanted, _ session: Session) throws {
-    guard wanted.number() == 0, wanted.number() == 1 else { throw SystemError("forward", EPROTO) }
-    let path = wanted.string()
-    guard wanted.number() == 0xffff_fffe else { throw SystemError("forward", EPROTO) }
-    let (host, port) = (wanted.string(), wanted.number())
-    guard wanted.isEmpty else { throw SystemError("forward", EPROTO) }
-    session.requests.append(.forward(path: path, host: host, port: port))
-    if forwardAnswer == .agree { try listen(path, port) }
-    reply(forwardAnswer, to: session)
+  private func open(_ request: Request, _ session: Session) throws {
+    session.requests.append(request)
+    let answer = if case .remote = request { remoteAnswer } else { localAnswer }
+    if answer == .agree { try carryOut(request) }
+    reply(answer, to: session)
   }
 
-  private func probe(_ wanted: inout Wanted, _ session: Session) throws {
-    guard wanted.number() == 0, wanted.string() == "" else { throw SystemError("probe", EPROTO) }
-    let (host, port) = (wanted.string(), wanted.number())
-    guard wanted.isEmpty else { throw SystemError("probe", EPROTO) }
-    for _ in 0..<2 {
-      session.descriptors.append(FileDescriptorBox(try receiveDescriptor(session.control.raw)))
-    }
-    session.requests.append(.probe(host: host, port: port))
-    reply(probeAnswer, to: session)
+  private func carryOut(_ request: Request, backlog: CInt = 64) throws {
+    guard case .local(let path, let to) = request else { return remotes.append(request) }
+    _ = unsafe unlink(path)
+    listeners.append(Listener(request, to, try listenUnix(path, backlog: backlog)))
   }
 
-  /// - Returns: `nil` when nothing more was sent
-  private func readMessage(_ session: Session) throws -> [UInt8]? {
-    guard session.control.isOpen, session.isHeld else { return nil }
-    // Requests are written at once, so what has begun is there as a whole.
-    guard let length = try readExactly(session.control.raw, 4) else { return nil }
-    var wanted = Wanted(length)
-    return try readExactly(session.control.raw, Int(wanted.number()))
-  }
-
-  /// - Returns: `nil` when nothing is there
-  private func readExactly(_ raw: CInt, _ count: Int) throws -> [UInt8]? {
-    var bytes = [UInt8](repeating: 0, count: count)
-    let got = unsafe recv(raw, &bytes, count, CInt(MSG_WAITALL))
-    if got < 0 && errno == EAGAIN { return nil }
-    if got != count { throw SystemError("read request", EPROTO) }
-    return bytes
-  }
-
-  /// One byte with one descriptor (unix(7)); the macros of cmsg(3) are not visible from Swift.
-  private func receiveDescriptor(_ raw: CInt) throws -> FileDescriptor {
-    struct Control {
-      var header = cmsghdr()
-      var descriptor: CInt = -1
-      var padding: CInt = 0
-    }
-    var control = Control()
-    var byte: UInt8 = 0xff
-    let got = try check("recvmsg") {
-      unsafe withUnsafeMutablePointer(to: &byte) { byte in
-        unsafe withUnsafeMutablePointer(to: &control) { control in
-          var part = unsafe iovec(iov_base: byte, iov_len: 1)
-          return unsafe withUnsafeMutablePointer(to: &part) { part in
-            var message = unsafe msghdr()
-            unsafe message.msg_iov = part
-            unsafe message.msg_iovlen = 1
-            unsafe message.msg_control = UnsafeMutableRawPointer(control)
-            unsafe message.msg_controllen = MemoryLayout<Control>.size
-            return unsafe recvmsg(raw, &message, CInt(MSG_CMSG_CLOEXEC))
-          }
-        }
-      }
-    }
-    if got != 1 || byte != 0 || control.descriptor < 0 {
-      throw SystemError("receive descriptor", EPROTO)
-    }
-    return FileDescriptor(owning: control.descriptor)
-  }
-}
-
-/// A descriptor that arrays can hold.
-final class FileDescriptorBox {
-  private let descriptor: FileDescriptor
-  var raw: CInt { descriptor.raw }
-  init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
-}
-
-/// Reads ssh's wire format (RFC 4251, section 5).
-private struct Wanted {
-  private var bytes: ArraySlice<UInt8>
-
-  init(_ bytes: [UInt8]) { self.bytes = bytes[...] }
-
-  var isEmpty: Bool { bytes.isEmpty }
-
-  mutating func number() -> UInt32 {
-    defer { bytes = bytes.dropFirst(4) }
-    return bytes.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
-  }
-
-  mutating func string() -> String {
-    let length = Int(number())
-    defer { bytes = bytes.dropFirst(length) }
-    return String(decoding: bytes.prefix(length), as: UTF8.self)
+  private func close(_ request: Request, _ session: Session) {
+    session.requests.append(.close(request))
+    let count = listeners.count + remotes.count
+    listeners.removeAll { $0.request == request }
+    remotes.removeAll { $0 == request }
+    reply(listeners.count + remotes.count < count ? .agree : .refuse, to: session)
   }
 }

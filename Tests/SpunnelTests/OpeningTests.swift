@@ -1,0 +1,193 @@
+// What happens between ssh's login and the first connection, against a fake master.
+
+import Glibc
+import SpunnelSystem
+import Testing
+
+@testable import Spunnel
+
+@Suite struct OpeningTests {
+  private let loop: EventLoop
+  private let scratch: Scratch
+  private let fake: FakeMaster
+  private let master: Master
+  private let told = Told()
+
+  init() throws {
+    loop = try EventLoop()
+    scratch = try Scratch()
+    fake = try FakeMaster(scratch)
+    master = try Master(fake.record, link: 0)
+  }
+
+  @discardableResult
+  private func open(
+    _ spec: String = "8001:8000", probes: Bool = true, on other: Master? = nil
+  ) throws -> Opening {
+    try open(try routes(spec), probes: probes, on: other)
+  }
+
+  @discardableResult
+  private func open(
+    _ routes: [Route], probes: Bool = true, on other: Master? = nil
+  ) throws -> Opening {
+    let opening = Opening(
+      loop, other ?? master, try node(), routes, probes: probes,
+      lastWords: { [told] in told.refusal }, done: { [told] in told.take($0) })
+    told.openings.append(opening)
+    opening.start()
+    return opening
+  }
+
+  private func turn(until condition: () -> Bool) throws -> Bool {
+    try loop.turn {
+      try fake.work()
+      return condition()
+    }
+  }
+
+  private func local(_ number: Int, _ exec: UInt16) -> FakeMaster.Request {
+    .local(path: fake.socketPath(number), to: "localhost:\(exec)")
+  }
+
+  @Test func everyForwardIsOpenedAndProbedAndThenItIsReady() throws {
+    let routes = try routes("8001:8000,8002:8888")
+    try open(routes)
+    #expect(told.count == 0)
+    #expect(try turn { told.isReady })
+    #expect(fake.orders == [local(1, 8000), local(2, 8888)])
+    #expect(fake.probes == [.probe("localhost:8000"), .probe("localhost:8888")])
+    #expect(told.count == 1)
+    #expect(routes.map(\.far) == [.listening, .listening])
+    for route in routes.reversed() {
+      let client = try master.sockets.client(of: route.service)
+      client.send("to \(route.forward.exec)")
+      #expect(
+        try turn {
+          client.receive()
+          return client.text == "to \(route.forward.exec)"
+        })
+    }
+    #expect(Set(fake.channels.map(\.to)) == ["localhost:8888", "localhost:8000"])
+    #expect(try turn { fake.sessions.allSatisfy { !$0.isHeld } })
+  }
+
+  @Test func aReturnProbesNothing() throws {
+    let routes = try routes("8001:8000,8002:8888")
+    try open(routes, probes: false)
+    #expect(try turn { told.isReady })
+    #expect(fake.requests == [local(1, 8000), local(2, 8888)])
+    #expect(routes.map(\.far) == [.unknown, .unknown])
+  }
+
+  @Test func aPortThatWasNotForwardedIsNoPlaceToConnectTo() throws {
+    try open()
+    #expect(try turn { told.isReady })
+    #expect(try master.sockets.leads(to: try service(8000)))
+    #expect(try !master.sockets.leads(to: try service(8009)))
+  }
+
+  @Test func anSshThatDoesNotListenIsAFailure() throws {
+    fake.localAnswer = .refuse
+    try open("8001:8000,8002:8888")
+    #expect(try turn { told.reason != nil })
+    #expect(told.reason == "ssh does not listen on '\(fake.record.directory.path)': no")
+    #expect(try turn { !fake.sessions[0].isHeld })
+    #expect(told.count == 1)
+    #expect(fake.requests == [local(1, 8000)])
+  }
+
+  @Test func aServiceThatIsNotThereYetIsNoFailure() throws {
+    fake.probeAnswer = .refuse
+    told.refusal = "channel 2: open failed: connect failed: Connection refused"
+    let routes = try routes("8001:8000,8002:8888")
+    try open(routes)
+    #expect(try turn { told.isReady })
+    #expect(fake.probes.count == 2)
+    #expect(routes.map(\.far) == [.refused, .refused])
+    #expect(told.reason == nil)
+  }
+
+  @Test func anSshdThatForbidsForwardingIsAFailureThatSaysSo() throws {
+    fake.probeAnswer = .refuse
+    told.refusal = "channel 2: open failed: administratively prohibited: open failed"
+    try open("8001:8000,8002:8888")
+    #expect(try turn { told.reason != nil })
+    let reason = try #require(told.reason)
+    #expect(reason.hasPrefix("n1:8000: "))
+    #expect(reason.contains("AllowTcpForwarding"))
+    #expect(told.count == 1)
+    #expect(fake.probes == [.probe("localhost:8000")])
+  }
+
+  @Test func aProbeThatIsNotAnsweredIsHelpedOnOnceAndTakenForASlowService() throws {
+    fake.probeAnswer = .none
+    try open()
+    #expect(try turn { told.isReady })
+    // One connection for the forward, the probe and its help; both are held until their answers.
+    #expect(fake.sessions.count == 3)
+    #expect(fake.sessions[1].isHeld && fake.sessions[2].isHeld)
+    for session in fake.sessions.dropFirst() { fake.reply(.agree, to: session) }
+    #expect(try turn { fake.sessions.allSatisfy { !$0.isHeld } })
+    #expect(told.count == 1)
+  }
+
+  @Test func anSshThatEndsInsteadOfAnsweringIsLost() throws {
+    fake.localAnswer = .hangUp
+    try open()
+    #expect(try turn { told.isLost })
+    fake.localAnswer = .agree
+    fake.probeAnswer = .hangUp
+    told.isLost = false
+    try open()
+    #expect(try turn { told.isLost })
+    #expect(told.count == 2)
+  }
+
+  @Test func stoppingIsWithoutAWord() throws {
+    fake.probeAnswer = .none
+    let opening = try open()
+    #expect(try turn { !fake.probes.isEmpty })
+    opening.stop()
+    for session in fake.sessions { fake.reply(.agree, to: session) }
+    #expect(try turn { fake.sessions.allSatisfy { !$0.isHeld } })
+    try loop.settle(fake.work)
+    #expect(told.count == 0)
+    opening.stop()
+    #expect(told.count == 0)
+  }
+
+  @Test func withoutAMasterNothingIsOpened() throws {
+    fake.die()
+    #expect(
+      eventually {
+        told.isLost = false
+        guard let opening = try? open() else { return false }
+        opening.stop()
+        return told.isLost
+      })
+    fake.record.removeControl(of: 0)
+    #expect(throws: SystemError("open control", ENOENT)) { try Master(fake.record, link: 0) }
+    #expect(!told.isReady)
+  }
+}
+
+/// What an opening has told.
+private final class Told {
+  /// Alive as long as the test.
+  var openings: [Opening] = []
+  var isReady = false
+  var reason: String?
+  var isLost = false
+  var count = 0
+  var refusal: String?
+
+  func take(_ outcome: Opening.Outcome) {
+    count += 1
+    switch outcome {
+    case .ready: isReady = true
+    case .failed(let reason): self.reason = reason
+    case .lost: isLost = true
+    }
+  }
+}
