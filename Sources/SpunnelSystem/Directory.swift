@@ -129,8 +129,9 @@ public struct Directory: ~Copyable {
     try check("stat \(path)/\(name)") { unsafe fstat(file.raw, &kind) }
     if kind.st_mode & S_IFMT != S_IFREG { throw SystemError("read \(path)/\(name)", EINVAL) }
     var content: [UInt8] = []
-    while content.count < limit, let more = try file.read(atMost: limit - content.count),
-      !more.isEmpty
+    // Most files are a page long; a buffer of the limit's size would be filled with zeros first.
+    while content.count < limit,
+      let more = try file.read(atMost: min(limit - content.count, 1 << 14)), !more.isEmpty
     {
       content += more
     }
