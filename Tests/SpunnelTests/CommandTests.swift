@@ -70,6 +70,7 @@ import Testing
   @Test(arguments: [
     "", "Ready", "readyfailed x", "fail x", "ready x", "ready 8001:80", "done\n",
     "ready local n1 8001 localhost", "bound local n1 8001 localhost 80,x", "overdue", "ready\n",
+    "waiting", "waiting ", "waiting 80:80", "waiting 8001:80 ",
   ])
   func anotherLineIsNoReport(line: String) {
     #expect(KeeperReport(line: line) == nil)

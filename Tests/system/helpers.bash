@@ -186,7 +186,7 @@ counts() { [[ $(counter "$1" "$2") == "$3" ]] || { cat "$(record "$1" status)"; 
 # remains: prints every process, directory and listening socket that a tunnel could have left.
 remains() {
     local host init
-    processes spunnel-keeper spunnel-guard ssh | sed 's/^/process /'
+    processes spunnel-keeper spunnel-guard spunnel-sshd ssh | sed 's/^/process /'
     for host in login n1 n2; do
         init=$(host_init "$host")
         compgen -G "/proc/$init/root/tmp/spunnel-*" | sed "s/^/directory $host /"
