@@ -207,6 +207,7 @@ final class Link {
       loop, master, node, routes, probes: probes,
       lastWords: { [weak self] in self?.supervisor.lastRefusal },
       done: { [weak self] outcome in
+        if case .ready = outcome, let missing = self?.opening?.missing { self?.reclaim(missing) }
         self?.opening = nil
         // What was refused while probing is known.
         self?.refusals = 0
@@ -233,6 +234,19 @@ final class Link {
   private func again() {
     if master == nil || opening != nil || isUp { return }
     open(carried, probes: false) { [weak self] in self?.returned($0) }
+  }
+
+  /// Asks again for what the far sshd did not take back: it may still hold the lost connection's.
+  private func reclaim(_ routes: [Route]) {
+    if routes.isEmpty { return }
+    let ends = routes.map { "'\($0.forward.listen)'" }.joined(separator: ", ")
+    observer?.linkNotes("\(node) does not listen on \(ends) again yet")
+    loop.after(milliseconds: pause) { [weak self] in
+      guard let self, self.isUp else { return }
+      let left = routes.filter { route in self.carried.contains { $0 === route } }
+      if !left.isEmpty { self.add(Batch(left, probes: false) { _ in }) }
+    }
+    pause = min(pause * 2, Link.longestPause)
   }
 
   private func up() {
