@@ -32,7 +32,7 @@ JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 SHELL_SCRIPTS := $(shell grep -rlE '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
 
 .PHONY: all
-all: $(out)/spunnel.so $(out)/spunnel-jobs $(out)/loopback.so swift ## Build everything (release)
+all: $(out)/spunnel.so $(out)/spunnel-jobs $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
 
 $(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map
 	@mkdir -p $(out)
@@ -47,6 +47,11 @@ $(out)/loopback.so: Sources/SpunnelLoopback/loopback.c
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror $(CFLAGS) $< \
 		-shared $(LDFLAGS) -ldl -o $@
+
+# Runs on the nodes, beside the job: small, and with no library but libc.
+$(out)/spunnel-sshd: Sources/SpunnelNode/spunnel-sshd.c
+	@mkdir -p $(out)
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $< $(LDFLAGS) -o $@
 
 .PHONY: swift
 swift: ## Build the core, the keeper and spunnelctl
@@ -66,6 +71,7 @@ install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
 	$(call install_whole,$(out)/spunnel-jobs,$(libexec)/spunnel-jobs)
+	$(call install_whole,$(out)/spunnel-sshd,$(libexec)/spunnel-sshd)
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
@@ -74,7 +80,7 @@ install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(bin)/spunnelctl
-	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs
+	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md)
 	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8
 	@# Only what lies below PREFIX, and only what is empty.

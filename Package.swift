@@ -42,19 +42,20 @@ let package = Package(
       dependencies: ["CSystem", "Spunnel", "SpunnelSystem"],
       swiftSettings: strict
     ),
+    .target(
+      name: "SpunnelOutput",
+      dependencies: ["Spunnel", "SpunnelSystem"],
+      swiftSettings: strict
+    ),
     .executableTarget(
       name: "spunnelctl",
-      dependencies: ["Spunnel", "SpunnelCluster"],
+      dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput"],
       swiftSettings: strict,
-      // FoundationEssentials writes the JSON; statically its own parts must be named.
-      linkerSettings: [
-        .unsafeFlags(["-static-stdlib"]),
-        .linkedLibrary("_FoundationCollections"),
-        .linkedLibrary("_FoundationCShims"),
-      ]
+      linkerSettings: [.unsafeFlags(["-static-stdlib"])]
     ),
     .testTarget(
-      name: "SpunnelTests", dependencies: ["Spunnel", "SpunnelCluster", "SpunnelSystem"],
+      name: "SpunnelTests",
+      dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput", "SpunnelSystem"],
       swiftSettings: strict),
   ]
 )

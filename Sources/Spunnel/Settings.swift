@@ -18,6 +18,14 @@ public struct Settings: Equatable, Sendable {
     case any
   }
 
+  /// Which way ssh takes to the node.
+  public enum Transport: String, Sendable {
+    /// ssh, and srun where the node refuses ssh.
+    case auto
+    case ssh
+    case srun
+  }
+
   /// The ssh program and its first arguments; a name without a slash is looked up on PATH.
   public var sshCommand = ["ssh"]
   /// More arguments for ssh; they win over Spunnel's preferences, not over what it needs.
@@ -31,6 +39,7 @@ public struct Settings: Equatable, Sendable {
   public var targets = Targets.job
   /// Whether srun waits for the tunnel before it starts the tasks.
   public var wait = true
+  public var transport = Transport.auto
   /// Whether the lines at the start are left out; errors are always said.
   public var quiet = false
 
@@ -71,10 +80,15 @@ public struct Settings: Equatable, Sendable {
     case ("wait", let value?):
       guard ["yes", "no"].contains(value) else { throw .malformed(argument, "wait=yes or wait=no") }
       wait = value == "yes"
+    case ("transport", let value?):
+      guard let value = Transport(rawValue: value) else {
+        throw .malformed(argument, "transport=auto, transport=ssh or transport=srun")
+      }
+      transport = value
     case ("quiet", nil): quiet = true
     case ("quiet", _): throw .malformed(argument, "quiet alone")
     case ("ssh_cmd", nil), ("ssh_args", nil), ("args", nil), ("state_dir", nil), ("timeout", nil),
-      ("access", nil), ("targets", nil), ("wait", nil):
+      ("access", nil), ("targets", nil), ("wait", nil), ("transport", nil):
       throw .malformed(argument, "\(key)=<value>")
     default: throw .unknown(argument)
     }
@@ -98,7 +112,7 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .unknown(let argument):
       "unknown argument '\(printable(argument))': there are ssh_cmd=, ssh_args=, state_dir=, "
-        + "timeout=, access=, targets=, wait= and quiet"
+        + "timeout=, access=, targets=, transport=, wait= and quiet"
     case .malformed(let argument, let wanted):
       "malformed argument '\(printable(argument))': write \(wanted)"
     }

@@ -2,7 +2,7 @@
  *
  * The ports are claimed when the option is read, before anything is queued. At sbatch's end the job
  * is looked for among the user's: the one that was not there before and that was submitted from
- * this session of this host. */
+ * this session. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -121,20 +121,27 @@ static uint32_t told_number(const slurm_job_info_t *job)
 	return job->het_job_id != 0 ? job->het_job_id : job->job_id;
 }
 
-/* Slurm notes the session and the host, by its short name, of whoever submits. */
+/* Slurm notes the session of whoever submits. */
 static int is_from_here(const slurm_job_info_t *job)
+{
+	return job->user_id == getuid() && job->alloc_sid == (uint32_t)getsid(0);
+}
+
+/* It notes the host as well, by the name that slurmctld finds for munge's address: not always the
+ * one that the host has for itself. So the name only decides between several. */
+static int names_this_host(const slurm_job_info_t *job)
 {
 	char host[256] = "";
 
-	if (gethostname(host, sizeof host - 1) != 0)
+	if (gethostname(host, sizeof host - 1) != 0 || job->alloc_node == NULL)
 		return 0;
 	host[strcspn(host, ".")] = '\0';
-	return job->user_id == getuid() && job->alloc_sid == (uint32_t)getsid(0) &&
-	       job->alloc_node != NULL && strcmp(job->alloc_node, host) == 0;
+	return strcmp(job->alloc_node, host) == 0;
 }
 
-static void find_candidates(const job_info_msg_t *message, struct candidates *found)
+static struct candidates find_candidates(const job_info_msg_t *message, int only_of_this_host)
 {
+	struct candidates result = {0}, *found = &result;
 	const uint32_t room = sizeof found->numbers / sizeof *found->numbers;
 
 	for (uint32_t index = 0; index < message->record_count && found->count < room; index++) {
@@ -145,10 +152,23 @@ static void find_candidates(const job_info_msg_t *message, struct candidates *fo
 		if (job->submit_time < self.time || was_there(job->job_id) || was_there(number) ||
 		    !is_from_here(job) || contains(found->numbers, found->count, number))
 			continue;
+		if (only_of_this_host && !names_this_host(job))
+			continue;
 		if (found->count == 0)
 			found->first = job;
 		found->numbers[found->count++] = number;
 	}
+	return result;
+}
+
+static struct candidates submitted(const job_info_msg_t *message)
+{
+	struct candidates all = find_candidates(message, 0), here;
+
+	if (all.count < 2)
+		return all;
+	here = find_candidates(message, 1);
+	return here.count > 0 ? here : all;
 }
 
 /* With --clusters Slurm's library asks another cluster from then on, for all that follows. A job's
@@ -203,7 +223,7 @@ static int follow(const struct candidates *found, const struct spunnel_host *hos
 
 void submission_end(const struct spunnel_host *host)
 {
-	struct candidates found = {0};
+	struct candidates found;
 	job_info_msg_t *message;
 	int result = -1;
 
@@ -217,7 +237,7 @@ void submission_end(const struct spunnel_host *host)
 		(void)say(host, "spunnel: no tunnel: ask Slurm for the job: %s: open one with "
 			  "spunnelctl open JOB %s", slurm_strerror(errno), self.spec);
 	} else {
-		find_candidates(message, &found);
+		found = submitted(message);
 		/* None: sbatch has said why. */
 		if (found.count > 0)
 			result = follow(&found, host);

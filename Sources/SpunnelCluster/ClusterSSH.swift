@@ -28,9 +28,10 @@ public struct ClusterSSH: Sendable {
     PasswordAuthentication no
     KbdInteractiveAuthentication no
     PermitRootLogin prohibit-password
-    AllowTcpForwarding local
+    AllowTcpForwarding yes
+    PermitListen localhost:*
     PermitOpen localhost:* 127.0.0.1:* [::1]:*
-    AllowStreamLocalForwarding no
+    AllowStreamLocalForwarding yes
     AllowAgentForwarding no
     X11Forwarding no
     PermitTunnel no

@@ -129,8 +129,10 @@ public struct SlurmConfiguration: Sendable {
     SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,\
     default_queue_depth=1000,bf_interval=5
     # Without any epilog a node answers "already complete", and the next job waits for a background
-    # loop of the controller: 2 jobs a second instead of 45.
+    # loop of the controller, which comes round once a second. Running one costs a process, and
+    # after it Slurm sleeps 10 ms: so there is one, and nothing that would run it.
     Epilog=\(nothing)
+    PrEpPlugins=""
     \(priority)
     """
   }

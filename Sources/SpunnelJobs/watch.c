@@ -18,7 +18,7 @@
 enum {
 	FIRST_PAUSE = 250,
 	LONGER = 500,       /* each pause is that much longer than the one before */
-	LONGEST_PAUSE = 5000,
+	LONGEST_PAUSE = 4000,
 	SHORTEST_PAUSE = 250, /* however often somebody asks */
 };
 

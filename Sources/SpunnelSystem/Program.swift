@@ -154,6 +154,30 @@ public enum Process {
     _ = Glibc.kill(-child, SIGKILL)
   }
 
+  /// Ends a child alone, not its group: TERM, a bounded wait, KILL.
+  ///
+  /// - Parameter patience: milliseconds between the two
+  public static func end(_ child: pid_t, patience: Int) {
+    _ = Glibc.kill(child, SIGTERM)
+    let deadline = Clock.milliseconds() + patience
+    while poll(child) == .running {
+      if Clock.milliseconds() >= deadline { return kill(child) }
+      usleep(2000)
+    }
+  }
+
+  /// Waits until nobody is in a process group any more, children of this process excepted: then TERM,
+  /// a short wait, KILL.
+  ///
+  /// - Parameter patience: milliseconds before the first of the two
+  public static func settle(group: pid_t, patience: Int) {
+    for (wait, signal) in [(patience, SIGTERM), (patience / 2, SIGKILL)] {
+      let deadline = Clock.milliseconds() + wait
+      while Glibc.kill(-group, 0) == 0, Clock.milliseconds() < deadline { usleep(2000) }
+      if Glibc.kill(-group, signal) != 0 { return }
+    }
+  }
+
   /// Which side of fork(2) one is on.
   public enum Side { case parent(pid_t), child }
 

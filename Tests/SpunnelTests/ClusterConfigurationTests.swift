@@ -30,6 +30,7 @@ private func configuration(
       "AuthType=auth/munge", "CredType=cred/munge", "SlurmUser=71001", "SlurmdUser=71001",
       "AuthInfo=socket=/s/default/munge.socket", "SlurmctldHost=localhost(127.0.0.1)",
       "SlurmctldPort=1001", "JobAcctGatherParams=OverMemoryKill", "Epilog=/bin/true",
+      "PrEpPlugins=\"\"",
       "TaskPlugin=task/affinity", "PriorityType=priority/basic", "DefMemPerCPU=2000",
       "NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port=2001 CPUs=4 RealMemory=8000",
     ] {
@@ -91,8 +92,8 @@ private func configuration(
 
   @Test func theServerIsOnLoopbackAndOnlyForwards() {
     for line in [
-      "ListenAddress 127.0.0.1:1002", "AllowTcpForwarding local", "UsePAM no",
-      "PasswordAuthentication no", "PermitTTY no", "AllowStreamLocalForwarding no",
+      "ListenAddress 127.0.0.1:1002", "AllowTcpForwarding yes", "UsePAM no",
+      "PasswordAuthentication no", "PermitTTY no", "PermitListen localhost:*",
       "PermitOpen localhost:* 127.0.0.1:* [::1]:*",
       "AuthorizedKeysFile /s/default/keys/authorized.%U",
     ] {

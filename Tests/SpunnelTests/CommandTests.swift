@@ -41,11 +41,15 @@ import Testing
 
   @Test(
     arguments: [
-      .waiting, .done, .bound([]), .ready([]), .failed("n1: no route: ask"), .failed(""),
+      .done, .bound([]), .ready([]), .failed("n1: no route: ask"), .failed(""),
       .failed("ready"), .over("srun ended"), .over(""),
     ] as [KeeperReport])
   func aReportSurvivesItsLine(report: KeeperReport) throws {
     try expectSurvival(report)
+  }
+
+  @Test func whatWaitsSurvivesItsLine() throws {
+    try expectSurvival(.waiting(try TunnelSpec("8001:8000,R:9000:5432,:all:8000")))
   }
 
   @Test func forwardsSurviveTheirLine() throws {
@@ -66,6 +70,7 @@ import Testing
   @Test(arguments: [
     "", "Ready", "readyfailed x", "fail x", "ready x", "ready 8001:80", "done\n",
     "ready local n1 8001 localhost", "bound local n1 8001 localhost 80,x", "overdue", "ready\n",
+    "waiting", "waiting ", "waiting 80:80", "waiting 8001:80 ",
   ])
   func anotherLineIsNoReport(line: String) {
     #expect(KeeperReport(line: line) == nil)

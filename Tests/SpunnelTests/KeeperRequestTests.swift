@@ -27,15 +27,15 @@ import Testing
     }
   }
 
-  @Test func theWordsAreLifeStepNodesSpecAndArguments() throws {
+  @Test func theWordsAreStepLifeNodesSpecAndArguments() throws {
     #expect(
       try request(.lifeline, ["timeout=3", "quiet"]).words
-        == ["lifeline", "17.4294967290", "n1", "8001:8000,8889:8888", "timeout=3", "quiet"])
+        == ["17.4294967290", "lifeline", "n1", "8001:8000,8889:8888", "timeout=3", "quiet"])
     #expect(
       try request(.patientLifeline, nodes: "n1,n2", spec: ":all:80").words
-        == ["lifeline-patient", "17.4294967290", "n1,n2", "0:all:80"])
+        == ["17.4294967290", "lifeline-patient", "n1,n2", "0:all:80"])
     #expect(
-      try request(.job, nodes: nil, spec: nil).words == ["job", "17.4294967290", "-", "-"])
+      try request(.job, nodes: nil, spec: nil).words == ["17.4294967290", "job", "-", "-"])
   }
 
   @Test func argumentsThatAreWrongAreRefusedBeforeAnythingStarts() {
@@ -43,14 +43,14 @@ import Testing
   }
 
   @Test(arguments: [
-    [], ["lifeline"], ["lifeline", "1.0", "n1"], ["1.0", "n1", "8001:80"],
-    ["death", "1.0", "n1", "8001:80"], ["lifeline", "1", "n1", "8001:80"],
-    ["lifeline", "1.0", "-n1", "8001:80"], ["lifeline", "1.0", "n1,", "8001:80"],
-    ["lifeline", "1.0", "", "8001:80"], ["lifeline", "1.0", "n1", "80:80"],
-    ["lifeline", "1.0", "n1", ""], ["lifeline", "1.0", "n1", "8001:80", "nonsense"],
-    ["lifeline", "1.0", "-", "8001:80"], ["lifeline", "1.0", "n1", "-"],
-    ["lifeline-patient", "1.0", "-", "8001:80"], ["job", "1.0", "-", "x"],
-    ["job", "1.0", "-n", "-"], ["--help"],
+    [], ["lifeline"], ["1.0", "lifeline", "n1"], ["1.0", "n1", "8001:80"],
+    ["1.0", "death", "n1", "8001:80"], ["1", "lifeline", "n1", "8001:80"],
+    ["1.0", "lifeline", "-n1", "8001:80"], ["1.0", "lifeline", "n1,", "8001:80"],
+    ["1.0", "lifeline", "", "8001:80"], ["1.0", "lifeline", "n1", "80:80"],
+    ["1.0", "lifeline", "n1", ""], ["1.0", "lifeline", "n1", "8001:80", "nonsense"],
+    ["1.0", "lifeline", "-", "8001:80"], ["1.0", "lifeline", "n1", "-"],
+    ["1.0", "lifeline-patient", "-", "8001:80"], ["1.0", "job", "-", "x"],
+    ["1.0", "job", "-n", "-"], ["--help"],
   ])
   func otherWordsAreNoRequest(words: [String]) {
     #expect(KeeperRequest(words: words) == nil)

@@ -47,7 +47,44 @@ import Testing
       (0xffff_fffc, "extern"),
     ] as [(UInt32, String)])
   func aStepIsLabelledAsSlurmDoes(step: UInt32, label: String) {
-    #expect(StepName(job: 1, step: step).stepLabel == label)
+    let name = StepName(job: 1, step: step)
+    #expect(name.stepLabel == label)
+    #expect(name.isWholeJob == (label == "extern"))
+    #expect(StepName(job: 1, label: label) == name)
+  }
+
+  @Test(arguments: ["", "x", "Batch", "batch ", "01", "-1", "4294967296", "1.0"])
+  func anotherLabelIsNoStep(label: String) {
+    #expect(StepName(job: 1, label: label) == nil)
+  }
+
+  @Test(arguments: ["n1", "10.0.0.1", "::1", "fe80::1", "2001:DB8::7", "::ffff:10.0.0.1", "::"])
+  func aNameOrAnAddressIsAHost(text: String) throws {
+    let host = try #require(HostName(text))
+    #expect(host.description == text)
+    #expect(host.bracketed == (text.contains(":") ? "[\(text)]" : text))
+    #expect(!host.isLocal)
+  }
+
+  @Test(arguments: [
+    "", ":", "[::1]", "-n1", "n1:80", "::g", "fe80::1%eth0", "a b", "n,1", "::1\n", "nœud",
+    String(repeating: ":", count: 46),
+  ])
+  func anythingElseIsNoHost(text: String) {
+    #expect(HostName(text) == nil)
+  }
+
+  @Test func localhostIsTheConnectingSide() throws {
+    #expect(HostName.localhost.isLocal)
+    #expect(try host("localhost") == .localhost)
+    #expect(HostName(try node("n1")) == (try host("n1")))
+  }
+
+  @Test func namesAreSeparatedByCommas() throws {
+    #expect(NodeName.list("n1,n2")?.map(\.description) == ["n1", "n2"])
+    for text in ["", ",", "n1,", ",n1", "n1,,n2", "n1, n2", "-n1"] {
+      #expect(NodeName.list(text) == nil, "\(text)")
+    }
   }
 }
 

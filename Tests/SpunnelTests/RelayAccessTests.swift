@@ -46,7 +46,7 @@ struct RelayAccessTests {
     let port = try open(relay)
     let helper = try dial(port)
     #expect(try turn { relay.refused == 1 })
-    #expect(tunnel.lines == ["refused uid \(stranger) on \(port)"])
+    #expect(tunnel.lines == ["refused uid \(stranger) on port \(port)"])
     #expect((relay.accepted, relay.open) == (0, 0))
     #expect(master.channels.isEmpty)
     #expect(try turn { helper.said.hasSuffix("over\n") })
@@ -61,7 +61,7 @@ struct RelayAccessTests {
     }
     let helper = try dial(ports[1])
     #expect(try turn { relay.refused == 4 && helper.said.hasSuffix("over\n") })
-    #expect(tunnel.lines == ports.map { "refused uid \(stranger) on \($0)" })
+    #expect(tunnel.lines == ports.map { "refused uid \(stranger) on port \($0)" })
     #expect(tunnel.changes >= 4)
   }
 

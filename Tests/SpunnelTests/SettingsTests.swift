@@ -15,13 +15,14 @@ import Testing
     #expect(settings.access == .owner)
     #expect(settings.targets == .job)
     #expect(settings.wait)
+    #expect(settings.transport == .auto)
     #expect(!settings.quiet)
   }
 
   @Test func everyArgumentHasItsEffect() throws {
     let settings = try Settings(arguments: [
       "ssh_cmd=/usr/local/bin/ssh|-4", "ssh_args=-p|2222|-o|SendEnv=A=B", "state_dir=/var/tmp",
-      "timeout=60", "access=host", "targets=any", "wait=no", "quiet",
+      "timeout=60", "access=host", "targets=any", "wait=no", "quiet", "transport=srun",
     ])
     #expect(settings.sshCommand == ["/usr/local/bin/ssh", "-4"])
     #expect(settings.sshArguments == ["-p", "2222", "-o", "SendEnv=A=B"])
@@ -30,6 +31,7 @@ import Testing
     #expect(settings.access == .host)
     #expect(settings.targets == .any)
     #expect(!settings.wait)
+    #expect(settings.transport == .srun)
     #expect(settings.quiet)
   }
 
@@ -56,7 +58,8 @@ import Testing
     "timeout=3601", "timeout=1.5", "timeout=-1", "timeout=15s", "timeout= 1",
     "timeout=99999999999999999999", "access", "access=", "access=all", "access=Owner",
     "access=owner ", "targets", "targets=", "targets=all", "targets=Any", "wait", "wait=",
-    "wait=maybe", "wait=yes ", "quiet=", "quiet=yes",
+    "wait=maybe", "wait=yes ", "transport", "transport=", "transport=SSH", "transport=rsh",
+    "quiet=", "quiet=yes",
   ])
   func aMalformedArgumentIsQuoted(argument: String) {
     expectRefusal(of: argument) { if case .malformed(argument, _) = $0 { true } else { false } }

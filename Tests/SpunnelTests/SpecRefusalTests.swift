@@ -131,9 +131,12 @@ import Testing
   @Test func aPathHasAtMost107Bytes() throws {
     let longest = "/" + String(repeating: "x", count: 106)
     #expect(try TunnelSpec("\(longest):80").description == "\(longest):80")
-    let path = longest + "x"
-    let error = SpecError.noPath(text: path, forward: "\(path):80", why: Self.tooLong)
-    expectRefusal(of: "\(path):80", error, quoting: "'\(path)'")
+    for count in [1, 200, 4096] {
+      let path = longest + String(repeating: "x", count: count)
+      let error = SpecError.noPath(
+        text: printable(path), forward: printable("\(path):80"), why: Self.tooLong)
+      expectRefusal(of: "\(path):80", error, quoting: "'\(printable(path))'")
+    }
   }
 
   @Test(arguments: ["", ":80", ":all:80", ":[::1]:80"])

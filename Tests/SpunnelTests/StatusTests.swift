@@ -73,6 +73,7 @@ import Testing
     (status.sent, status.received) = (1 << 40, .max)
     (status.keeper, status.ssh) = (4711, 4712)
     status.far = [.listening, .refused, .unknown]
+    status.transport = .srun
     return status
   }
 

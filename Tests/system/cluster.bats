@@ -15,6 +15,8 @@ setup() { USER_NAME=user1; }
 
 teardown() {
     local user
+    VARIABLES=()
+    uncover
     for user in user1 user2 root; do
         for cluster in $(as "$user" spunnelctl cluster list --json | jq -r '.clusters[].name'); do
             as "$user" spunnelctl cluster down --now --name "$cluster" || true
@@ -250,6 +252,62 @@ state_is_saved() {
     wait_until 15 grep -q released "$MACHINE/home/user1/slurm-1.out"
 }
 
+@test "a reboot: nothing runs, /tmp and /run are empty; up goes on with the queue" {
+    local state
+    # The second path is so long that configuration files name it by a link in /tmp.
+    for state in /home/user1/.local/state "/home/user1/$(printf 'long%.0s' {1..55})"; do
+        # shellcheck disable=SC2034 # machine_as adds them
+        VARIABLES=(XDG_STATE_HOME="$state")
+        ctl up --cpus 1
+        slurm sbatch --quiet --job-name=busy --wrap 'echo busy runs; sleep 1000'
+        wait_until 10 running 1
+        local started
+        started=$(date +%s)
+        slurm sbatch --quiet --job-name=waits --wrap 'echo waits ran'
+        slurm sbatch --quiet --job-name=follows --dependency=afterok:2 --array=1-2 --wrap 'echo follows ran'
+        slurm sbatch --quiet --job-name=held --hold --wrap 'echo held ran'
+        [[ $(slurm squeue --noheader --array --states=PENDING | wc -l) == 4 ]]
+        wait_until 15 state_is_newer "$MACHINE$state/spunnel/clusters/default"
+        # The next up tells by the second what ran before it.
+        wait_until 5 second_is_over "$started"
+        on_machine pkill -KILL -u user1
+        on_machine find /tmp /run -mindepth 1 -delete
+        wait_until 5 no_daemons
+        run ctl up
+        [[ $status == 0 && $output == "cluster 'default' is up: 1 node"* ]]
+        # What ran waits again, and is in nobody's way.
+        [[ $(slurm squeue --noheader --jobs=1 --format='%j %T') == 'busy PENDING' ]]
+        wait_until 15 grep -q 'waits ran' "$MACHINE/home/user1/slurm-2.out"
+        slurm scancel --name=busy
+        slurm scontrol release jobname=held
+        wait_until 30 queue_is_empty
+        [[ $(cat "$MACHINE"/home/user1/slurm-*.out | grep -c ' ran$') == 4 ]]
+        ctl down
+        as user1 sh -c 'rm -rf slurm-*.out long*'
+    done
+}
+second_is_over() { (($(date +%s) > $1)); }
+# The controller wrote its state since its latest job was submitted.
+state_is_newer() {
+    [[ -n $(find "$1/state/job_state" -newer "$(find "$1"/state/hash.*/job.* -maxdepth 0 -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)") ]]
+}
+
+@test "daemons killed with -9 while salloc holds an allocation without a step: it is kept" {
+    ctl up --cpus 1
+    slurm salloc --quiet sh -c 'until [ -e go ]; do sleep 0.1; done; srun echo kept' >"$BATS_TEST_TMPDIR/salloc" 3>&- &
+    wait_until 10 running 1
+    slurm sbatch --quiet --hold --wrap true
+    wait_until 15 state_is_newer "$(folder)"
+    on_machine pkill -KILL -x 'munged|slurmctld|slurmd|sshd'
+    wait_until 5 status_is down
+    ctl up
+    running 1
+    as user1 touch go
+    wait
+    grep -q kept "$BATS_TEST_TMPDIR/salloc"
+    as user1 rm go
+}
+
 @test "up twice at once: one starts it, the other finds it up" {
     ctl up >"$BATS_TEST_TMPDIR/one" 3>&- &
     ctl up >"$BATS_TEST_TMPDIR/two" 3>&- &
@@ -358,6 +416,57 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
     [[ $output == *"munged (Debian: munge; Fedora: munge)"* ]]
     [[ $output == *"slurmctld (Debian: slurmctld; Fedora: slurm-slurmctld)"* ]]
     [[ $output == *"sshd (Debian: openssh-server; Fedora: openssh-server)"* ]]
+}
+
+@test "--slurm-prefix: packages unpacked in one's own folder, on a machine without Slurm and munge" {
+    command -v dpkg >/dev/null || skip "it takes Debian's packages"
+    local packages files path
+    packages=$(dpkg-query -Wf '${db:Status-Abbrev} ${Package}\n' slurmctld slurmd slurm-client \
+        slurm-wlm-basic-plugins 'libslurm[0-9]*' munge 'libmunge[0-9]*' | sed -n 's/^ii *//p')
+    # What dpkg -x would make of them.
+    # shellcheck disable=SC2086 # words
+    files=$(dpkg -L $packages | grep -E '^/usr/(s?bin|lib)/' | sort -u)
+    as user1 mkdir site
+    tar --create --directory=/ --no-recursion --files-from=- <<<"$files" |
+        tar --extract --directory="$MACHINE/home/user1/site" --owner=user1
+    chown -R 71001:71001 "$MACHINE/home/user1/site"
+    [[ -x $MACHINE/home/user1/site/usr/sbin/slurmctld-wlm && ! -e $MACHINE/home/user1/site/usr/sbin/slurmctld ]]
+    while read -r path; do
+        [[ ! -f $path || -L $path || $path == */slurm-wlm/* ]] || cover "$path"
+    done <<<"$files"
+    for path in /usr/lib/*/slurm-wlm; do cover "$path"; done
+
+    run ctl up
+    [[ $status == 1 && $output == *slurmctld*"--slurm-prefix"* ]]
+    ctl up --slurm-prefix /home/user1/site
+    for daemon in munged slurmctld slurmd-n1; do
+        [[ $(on_machine readlink "/proc/$(pid_of $daemon)/exe") == /home/user1/site/usr/sbin/* ]]
+    done
+    [[ $(slurm srun hostname) == machine ]]
+    slurm sbatch --quiet --array=1-2 --wrap 'srun echo from the prefix'
+    wait_until 15 queue_is_empty
+    [[ $(cat "$MACHINE"/home/user1/slurm-*.out | grep -c 'from the prefix') == 2 ]]
+    serve_and_fetch
+    ctl down
+    # It is remembered.
+    ctl up
+    [[ $(slurm srun hostname) == machine ]]
+    ctl down
+    no_daemons
+}
+# cover PATH: puts nothing in its place, until the test's end.
+cover() {
+    local nothing=/dev/null
+    [[ ! -d $1 ]] || nothing=/home/empty
+    mkdir -p "$MACHINE/home/empty"
+    on_machine mount --bind "$nothing" "$1"
+    echo "$1" >>"$MACHINE/covered"
+}
+uncover() {
+    [[ -e $MACHINE/covered ]] || return 0
+    # shellcheck disable=SC2046 # a path a word
+    on_machine umount $(<"$MACHINE/covered")
+    rm "$MACHINE/covered"
 }
 
 @test "words that make no sense are usage errors" {

@@ -3,7 +3,7 @@
 
 load helpers
 
-setup() { configure required timeout=5; }
+setup() { configure required transport=ssh timeout=5; }
 
 teardown() {
     local sshd=$STATE/n1/etc/ssh
@@ -67,7 +67,7 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
 }
 
 @test "an address where nobody is: what the first attempt said is said at the timeout" {
-    configure required timeout=4
+    configure required transport=ssh timeout=4
     # The kernel gives up after three seconds; the second attempt is cut short.
     ssh_config 'Host n1
         HostName 10.79.0.99'
@@ -92,7 +92,7 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
     eventually says mute serving
     ssh_config 'Host n1
         Port 2222'
-    configure required timeout=2
+    configure required transport=ssh timeout=2
     no_tunnel "n1" "raise timeout="
 }
 
@@ -113,16 +113,16 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
 }
 
 @test "no ssh program" {
-    configure required ssh_cmd=/nonexistent
+    configure required transport=ssh ssh_cmd=/nonexistent
     no_tunnel "'/nonexistent'" "set ssh_cmd= in plugstack.conf"
-    configure required ssh_cmd=no-such-ssh
+    configure required transport=ssh ssh_cmd=no-such-ssh
     no_tunnel "'no-such-ssh'" "set ssh_cmd= in plugstack.conf"
 }
 
 @test "a program that is no ssh: its failure is not taken for success" {
-    configure required ssh_cmd=/bin/false
+    configure required transport=ssh ssh_cmd=/bin/false
     no_tunnel "ssh ended with status 1" "see whether ssh n1 works"
-    configure required ssh_cmd=/bin/true
+    configure required transport=ssh ssh_cmd=/bin/true
     no_tunnel "ssh ended with status 0" "see whether ssh n1 works"
 }
 
@@ -151,7 +151,7 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
 }
 
 @test "under optional the job goes on without a tunnel, and says so" {
-    configure optional timeout=4
+    configure optional transport=ssh timeout=4
     service n1 sshd stop
     run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
     same 0 "$status"

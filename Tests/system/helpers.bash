@@ -20,10 +20,10 @@ as() { host login "$@"; }
 # host HOST USER COMMAND...
 host() { timeout "$PATIENCE" "$CLUSTER/in" "$1" "$2" -- "${@:3}" 3>&- 4>&-; }
 
-# client USER [-6] PORT WHAT...: see client.py.
+# client USER [-6] PORT|PATH WHAT...: see client.py.
 client() { as "$1" /home/tools/client.py "${@:2}"; }
 
-# answers ANSWER USER [-6] PORT WHAT...: does the client print this?
+# answers ANSWER USER [-6] PORT|PATH WHAT...: does the client print this?
 answers() { same "$1" "$(client "${@:2}")"; }
 
 # configure WORD...: makes it the plugin's line in plugstack.conf, `required` or `optional` first.
@@ -92,10 +92,13 @@ says() { grep -F -- "$2" "$BATS_TEST_TMPDIR/$1" || { output "$1"; return 1; }; }
 # pid NAME: the process that was started itself, srun for one, as the machine numbers it.
 pid() { pgrep -P "${STARTED[$1]}"; }
 
-# step NAME: job and step of a `serve`, as in 12.0.
-step() { sed -n 's/^serving \([^ ]*\) on .*/\1/p' "$BATS_TEST_TMPDIR/$1"; }
+# step NAME: job and step of a `serve`, as in 12.0, whichever of its tasks was the first to tell.
+step() { sed -n 's/^serving \([^ ]*\) on .*/\1/p' "$BATS_TEST_TMPDIR/$1" | head -n 1; }
 
 job() { step "$1" | cut -d. -f1; }
+
+# told NAME FAR: the port of the login host that leads to the far end, as in n1:8000, as it was told.
+told() { sed -n "s/^spunnel: localhost:\([0-9]*\) -> $2$/\1/p" "$BATS_TEST_TMPDIR/$1"; }
 
 goes_on() { kill -0 "${STARTED[$1]}"; }
 
@@ -171,7 +174,7 @@ counts() { [[ $(counter "$1" "$2") == "$3" ]] || { cat "$(record "$1" status)"; 
 # remains: prints every process, directory and listening socket that a tunnel could have left.
 remains() {
     local host init
-    processes spunnel-keeper spunnel-guard ssh | sed 's/^/process /'
+    processes spunnel-keeper spunnel-guard spunnel-sshd ssh | sed 's/^/process /'
     for host in login n1 n2; do
         init=$(host_init "$host")
         compgen -G "/proc/$init/root/tmp/spunnel-*" | sed "s/^/directory $host /"

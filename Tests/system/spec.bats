@@ -99,6 +99,28 @@ refused() {
     same "" "$(as root find /tmp -name owned)"
 }
 
+@test "a SPUNNEL_TUNNEL that is wrong is an error that names it" {
+    run as user1 env SPUNNEL_TUNNEL=8001:http srun echo the job ran
+    holds "spunnel: SPUNNEL_TUNNEL: 'http' in '8001:http' is no port"
+    lacks "--tunnel: "
+    configure required
+    run as user1 env SPUNNEL_TUNNEL=8001:http srun echo the job ran
+    [[ $status != 0 ]]
+    lacks "the job ran"
+}
+
+@test "SPUNNEL_TUNNEL: a second srun beside the first says so in one line and runs without" {
+    configure required
+    start s user1 env SPUNNEL_TUNNEL=8001:8000 srun -w n1 /home/tools/service.py 8000
+    eventually says s serving
+    answers n1:8000 user1 8001 name
+    run as user1 env SPUNNEL_TUNNEL=8001:8000 srun echo the job ran
+    same 0 "$status"
+    holds "spunnel: this step has no tunnel of its own: port 8001 is held by your own tunnel"
+    same 1 "$(grep -c spunnel: <<<"$output")"
+    holds "the job ran"
+}
+
 # --- plugstack.conf ----------------------------------------------------------------------------
 
 # wrong ARGUMENT TEXT: the argument is an error that quotes it, and no job was made.

@@ -51,16 +51,6 @@ as_many_threads() { same "$(threads "$1")" "$(threads "$2")"; }
 
 threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
 
-@test "sbatch --tunnel says in one line what to use instead, and queues nothing" {
-    local before
-    before=$(next_job)
-    run as user1 sbatch --tunnel 8001:8000 --wrap hostname
-    [[ $status != 0 ]]
-    holds "srun --tunnel, or salloc --tunnel"
-    same 1 "$(grep -c spunnel <<<"$output")"
-    same "$before" "$(next_job)"
-}
-
 @test "--help lists the option for srun" {
     run as user1 srun --help
     holds "--tunnel=spec"

@@ -220,6 +220,7 @@ final class Keeper: EventHandler {
     var now = status
     guard let tunnel else { return now }
     now.ssh = Int(tunnel.process ?? 0)
+    now.transport = tunnel.transport
     now.connections = tunnel.relay.open
     (now.accepted, now.refused) = (tunnel.relay.accepted, tunnel.relay.refused)
     (now.sent, now.received) = tunnel.relay.bytes
@@ -234,6 +235,9 @@ extension Keeper: TunnelObserver {
   func tunnelChanged() { review() }
 
   func tunnelIsCut() { job?.ask() }
+
+  /// A job that is watched may have been requeued.
+  func tunnelMissesJob() { if job == nil { close("the job has ended") } }
 
   /// Writes the counters, but not more often than people read them.
   func tunnelCounted() {

@@ -11,6 +11,8 @@ protocol LinkObserver: AnyObject {
   func linkIsUp(_ link: Link)
   /// It was lost after it had been up: what was open is cut.
   func linkIsLost(_ link: Link)
+  /// Slurm says that there is no job any more.
+  func linkMissesJob(_ link: Link)
 }
 
 final class Link {
@@ -82,7 +84,7 @@ final class Link {
     self.settings = settings
     self.observer = observer
     supervisor = Supervisor(
-      loop, settings, node: node, controlPath: record.controlPath(of: number))
+      loop, settings, node: node, controlPath: record.controlPath(of: number), record: record)
     supervisor.observer = self
   }
 
@@ -94,6 +96,9 @@ final class Link {
 
   /// Whether ssh is gone or going, so that an end of file from it is none.
   var isEnding: Bool { supervisor.isEnding }
+
+  /// The way that ssh takes.
+  var transport: Transport { supervisor.transport }
 
   var isIdle: Bool { carried.isEmpty && batches.isEmpty }
 
@@ -232,6 +237,7 @@ final class Link {
 
   private func up() {
     upSince = Clock.milliseconds()
+    supervisor.succeeded()
     if !carried.isEmpty { observer?.linkIsUp(self) }
     openNext()
   }
@@ -265,7 +271,9 @@ final class Link {
   // MARK: ssh goes
 
   private func expire(_ batch: Batch) {
-    if let refusal { return settle(batch, .failed("\(node): \(refusal.message)")) }
+    if let refusal = supervisor.unfinished ?? refusal {
+      return settle(batch, .failed("\(node): \(refusal.message)"))
+    }
     let said = supervisor.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
     settle(
       batch,
@@ -310,6 +318,8 @@ extension Link: SupervisorObserver {
     if isOver { return }
     observer?.linkNotes("ssh to \(node) ended: \(diagnosis.message)")
     if since != nil, wasUp { observer?.linkIsLost(self) }
+    if wasUp, diagnosis.jobIsGone { observer?.linkMissesJob(self) }
+    if isOver { return }
     if isIdle && !wasUp { return }
     if let since, Clock.milliseconds() - since > Link.stable { pause = Link.firstPause }
     let isStart = !wasUp && batches.contains { $0.deadline != nil }

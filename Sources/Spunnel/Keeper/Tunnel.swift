@@ -14,6 +14,8 @@ protocol TunnelObserver: AnyObject {
   func tunnelCounted()
   /// A link was lost: the end of the job would explain it.
   func tunnelIsCut()
+  /// Slurm said that there is no job any more.
+  func tunnelMissesJob()
 }
 
 /// Forwards that were asked for together.
@@ -73,6 +75,9 @@ final class Tunnel {
 
   /// ssh's process id, to the first node that has one.
   var process: pid_t? { nodes.lazy.compactMap { self.links[$0]?.process }.first }
+
+  /// The way that ssh takes to the first node that has one.
+  var transport: Transport? { nodes.lazy.compactMap { self.links[$0]?.transport }.first }
 
   // MARK: What is asked for
 
@@ -311,6 +316,8 @@ extension Tunnel: LinkObserver {
     observer?.tunnelChanged()
     observer?.tunnelIsCut()
   }
+
+  func linkMissesJob(_ link: Link) { observer?.tunnelMissesJob() }
 }
 
 extension Tunnel: RelayObserver {

@@ -84,6 +84,8 @@ public struct Status: Equatable, Sendable {
   public var ssh = 0
   /// What is known of the far ends, in the order of the host file's forwards.
   public var far: [FarEnd] = []
+  /// The way that ssh takes, `nil` while nobody has said.
+  public var transport: Transport?
 
   public init() {}
 
@@ -99,6 +101,7 @@ public struct Status: Equatable, Sendable {
     for (key, value) in keyedLines(text) {
       if key == "state" { state = State(rawValue: String(value)) }
       if key == "far" { far.append(FarEnd(rawValue: String(value)) ?? .unknown) }
+      if key == "transport" { transport = Transport(rawValue: String(value)) }
       guard let (_, path) = Status.numbers.first(where: { $0.0 == key }) else { continue }
       guard let number = wholeNumber(value) else { return nil }
       self[keyPath: path] = number
@@ -108,7 +111,7 @@ public struct Status: Equatable, Sendable {
   }
 
   public var text: String {
-    "state \(state.rawValue)\n"
+    "state \(state.rawValue)\n" + (transport.map { "transport \($0.rawValue)\n" } ?? "")
       + Status.numbers.map { "\($0.0) \(self[keyPath: $0.1])\n" }.joined()
       + far.map { "far \($0.rawValue)\n" }.joined()
   }
@@ -116,8 +119,9 @@ public struct Status: Equatable, Sendable {
 
 /// The lines of a text, each split at its first space; lines without one are passed over.
 private func keyedLines(_ text: String) -> [(key: Substring, value: Substring)] {
-  text.split(separator: "\n").compactMap { line in
-    guard let space = line.firstIndex(of: " ") else { return nil }
-    return (line[..<space], line[line.index(after: space)...])
+  // By bytes: a thousand records are read at once.
+  text.utf8.split(separator: UInt8(ascii: "\n")).compactMap { line in
+    guard let space = line.firstIndex(of: UInt8(ascii: " ")) else { return nil }
+    return (Substring(line[..<space]), Substring(line[line.index(after: space)...]))
   }
 }

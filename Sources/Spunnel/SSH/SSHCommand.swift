@@ -28,7 +28,7 @@ struct SSHCommand: Equatable {
   }
 
   /// What would break the tunnel otherwise, whatever a configuration says.
-  private static func needed(_ controlPath: String) -> [String] {
+  static func needed(_ controlPath: String) -> [String] {
     // -N no command, -T no terminal, -x no X11, -a no agent, -n no input
     ["-M", "-N", "-T", "-x", "-a", "-n", "-S", escaped(controlPath)]
       + options([
@@ -49,7 +49,7 @@ struct SSHCommand: Equatable {
       ])
   }
 
-  private static func options(_ options: [String]) -> [String] {
+  static func options(_ options: [String]) -> [String] {
     options.flatMap { ["-o", $0] }
   }
 

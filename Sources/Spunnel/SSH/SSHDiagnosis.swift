@@ -18,6 +18,12 @@ struct SSHDiagnosis: Equatable {
   let advice: String
   let retry: Retry
 
+  init(said: String, advice: String, retry: Retry) {
+    self.said = said
+    self.advice = advice
+    self.retry = retry
+  }
+
   private struct Rule: Sendable {
     let sign: String
     let advice: @Sendable (NodeName) -> String
@@ -96,10 +102,7 @@ struct SSHDiagnosis: Equatable {
       retry = rule.retry
       return
     }
-    let end =
-      (129..<255).contains(exitCode)
-      ? "ssh was killed by signal \(exitCode - 128)" : "ssh ended with status \(exitCode)"
-    said = lines.last.map(SSHDiagnosis.plain) ?? end
+    said = lines.last.map(SSHDiagnosis.plain) ?? SSHDiagnosis.end(exitCode)
     advice = "see whether ssh \(node) works"
     retry = .never
   }
@@ -112,8 +115,14 @@ struct SSHDiagnosis: Equatable {
   /// The whole in one line: `<what ssh said>: <what to do>`.
   var message: String { "\(said): \(advice)" }
 
+  /// How ssh ended, when it said nothing.
+  static func end(_ exitCode: Int) -> String {
+    (129..<255).contains(exitCode)
+      ? "ssh was killed by signal \(exitCode - 128)" : "ssh ended with status \(exitCode)"
+  }
+
   /// Without ssh's decoration: `@@@ … @@@` around a warning, a full stop at the end.
-  private static func plain(_ line: String) -> String {
+  static func plain(_ line: String) -> String {
     var text = Substring(printable(line))
     while let last = text.last, "@. ".contains(last) { text.removeLast() }
     while let first = text.first, "@ ".contains(first) { text.removeFirst() }

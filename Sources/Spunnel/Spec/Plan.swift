@@ -20,7 +20,8 @@ extension TunnelSpec {
       let new = try request.plan(facts, anywhere: anywhere)
       for (index, forward) in new.enumerated() {
         if (planned.joined() + new[..<index]).contains(where: { $0.collides(with: forward) }) {
-          throw .submitEndTwice(end: "\(forward.listen)")
+          throw forward.kind == .remote
+            ? .execEndTwice(end: "\(forward.listen)") : .submitEndTwice(end: "\(forward.listen)")
         }
       }
       planned.append(new)

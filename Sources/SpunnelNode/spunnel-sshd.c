@@ -1,0 +1,305 @@
+/* The node's end of a tunnel where nobody may log in by ssh: an sshd of the user's own, inside the
+ * job, that speaks through srun (see docs/design.md, "A tunnel through srun").
+ *
+ * srun starts this program as a job step with two keys in its environment, made for this tunnel
+ * alone. It starts `sshd -i` on its own input and output and waits for its end. sshd finds what it
+ * is told in files that have no name (memfd_create(2)), reached through this process: nothing is
+ * written to the node's disk, and nothing can be left there. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What the keeper puts into the environment (TunnelKeys.swift): the host key's base64 without its
+ * frame, and the tunnel's public key as type and base64. */
+#define HOST_KEY "SPUNNEL_HOST_KEY"
+#define CLIENT_KEY "SPUNNEL_CLIENT_KEY"
+
+/* Longest base64 of a key that is taken: an ed25519 key has 400 characters. */
+#define LONGEST_KEY 8192
+
+/* Milliseconds that sshd has for its end before it is killed. */
+#define PATIENCE 500
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+/* Linux before 3.17 and its headers have no such call; there it fails with ENOSYS. */
+static int memory_file(const char *name)
+{
+	/* Some hosts refuse a file that could be executed (sysctl vm.memfd_noexec), and Linux before
+	 * 6.3 does not know the flag that says so. */
+	int fd = (int)syscall(SYS_memfd_create, name, MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = (int)syscall(SYS_memfd_create, name, 0U);
+	return fd;
+}
+
+/* Says one line, as every part of Spunnel does. srun carries it to the keeper's log. */
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	(void)fprintf(stderr, "spunnel-sshd: %s\n", line);
+}
+
+/* A file without a name, for this user alone, with a text in it.
+ * @return its descriptor, or -1 after a line was said */
+__attribute__((format(printf, 2, 3))) static int file_of(const char *name, const char *format, ...)
+{
+	char text[LONGEST_KEY + 4096];
+	va_list arguments;
+	int length, fd;
+
+	va_start(arguments, format);
+	length = vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	fd = memory_file(name);
+	/* sshd takes no host key that others could read. */
+	if (fd < 0 || fchmod(fd, 0600) != 0 || write(fd, text, (size_t)length) != length) {
+		say("make a file in memory for %s: %s: use ssh to the node instead (transport=ssh)", name,
+		    strerror(errno));
+		fd = -1;
+	}
+	explicit_bzero(text, sizeof text);
+	return fd;
+}
+
+/* Takes a key out of the environment: no other process of the node shall read it there.
+ * @param allowed the characters it may have: it becomes part of a file that sshd reads
+ * @return memory to be freed by the caller, or NULL after a line was said */
+static char *take(const char *name, const char *allowed)
+{
+	char *value = getenv(name), *copy;
+
+	if (value == NULL) {
+		say("%s is not set: this program is started by srun --tunnel", name);
+		return NULL;
+	}
+	copy = strdup(value);
+	/* Also where /proc/PID/environ shows it. */
+	explicit_bzero(value, strlen(value));
+	(void)unsetenv(name);
+	if (copy == NULL || *copy == '\0' || strlen(copy) > LONGEST_KEY ||
+	    copy[strspn(copy, allowed)] != '\0') {
+		say("%s is no key: is Spunnel on this node the same version as where srun was typed?",
+		    name);
+		free(copy);
+		return NULL;
+	}
+	return copy;
+}
+
+#define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+
+/* The first sshd that can be run: where systems put it, then on PATH.
+ * @return an absolute path in static storage, or NULL */
+static const char *find_sshd(void)
+{
+	static char found[4096];
+	const char *usual[] = {"/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/local/bin/sshd"};
+	const char *path = getenv("PATH");
+
+	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+		if (access(usual[i], X_OK) == 0)
+			return usual[i];
+	while (path != NULL && *path != '\0') {
+		size_t length = strcspn(path, ":");
+
+		/* Relative ones, too, would be searched from wherever the step was started. */
+		if (*path == '/' &&
+		    snprintf(found, sizeof found, "%.*s/sshd", (int)length, path) < (int)sizeof found &&
+		    access(found, X_OK) == 0)
+			return found;
+		path += length + (path[length] == ':');
+	}
+	return NULL;
+}
+
+/* sshd_config(5): the key of this tunnel and nothing but forwarding. An sshd that is not root can
+ * let in its own user alone. Keywords are those of OpenSSH 8.0. */
+static int configuration(int host_key, int authorized)
+{
+	int self = (int)getpid();
+
+	return file_of("sshd_config",
+		       "HostKey /proc/%d/fd/%d\n"
+		       "AuthorizedKeysFile /proc/%d/fd/%d\n"
+		       /* Of the path to the key, which is /proc. */
+		       "StrictModes no\n"
+		       "PidFile none\n"
+		       "UsePAM no\n"
+		       "AuthenticationMethods publickey\n"
+		       "PubkeyAuthentication yes\n"
+		       "PasswordAuthentication no\n"
+		       "KbdInteractiveAuthentication no\n"
+		       "HostbasedAuthentication no\n"
+		       "PermitRootLogin prohibit-password\n"
+		       "LoginGraceTime 30\n"
+		       "AllowTcpForwarding yes\n"
+		       "AllowStreamLocalForwarding yes\n"
+		       "StreamLocalBindUnlink yes\n"
+		       "GatewayPorts no\n"
+		       "AllowAgentForwarding no\n"
+		       "X11Forwarding no\n"
+		       "PermitTunnel no\n"
+		       /* No shell, no command, no sftp. */
+		       "MaxSessions 0\n"
+		       "PermitTTY no\n"
+		       "PermitUserRC no\n"
+		       "PermitUserEnvironment no\n"
+		       "ForceCommand /bin/false\n"
+		       "PrintMotd no\n"
+		       "UseDNS no\n"
+		       /* An srun that was killed with -9 leaves the step without an end of file; this
+			* ends it half a minute later. */
+		       "ClientAliveInterval 5\n"
+		       "ClientAliveCountMax 2\n"
+		       "LogLevel INFO\n",
+		       self, host_key, self, authorized);
+}
+
+/* In the child: becomes sshd. */
+static void run_sshd(const char *path, int config, pid_t parent)
+{
+	char file[64];
+	char *arguments[] = {(char *)path, "-i", "-e", "-f", file, NULL};
+	char *environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", NULL};
+	sigset_t none;
+
+	/* A group of its own, to be ended as one; it ends with this program by whatever death. */
+	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(0);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)snprintf(file, sizeof file, "/proc/%d/fd/%d", (int)parent, config);
+	(void)execve(path, arguments, environment);
+	say("run %s: %s: ask your administrator to mend it on this node", path, strerror(errno));
+	_exit(1);
+}
+
+/* Ends sshd: TERM, a bounded wait, KILL. */
+static void end(pid_t child)
+{
+	const struct timespec pause = {.tv_nsec = 2 * 1000 * 1000};
+
+	(void)kill(-child, SIGTERM);
+	for (int waited = 0; waited < PATIENCE; waited += 2) {
+		if (waitpid(child, NULL, WNOHANG) != 0)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	(void)kill(-child, SIGKILL);
+}
+
+/* Waits until sshd ends or somebody wants it to. */
+static void attend(pid_t child, const sigset_t *watched)
+{
+	for (;;) {
+		siginfo_t info;
+
+		if (sigwaitinfo(watched, &info) < 0)
+			continue;
+		if (info.si_signo != SIGCHLD)
+			return end(child);
+		if (waitpid(child, NULL, WNOHANG) == child) {
+			/* What sshd itself had started. */
+			(void)kill(-child, SIGKILL);
+			return;
+		}
+	}
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	/* Each connection is one descriptor of sshd's. */
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* Reads the keys and lays everything out for sshd.
+ * @return the descriptor of its configuration, or -1 after a line was said */
+static int prepare(void)
+{
+	char *host_key = take(HOST_KEY, BASE64);
+	char *client_key = take(CLIENT_KEY, BASE64 "- ");
+	int host = -1, authorized = -1;
+
+	if (host_key != NULL && client_key != NULL) {
+		host = file_of("the host key",
+			       "-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n"
+			       "-----END OPENSSH PRIVATE KEY-----\n", host_key);
+		authorized = file_of("the tunnel's key", "restrict,port-forwarding %s\n", client_key);
+	}
+	if (host_key != NULL)
+		explicit_bzero(host_key, strlen(host_key));
+	free(host_key);
+	free(client_key);
+	return host < 0 || authorized < 0 ? -1 : configuration(host, authorized);
+}
+
+/* The exit status of a step counts in its job's DerivedExitCode, and a job is none the worse for
+ * the end of a tunnel: what is wrong is said, and the status is 0. */
+int main(void)
+{
+	const char *path;
+	pid_t self = getpid(), child;
+	sigset_t watched;
+	int config;
+
+	/* Signals that scancel --signal sends to all steps of a job are not meant for a tunnel. */
+	(void)signal(SIGUSR1, SIG_IGN);
+	(void)signal(SIGUSR2, SIG_IGN);
+	sigemptyset(&watched);
+	for (const int *number = (const int[]){SIGCHLD, SIGTERM, SIGHUP, SIGINT, SIGQUIT, 0};
+	     *number != 0; number++)
+		sigaddset(&watched, *number);
+	(void)sigprocmask(SIG_SETMASK, &watched, NULL);
+
+	config = prepare();
+	if (config < 0)
+		return 0;
+	path = find_sshd();
+	if (path == NULL) {
+		say("no sshd is to be found on this node: ask your administrator to install the OpenSSH "
+		    "server there; it need not be started");
+		return 0;
+	}
+	raise_descriptor_limit();
+	child = fork();
+	if (child == 0)
+		run_sshd(path, config, self);
+	if (child < 0) {
+		say("fork: %s", strerror(errno));
+		return 0;
+	}
+	(void)setpgid(child, child);
+	/* The stream is sshd's alone, and ends with it. */
+	(void)close(STDIN_FILENO);
+	(void)close(STDOUT_FILENO);
+	attend(child, &watched);
+	return 0;
+}

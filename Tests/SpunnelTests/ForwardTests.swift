@@ -1,0 +1,100 @@
+// Forwards as they are made: told to people, written into records, read again.
+
+import Testing
+
+@testable import Spunnel
+
+@Suite struct ForwardTests {
+  @Test(
+    "a forward is described as it may be typed, shown with an arrow, and written in five words",
+    arguments: [
+      (
+        "8001:n2:8000", "8001:n2:8000", "localhost:8001 -> n2:8000",
+        "local n2 8001 localhost 8000"
+      ),
+      ("8001:8000", "8001:n1:8000", "localhost:8001 -> n1:8000", "local n1 8001 localhost 8000"),
+      (
+        "8001:db.example:5432", "8001:db.example:5432",
+        "localhost:8001 -> db.example:5432, through n1", "local n1 8001 db.example 5432"
+      ),
+      (
+        "8001:[fe80::1]:80", "8001:[fe80::1]:80", "localhost:8001 -> [fe80::1]:80, through n1",
+        "local n1 8001 fe80::1 80"
+      ),
+      ("/a:n2:/b", "/a:n2:/b", "/a -> n2:/b", "local n2 /a localhost /b"),
+      ("8001:auto", "8001:n1:0", "localhost:8001 -> n1:0", "local n1 8001 localhost 0"),
+      ("R:9000:5432", "R:9000:5432", "n1:9000 -> localhost:5432", "remote n1 9000 localhost 5432"),
+      ("R:9000:db:53", "R:9000:db:53", "n1:9000 -> db:53", "remote n1 9000 db 53"),
+      ("R:9000:[::1]:53", "R:9000:[::1]:53", "n1:9000 -> [::1]:53", "remote n1 9000 ::1 53"),
+      ("R:/p:/q", "R:/p:/q", "n1:/p -> /q", "remote n1 /p localhost /q"),
+      ("D:1080", "D:1080", "localhost:1080 -> SOCKS, through n1", "dynamic n1 1080 localhost 0"),
+      ("D:/s", "D:/s", "/s -> SOCKS, through n1", "dynamic n1 /s localhost 0"),
+    ])
+  func told(text: String, description: String, arrow: String, words: String) throws {
+    let forward = try forward(text, nodes: "n1,n2")
+    #expect(forward.description == description)
+    #expect(forward.arrow == arrow)
+    #expect(forward.words == words)
+    #expect(Forward(words: words) == forward)
+  }
+
+  @Test(arguments: [
+    "", "local", "local n1 8001 localhost", "local n1 8001 localhost 80 ",
+    " local n1 8001 localhost 80", "local  n1 8001 localhost 80", "Local n1 8001 localhost 80",
+    "local -n1 8001 localhost 80", "local n1 70000 localhost 80", "local n1 +1 localhost 80",
+    "local n1 8001 -x 80", "local n1 8001 localhost x", "local n1 8001 localhost 80 x",
+    "local n1 tmp/s localhost 80", "local n1 8001 localhost 00", "local n1 8001 [::1] 80",
+    "local n1 8001 localhost 80\n",
+  ])
+  func otherWordsAreNoForward(words: String) {
+    #expect(Forward(words: words) == nil)
+  }
+
+  @Test func anEndSurvivesItsText() throws {
+    let longest = "/" + String(repeating: "x", count: 106)
+    for end in [Endpoint.free, .port(try #require(Port(80))), .path("/s"), .path(longest)] {
+      #expect(Endpoint(end.description) == end)
+    }
+    #expect(Endpoint(longest + "x") == nil)
+  }
+
+  @Test func theSubmitEndOfARemoteForwardIsWhereItConnects() throws {
+    let local = try forward("8001:8000")
+    let remote = try forward("R:9000:5432")
+    #expect((local.submit.description, local.exec.description) == ("8001", "8000"))
+    #expect((remote.submit.description, remote.exec.description) == ("5432", "9000"))
+  }
+
+  @Test(
+    arguments: [
+      ("8001:80", "8001:n2:81", true), ("8001:80", "D:8001", true), ("/s:80", "/s:81", true),
+      ("8001:80", "8002:80", false), ("8001:80", "R:8001:80", false), (":80", ":80", false),
+      ("R:9000:80", "R:9000:81", true), ("R:9000:80", "R:9001:80", false),
+    ])
+  func twoForwardsCollideWhereTheyListen(one: String, other: String, isSo: Bool) throws {
+    let (one, other) = (try forward(one, nodes: "n1,n2"), try forward(other, nodes: "n1,n2"))
+    #expect(one.collides(with: other) == isSo)
+    #expect(other.collides(with: one) == isSo)
+  }
+
+  @Test func onTwoNodesTheSamePortIsNoCollision() throws {
+    let (one, other) = (try forward("R:9000", nodes: "n1"), try forward("R:9000", nodes: "n2"))
+    #expect(!one.collides(with: other))
+  }
+}
+
+@Suite struct AnnouncementTests {
+  @Test func whatIsToldLeadsFromTheUsersComputerToTheService() throws {
+    let announcement = Announcement(
+      try forwards("8001:8000,/tmp/s:8002,R:9000:5432,D:1080", nodes: "n1"))
+    #expect(announcement.forwards.first == "localhost:8001 -> n1:8000")
+    #expect(announcement.forwards.count == 4)
+    #expect(announcement.addresses == ["http://localhost:8001/", "socks5h://localhost:1080"])
+    let command = try #require(announcement.command)
+    #expect(command.hasPrefix("ssh -L 8001:localhost:8001 -L 1080:localhost:1080 "))
+  }
+
+  @Test func withoutASubmitPortThereIsNothingToCarryOn() throws {
+    #expect(Announcement(try forwards("/tmp/s:8002,R:9000:5432")).command == nil)
+  }
+}

@@ -1,0 +1,190 @@
+#!/usr/bin/env bats
+# What the plugin itself does with --tunnel in sbatch and with SPUNNEL_TUNNEL in srun: a core that
+# says what it is asked stands for the real one.
+
+load helpers
+
+setup_file() {
+    local folder=$STATE/home/tools/plugin
+    mkdir -p "$folder"
+    gcc -std=gnu11 -Wall -Wextra -Werror -Wno-unknown-pragmas -shared -fPIC \
+        -I"$TESTS/../../Sources/SpunnelInterface/include" -o "$folder/libSpunnel.so" \
+        "$TESTS/fake_core.c"
+    cp "$PLUGIN" "$folder/spunnel.so"
+}
+
+teardown_file() { rm -rf "$STATE/home/tools/plugin"; }
+
+setup() { "$CLUSTER/plugstack" "required /home/tools/plugin/spunnel.so"; }
+
+teardown() {
+    rm -f "$STATE/home/user1/"{batch.sh,batch.out}
+    clean_up
+    configure optional
+}
+
+# submits SBATCH-ARGUMENT...: from a session of its own, with output and status as of `run`.
+submits() { run as user1 setsid --wait sbatch --output /dev/null "$@"; }
+
+# calls LINE...: the core was asked exactly this, in this order.
+calls() {
+    same "$(printf '%s\n' "$@")" "$(sed -n 's/^.*core: //p' <<<"$output")"
+}
+
+# says_once TEXT: in one line of the plugin's own.
+says_once() {
+    holds "spunnel: no tunnel: $1"
+    same 1 "$(grep -c 'spunnel: ' <<<"$output")"
+}
+
+submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
+
+@test "sbatch hands the job that it has submitted to the core, and gives nothing up" {
+    # Others of the same user, older ones of the same session among them.
+    hold user1
+    submits --tunnel 8001:8000 --wrap 'sleep 600'
+    same 0 "$status"
+    calls "claim 8001:8000 submitted" "follow $(submitted)"
+    same 1 "$(grep -c follow <<<"$output")"
+    # shellcheck disable=SC2016 # expanded there
+    run as user1 setsid --wait sh -c '
+        for i in 1 2 3; do sbatch --output /dev/null --tunnel 8001:8000 --wrap true; done'
+    calls "claim 8001:8000 submitted" "follow $(submitted | sed -n 1p)" \
+        "claim 8001:8000 submitted" "follow $(submitted | sed -n 2p)" \
+        "claim 8001:8000 submitted" "follow $(submitted | sed -n 3p)"
+}
+
+@test "sbatch --parsable prints what it printed" {
+    same "$(next_job)" "$(as user1 sbatch --parsable --output /dev/null --tunnel 8001:8000 \
+        --wrap 'sleep 600' 2>/dev/null)"
+}
+
+@test "a line of the script is an option, and the command line comes before it" {
+    printf '%s\n' '#!/bin/sh' '#SBATCH --tunnel=8001:8000' 'sleep 600' | as user1 tee batch.sh
+    submits batch.sh
+    calls "claim 8001:8000 submitted" "follow $(submitted)"
+    submits --tunnel 9001:8000 batch.sh
+    calls "claim 8001:8000 submitted" close "claim 9001:8000 submitted" "follow $(submitted)"
+}
+
+@test "of a heterogeneous job the first component is followed" {
+    # Slurm calls for each component, also for one that has no option: the core knows its own claim.
+    submits --tunnel 8001:8000 -n1 : -n1 --wrap 'sleep 600'
+    calls "claim 8001:8000 submitted" "claim 8001:8000 submitted" "follow $(submitted)"
+    submits --tunnel 8001:8000 -n1 : --tunnel 8001:8000 -n1 --wrap 'sleep 600'
+    holds "core: follow $(submitted)"
+    lacks close
+}
+
+@test "what is wrong with the spec ends sbatch before anything is queued" {
+    local before
+    before=$(next_job)
+    submits --tunnel bad --wrap true
+    [[ $status != 0 ]]
+    calls "claim bad submitted"
+    same "$before" "$(next_job)"
+}
+
+@test "an sbatch that submits nothing gives the ports up without a word" {
+    submits --tunnel 8001:8000 --partition none --wrap true
+    [[ $status != 0 ]]
+    calls "claim 8001:8000 submitted" close
+    lacks "spunnel: "
+    submits --tunnel 8001:8000 --test-only --wrap true
+    same 0 "$status"
+    calls "claim 8001:8000 submitted" close
+    lacks "spunnel: "
+}
+
+@test "a job array has no tunnel, and the line tells how a task of it has" {
+    submits --tunnel 8001:8000 --array=7-9%1 --wrap 'sleep 600'
+    same 0 "$status"
+    calls "claim 8001:8000 submitted" close
+    says_once "job arrays have none: open one for a task, as in spunnelctl open $(submitted)_7 8001:8000"
+}
+
+@test "sbatch --wait ends after its job, and says so" {
+    submits --wait --tunnel 8001:8000 --wrap true
+    same 0 "$status"
+    calls "claim 8001:8000 submitted" close
+    says_once "job $(submitted) is over (COMPLETED): sbatch --wait returns only then"
+}
+
+@test "two jobs submitted at the same time: neither is guessed" {
+    local job
+    # shellcheck disable=SC2016 # expanded there
+    run as user1 setsid --wait sh -c '
+        sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap "sleep 2" &
+        until squeue --noheader --me --states running | grep -q .; do :; done
+        sbatch --output /dev/null --wrap "sleep 600"
+        wait'
+    job=$(submitted | sed -n 1p)
+    calls "claim 8001:8000 submitted" close
+    says_once "jobs $job, $((job + 1)) were submitted from here at the same time"
+    holds "spunnelctl open $job 8001:8000"
+}
+
+@test "a job submitted at the same time from another session is not taken for it" {
+    # shellcheck disable=SC2016 # expanded there
+    run as user1 setsid --wait sh -c '
+        sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap "sleep 2" &
+        until squeue --noheader --me --states running | grep -q .; do :; done
+        setsid --wait sbatch --output /dev/null --tunnel 8002:8000 --wrap "sleep 600"
+        wait'
+    calls "claim 8001:8000 submitted" "claim 8002:8000 submitted" "follow $(submitted | sed -n 2p)" close
+    says_once "job $(submitted | sed -n 1p) is over (COMPLETED)"
+}
+
+@test "an sbatch that is killed while it waits leaves the job alone" {
+    start s user1 sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap 'sleep 600'
+    eventually says s "Submitted batch job"
+    kill -TERM "$(pid s)"
+    finish s
+    run output s
+    calls "claim 8001:8000 submitted"
+}
+
+@test "the option that a job inherits from its sbatch is claimed nowhere" {
+    as user1 sbatch --wait --output batch.out --tunnel 8001:8000 --wrap 'srun echo ran' || true
+    run as user1 cat batch.out
+    same ran "$output"
+}
+
+# --- SPUNNEL_TUNNEL ----------------------------------------------------------------------------
+
+# with_default SPEC COMMAND...: with the user's default set.
+with_default() { run as user1 env SPUNNEL_TUNNEL="$1" "${@:2}"; }
+
+@test "SPUNNEL_TUNNEL is the spec of an srun without --tunnel" {
+    with_default 8001:8000 srun -w n1 true
+    calls "claim 8001:8000 environment" "open n1" close
+    with_default 8001:8000 srun -w n1 --tunnel 9001:8000 true
+    calls "claim 9001:8000 typed" "open n1" close
+    with_default '' srun -w n1 true
+    calls
+}
+
+@test "SPUNNEL_TUNNEL gives way to what salloc was given, and is no option of salloc and sbatch" {
+    with_default 8001:8000 salloc -w n1 --tunnel 9001:8000 srun true
+    calls "check 9001:8000" "claim 9001:8000 inherited" "open n1" close
+    with_default 8001:8000 salloc -w n1 srun true
+    calls "claim 8001:8000 environment" "open n1" close
+    with_default 8001:8000 sbatch --output /dev/null --wrap true
+    calls
+}
+
+@test "SPUNNEL_TUNNEL opens no tunnel on a compute node" {
+    with_default 8001:8000 sbatch --wait --output batch.out --wrap 'srun env'
+    run as user1 cat batch.out
+    holds "SPUNNEL_TUNNEL=8001:8000"
+    calls
+}
+
+@test "a SPUNNEL_TUNNEL that is refused is an error before anything is queued" {
+    local before
+    before=$(next_job)
+    with_default bad srun echo the job ran
+    [[ $status != 0 ]]
+    lacks "the job ran"
+    same "$before" "$(next_job)"
+}
