@@ -29,15 +29,7 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
   init(_ text: String) throws(Refusal) {
     guard text.hasPrefix("/"), text.utf8.count > 1 else { throw .relative }
     if text.utf8.count > PathPattern.longest { throw .tooLong }
-<<<<<<< HEAD
     if !PathPattern.isWord(text) { throw .character }
-=======
-    if text.unicodeScalars.contains(where: { $0.properties.isWhitespace || $0.value < 0x20 })
-      || printable(text) != text
-    {
-      throw .character
-    }
->>>>>>> main
     description = text
     _ = try expanded { _ in "" }
   }
