@@ -10,14 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Kept from the start: slurmstepd writes its title over its environment. */
+static char log_path[256];
+
 static void note(const char *what)
 {
-	const char *path = getenv("SPUNNEL_AUDIT");
 	char name[32] = "?", line[256];
 	int file, length;
 	ssize_t count;
 
-	if (path == NULL)
+	if (log_path[0] == '\0')
 		return;
 	/* The name as the kernel has it: slurmstepd writes over its arguments. */
 	file = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
@@ -25,13 +27,17 @@ static void note(const char *what)
 	close(file);
 	name[count > 0 ? count - 1 : 0] = '\0';
 	length = snprintf(line, sizeof line, "%s %d %s\n", name, (int)getpid(), what);
-	file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	file = open(log_path, O_WRONLY | O_APPEND | O_CLOEXEC);
 	count = write(file, line, (size_t)length);
 	close(file);
 }
 
 unsigned int la_version(unsigned int version)
 {
+	const char *path = getenv("SPUNNEL_AUDIT");
+
+	if (path != NULL)
+		(void)snprintf(log_path, sizeof log_path, "%s", path);
 	return version < LAV_CURRENT ? version : LAV_CURRENT;
 }
 
