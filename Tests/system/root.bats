@@ -127,7 +127,7 @@ traced() {
 # --- Symbols -------------------------------------------------------------------------------------
 
 # symbols OPTION FILE: names without versions, as one line.
-symbols() { nm -D "$1" "$2" | awk '{ sub(/@.*/, "", $NF); print $NF }' | sort | xargs; }
+symbols() { nm -D --extern-only "$1" "$2" | awk '{ sub(/@.*/, "", $NF); print $NF }' | sort | xargs; }
 
 @test "the plugin shows Slurm's loader seven names" {
     same "plugin_name plugin_type plugin_version slurm_spank_exit slurm_spank_init $(

@@ -22,7 +22,8 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
       self = .free
     } else if let port = Port(text) {
       self = .port(port)
-    } else if text.hasPrefix("/"), text.utf8.count <= PathPattern.longest, PathPattern.isWord(text) {
+    } else if text.hasPrefix("/"), text.utf8.count <= PathPattern.longest, PathPattern.isWord(text)
+    {
       self = .path(String(text))
     } else {
       return nil
