@@ -94,8 +94,17 @@ final class Link {
   /// ssh's process id, `nil` while none runs.
   var process: pid_t? { supervisor.child }
 
-  /// Whether ssh is gone or going, so that an end of file from it is none.
-  var isEnding: Bool { supervisor.isEnding }
+  /// Finds out whether an end of file from ssh is none, because ssh is gone or going.
+  ///
+  /// - Parameters:
+  ///   - isClosed: whether ssh has closed the socket: for a service's end alone it shuts one
+  ///     direction down
+  ///   - answer: told once, at once or when ssh has answered
+  func askIfCut(isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
+    if !isClosed || supervisor.isEnding { return answer(isClosed) }
+    guard let master else { return answer(true) }
+    master.check(loop) { answer(!$0) }
+  }
 
   /// The way that ssh takes.
   var transport: Transport { supervisor.transport }

@@ -351,7 +351,10 @@ extension Tunnel: RelayObserver {
     try links[route.forward.node]?.connect(route)
   }
 
-  func relayAsksIfCut(_ route: Route) -> Bool { links[route.forward.node]?.isEnding ?? true }
+  func relayAsksIfCut(_ route: Route, isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
+    guard let link = links[route.forward.node] else { return answer(true) }
+    link.askIfCut(isClosed: isClosed, answer)
+  }
 
   func relayEnded(_ route: Route, received: Int) {
     if received > 0 {
