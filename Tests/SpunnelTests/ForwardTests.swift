@@ -89,12 +89,15 @@ import Testing
       try forwards("8001:8000,/tmp/s:8002,R:9000:5432,D:1080", nodes: "n1"))
     #expect(announcement.forwards.first == "localhost:8001 -> n1:8000")
     #expect(announcement.forwards.count == 4)
-    #expect(announcement.addresses == ["http://localhost:8001/", "socks5h://localhost:1080"])
+    #expect(
+      announcement.addresses == [
+        "http://localhost:8001/", "unix:/tmp/s", "socks5h://localhost:1080",
+      ])
     let command = try #require(announcement.command)
-    #expect(command.hasPrefix("ssh -L 8001:localhost:8001 -L 1080:localhost:1080 "))
+    #expect(command.hasPrefix("ssh -L 8001:localhost:8001 -L 8002:/tmp/s -L 1080:"))
   }
 
-  @Test func withoutASubmitPortThereIsNothingToCarryOn() throws {
-    #expect(Announcement(try forwards("/tmp/s:8002,R:9000:5432")).command == nil)
+  @Test func withoutASubmitEndToConnectToThereIsNothingToCarryOn() throws {
+    #expect(Announcement(try forwards("R:9000:5432")).command == nil)
   }
 }

@@ -14,6 +14,7 @@ import Testing
     func linkNotes(_ line: String) { lines.append(line) }
     func linkIsUp(_ link: Link) { ups += 1 }
     func linkIsLost(_ link: Link) { losses += 1 }
+    func linkMissesJob(_ link: Link) {}
   }
 
   private final class Told {

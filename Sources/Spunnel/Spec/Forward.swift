@@ -105,7 +105,7 @@ extension Forward: CustomStringConvertible {
   var words: String { "\(kind.rawValue) \(node) \(listen) \(host) \(connect)" }
 
   init?(words text: some StringProtocol) {
-    let words = String(text).utf8
+    let words = Substring(text).utf8
       .split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).map { Substring($0) }
     guard words.count == 5, let kind = Kind(rawValue: String(words[0])),
       let node = NodeName(words[1]), let listen = Endpoint(words[2]), let host = HostName(words[3]),
