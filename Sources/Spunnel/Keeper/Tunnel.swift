@@ -26,10 +26,13 @@ final class Grant {
   fileprivate let patience: Int?
   fileprivate let report: (KeeperReport) -> Void
   fileprivate var unopened = 0
+  /// Opened before anything of the job could listen: that it was refused says nothing.
+  fileprivate var isEarly: Bool
 
   fileprivate init(
-    _ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void
+    _ spec: TunnelSpec, patience: Int?, isEarly: Bool, report: @escaping (KeeperReport) -> Void
   ) {
+    self.isEarly = isEarly
     self.spec = spec
     self.patience = patience
     self.report = report
@@ -45,6 +48,8 @@ final class Tunnel {
   let relay: Relay
   /// Empty while the job has not started.
   private(set) var nodes: [NodeName] = []
+  /// Whether the job was heard not to run.
+  private var isStandingBy = false
   private(set) var grants: [Grant] = []
   private var links: [NodeName: Link] = [:]
   /// Links of services that SOCKS clients named, the oldest first.
@@ -85,13 +90,15 @@ final class Tunnel {
   ///
   /// - Parameters:
   ///   - patience: milliseconds after which they have failed; `nil`: it is tried for ever
+  ///   - isEarly: whether nothing of the job can listen yet
   ///   - report: told `waiting`, `bound` and in the end `ready` or `failed`; again after the job
   ///     started anew
   @discardableResult
   func open(
-    _ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void
+    _ spec: TunnelSpec, patience: Int?, isEarly: Bool = false,
+    report: @escaping (KeeperReport) -> Void
   ) -> Grant {
-    let grant = Grant(spec, patience: patience, report: report)
+    let grant = Grant(spec, patience: patience, isEarly: isEarly, report: report)
     grants.append(grant)
     if nodes.isEmpty {
       hold(grant)
@@ -199,6 +206,10 @@ final class Tunnel {
     case .ready:
       grant.unopened -= 1
       if grant.unopened > 0 { return }
+      if grant.isEarly {
+        grant.isEarly = false
+        for route in grant.routes where route.far == .refused { route.far = .unknown }
+      }
       observer?.tunnelChanged()
       grant.report(.ready(grant.routes.map(\.forward)))
     }
@@ -258,14 +269,20 @@ final class Tunnel {
   /// The job runs on these nodes.
   func run(on nodes: [NodeName]) {
     if nodes == self.nodes { return }
+    let hasJustStarted = isStandingBy
     standBy()
+    isStandingBy = false
     self.nodes = nodes
-    for grant in grants { serve(grant) }
+    for grant in grants {
+      if hasJustStarted { grant.isEarly = true }
+      serve(grant)
+    }
     observer?.tunnelChanged()
   }
 
   /// The job does not run: the ports are kept, everything else goes.
   func standBy() {
+    isStandingBy = true
     if nodes.isEmpty { return }
     for route in routes { relay.remove(route) }
     for route in visited { relay.remove(route) }
