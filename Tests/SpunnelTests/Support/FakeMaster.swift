@@ -212,6 +212,7 @@ final class FakeMaster {
       }
       guard session.saidHello else { throw SystemError("hello", EPROTO) }
       switch kind {
+      case Wanted.aliveCheck: session.say([0, 0, 0, 12, 0x80, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9])
       case Wanted.openForward: try open(try wanted.forward(), session)
       case Wanted.closeForward: close(try wanted.forward(), session)
       case Wanted.stdioForward:
