@@ -11,10 +11,11 @@ import Testing
     var lines: [String] = []
     var ups = 0
     var losses = 0
+    var missed = 0
     func linkNotes(_ line: String) { lines.append(line) }
     func linkIsUp(_ link: Link) { ups += 1 }
     func linkIsLost(_ link: Link) { losses += 1 }
-    func linkMissesJob(_ link: Link) {}
+    func linkMissesJob(_ link: Link) { missed += 1 }
   }
 
   private final class Told {
@@ -116,6 +117,39 @@ import Testing
     #expect(try turn { ssh.orders() == [try local(1, 8000), .close(try local(1, 8000))] })
     #expect(unsafe access(try #require(ssh.masters[0]).socketPath(1), F_OK) != 0)
     #expect(link.isIdle && link.isUp)
+    link.stop()
+  }
+
+  @Test func aServiceStaysForWhoeverIsAboutToHaveIt() throws {
+    let (first, second) = (try routes("8001:8000"), try routes("8002:8000"))
+    add(first)
+    #expect(try turn { told.ready == 1 })
+    let master = try #require(ssh.masters[0])
+    master.probeAnswer = .none
+    add(second)
+    #expect(try turn { master.requests.count == 3 })
+    link.remove(first[0])
+    master.probeAnswer = .agree
+    for session in master.sessions { master.reply(.agree, to: session) }
+    #expect(try turn { told.ready == 2 })
+    try expectEcho(second[0])
+    link.stop()
+  }
+
+  @Test func whatComesTooLateIsGivenUp() throws {
+    ssh.prepare = { $0.remoteAnswer = .none }
+    add(try routes("8001:/s"))
+    #expect(try turn { told.ready == 1 })
+    let late = try routes("R:9000:53")
+    add(late, patience: 50)
+    #expect(try turn { told.reasons.count == 1 && ssh.orders().count == 2 })
+    link.remove(late[0])
+    let master = try #require(ssh.masters[0])
+    master.carryOutLate(master.sessions[1])
+    #expect(try turn { master.remotes == [] && !master.orders.isEmpty })
+    add(try routes("8002:/t"))
+    #expect(try turn { told.ready == 2 })
+    #expect(master.remotes == [])
     link.stop()
   }
 

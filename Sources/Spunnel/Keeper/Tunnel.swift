@@ -111,8 +111,11 @@ final class Tunnel {
 
   /// Holds the ports of forwards that lead nowhere yet, and chooses those that may be chosen.
   private func hold(_ grant: Grant) {
+    if let twice = grant.spec.ports.first(where: { isTaken($0, besides: grant) }) {
+      return fail(grant, "'\(twice)' is there already: see spunnelctl status")
+    }
+    var held: [ForwardRequest] = []
     do throws(SubmitError) {
-      var held: [ForwardRequest] = []
       for request in grant.spec.forwards {
         guard request.kind != .remote else {
           held.append(request)
@@ -132,7 +135,22 @@ final class Tunnel {
       }
       grant.spec = TunnelSpec(forwards: held)
       grant.report(.waiting(grant.spec))
-    } catch { fail(grant, "\(error)") }
+    } catch {
+      // What was chosen by now is given back as well.
+      grant.spec = TunnelSpec(forwards: held)
+      fail(grant, "\(error)")
+    }
+  }
+
+  /// Whether forwards that were asked for apart from these have a submit port.
+  private func isTaken(_ port: Port, besides grant: Grant) -> Bool {
+    grants.contains { other in
+      other !== grant
+        && (other.spec.ports.contains(port)
+          || other.routes.contains {
+            $0.forward.kind != .remote && $0.forward.listen == .port(port)
+          })
+    }
   }
 
   private func serve(_ grant: Grant) {
@@ -207,7 +225,7 @@ final class Tunnel {
     guard grants.contains(where: { $0 === grant }) else { return }
     grants.removeAll { $0 === grant }
     withdraw(grant)
-    for end in grant.spec.ports { ends.release(.port(end)) }
+    for port in grant.spec.ports where !isTaken(port, besides: grant) { ends.release(.port(port)) }
     observer?.tunnelChanged()
   }
 
@@ -233,6 +251,10 @@ final class Tunnel {
         for route in grant.routes where route.forward.listens(where: request) { withdraw(route) }
         grant.routes.removeAll { $0.forward.listens(where: request) }
         grant.spec = grant.spec.without(request)
+        // Of a job that has not started it is held without a forward.
+        if request.kind != .remote, case .port(let port) = request.listen {
+          ends.release(.port(port))
+        }
         if grant.spec.forwards.isEmpty || (!nodes.isEmpty && grant.routes.isEmpty) {
           close(grant)
         }
@@ -346,7 +368,10 @@ extension Tunnel: RelayObserver {
     try links[route.forward.node]?.connect(route)
   }
 
-  func relayAsksIfCut(_ route: Route) -> Bool { links[route.forward.node]?.isEnding ?? true }
+  func relayAsksIfCut(_ route: Route, isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
+    guard let link = links[route.forward.node] else { return answer(true) }
+    link.askIfCut(isClosed: isClosed, answer)
+  }
 
   func relayEnded(_ route: Route, received: Int) {
     if received > 0 {

@@ -98,7 +98,7 @@ final class FakeMaster {
   private(set) var sessions: [Session] = []
   private(set) var channels: [Channel] = []
   private var listeners: [Listener] = []
-  private(set) var remotes: [Request] = []
+  fileprivate(set) var remotes: [Request] = []
   private var control: FileDescriptor?
 
   /// - Parameter record: where it makes its sockets
@@ -245,5 +245,14 @@ final class FakeMaster {
     listeners.removeAll { $0.request == request }
     remotes.removeAll { $0 == request }
     reply(listeners.count + remotes.count < count ? .agree : .refuse, to: session)
+  }
+}
+
+extension FakeMaster {
+  /// Does what a session asked for last and says so, after a silence.
+  func carryOutLate(_ session: Session) {
+    guard let request = session.requests.last else { return }
+    remotes.append(request)
+    reply(.agree, to: session)
   }
 }
