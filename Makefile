@@ -125,6 +125,15 @@ test-versions: ## Compile against the declarations of Slurm 20.11 to 26.05
 .PHONY: check
 check: lint test ## Lint, then test
 
+# Of each target. What runs in the background of a machine at work takes longer than it says.
+SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: ## Fuzz what reads text or bytes from outside, each target SECONDS (60); then srun itself
+	@SECONDS_EACH=$(SECONDS) Tests/fuzz/run
+	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
+	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) SPUNNEL_BAD_INPUTS=300 bats -f "by lot" Tests/system/spec.bats
+
 .PHONY: bench
 bench: ## Measure on the test cluster, side by side with plain srun and ssh
 	@Tools/setup bench
@@ -133,7 +142,7 @@ bench: ## Measure on the test cluster, side by side with plain srun and ssh
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf .build $(out)
+	rm -rf .build Tests/fuzz/.build $(out)
 
 .PHONY: help
 help: ## Show this list
