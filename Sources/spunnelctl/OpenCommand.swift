@@ -93,6 +93,11 @@ enum OpenCommand: Command {
           "open job \(job): it is a job array: name one task, as in \(facts.step.job)_1")
       }
       switch facts.state {
+      // Tasks that wait are one job, of the array's number.
+      case "pending" where job.hasPrefix("\(facts.step.job)_"):
+        throw .failure(
+          "open job \(job): it has not started (\(facts.detail)): a task of an array cannot be waited "
+            + "for: open it once it runs")
       case "pending" where !waits:
         throw .failure("open job \(job): it has not started (\(facts.detail)): add --wait")
       case "over": throw .failure("open job \(job): it is over (\(facts.detail))")

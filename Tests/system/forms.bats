@@ -32,7 +32,7 @@ no_tunnel() {
     nothing_left
 }
 
-# look NAME PATH...: what is in a folder of the login host.
+# listed PATH [FIND-ARGUMENT]...: files of the login host with their modes and owners.
 listed() { as root find "$@" -printf '%p %m %u\n'; }
 
 # --- Ports -------------------------------------------------------------------------------------
@@ -51,19 +51,6 @@ listed() { as root find "$@" -printf '%p %m %u\n'; }
     says s "told 8888:n1:8888,$one:n1:8889,$two:n1:8890"
     says s "-L 8888:localhost:8888 -L $one:localhost:$one -L $two:localhost:$two user1@login"
     carries user1 "$one"
-}
-
-@test "a free port is nobody else's: twenty tunnels at once each have their own" {
-    local number job
-    job=$(hold user1 -w n1)
-    for number in {10..29}; do
-        start "s$number" user1 srun --jobid "$job" --overlap --tunnel ":90$number" \
-            /home/tools/service.py "90$number"
-    done
-    for number in {10..29}; do
-        eventually says "s$number" serving
-        answers "n1:90$number" user1 "$(told "s$number" "n1:90$number")" name
-    done
 }
 
 # --- Nodes -------------------------------------------------------------------------------------
@@ -239,19 +226,25 @@ carried() {
 }
 
 @test "R: a port that is busy on the node is an error that names it" {
-    start other user1 srun -w n1 --overlap /home/tools/service.py 9000
-    eventually says other serving
+    # On all addresses of both families.
+    start_on n1 other user1 python3 -c 'import socket, time
+s = socket.create_server(("::", 9000), family=socket.AF_INET6, dualstack_ipv6=True)
+print("listens", flush=True); time.sleep(600)'
+    eventually says other listens
     no_tunnel R:9000:5432 "n1 does not listen on '9000'" "take another exec port"
 }
 
-@test "R: comes back after ssh was lost" {
+@test "R: comes back after ssh was lost; a socket that sshd leaves behind holds up nothing else" {
     start db user1 /home/tools/service.py 5432
     eventually says db serving
-    start s user1 srun -w n1 --tunnel R:9000:5432 /home/tools/service.py 8000
-    eventually says s serving
+    serve s user1 -w n1 --tunnel R:/tmp/far.sock:5432,R:9000:5432,8001:8000 -- 8000
     kill -KILL "$(ssh_of "$(step s)")"
-    eventually far_answers login:5432 9000
-    eventually counts "$(step s)" state up
+    within 5 far_answers login:5432 9000
+    answers n1:8000 user1 8001 name
+    counts "$(step s)" state up
+    # Once it is out of the way it is listened on again.
+    host n1 user1 rm /tmp/far.sock
+    eventually far_answers login:5432 /tmp/far.sock
 }
 
 # far_answers ANSWER PORT|PATH

@@ -100,6 +100,9 @@ job() { step "$1" | cut -d. -f1; }
 # told NAME FAR: the port of the login host that leads to the far end, as in n1:8000, as it was told.
 told() { sed -n "s/^spunnel: localhost:\([0-9]*\) -> $2$/\1/p" "$BATS_TEST_TMPDIR/$1"; }
 
+# frees PORT: does nobody listen there?
+frees() { ! as user1 bash -c ": </dev/tcp/localhost/$1"; }
+
 goes_on() { kill -0 "${STARTED[$1]}"; }
 
 ended() { ! kill -0 "${STARTED[$1]}" 2>/dev/null; }
@@ -110,6 +113,12 @@ finish() {
     status=0
     wait "${STARTED[$1]}" || status=$?
     unset "STARTED[$1]"
+}
+
+# terminal: runs the Python text of its standard input at real terminals, see terminal.py.
+terminal() {
+    { echo "from terminal import *"; cat; } |
+        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TESTS timeout 60 /usr/bin/python3 - 3>&- 4>&-
 }
 
 # hold USER SBATCH-ARGUMENT...: an allocation that runs; prints its job id.
@@ -147,6 +156,9 @@ processes() {
 keeper() { processes spunnel-keeper | awk -v step="$1" '$6 == step { print $2 }'; }
 guardian() { processes spunnel-guard | awk -v step="$1" '$6 == step { print $2 }'; }
 ssh_of() { pgrep -P "$(keeper "$1")" -x ssh; }
+
+# whole JOB: the tunnel of a job as a whole, as its record and its keeper are named.
+whole() { echo "$1.4294967292"; }
 
 # record STEP [FILE]: the path of a step's record, or a file of it, as the machine sees it.
 record() {

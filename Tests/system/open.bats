@@ -3,9 +3,6 @@
 
 load helpers
 
-# whole JOB: the tunnel of a job as a whole, as its record and its keeper are named.
-whole() { echo "$1.4294967292"; }
-
 # batch SBATCH-ARGUMENT...: a job of user1 that serves port 8000 on each of its nodes; prints its
 # number.
 batch() {
@@ -28,8 +25,11 @@ fails() {
     nothing_left
 }
 
-# frees PORT: does nobody listen there?
-frees() { ! host login user1 bash -c ": </dev/tcp/localhost/$1"; }
+# By itself a tunnel ends some seconds after its job.
+teardown() {
+    as user1 spunnelctl close --all
+    clean_up
+}
 
 sshs() { processes ssh | wc -l; }
 
@@ -130,7 +130,16 @@ sshs() { processes ssh | wc -l; }
     eventually ctl open "${job}_2" 8002:8002 --background
     eventually answers n1:8001 user1 8001 name
     eventually answers n1:8002 user1 8002 name
-    ctl close --all
+    same 2 "$(sshs)"
+    # The last task has the array's own number.
+    as root scancel "${job}_2"
+    within 10 frees 8002
+    answers n1:8001 user1 8001 name
+    as root scancel "${job}_1"
+    within 10 nothing_left
+    job=$(as user1 sbatch --parsable --hold --array 1-2 -o /dev/null --wrap 'sleep 600')
+    fails "open job ${job}_1: it has not started (PENDING" "${job}_1" --wait
+    holds "open it once it runs"
 }
 
 @test "more forwards of an srun's tunnel, over the same ssh, until their opener ends" {

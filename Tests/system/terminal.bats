@@ -3,12 +3,6 @@
 
 load helpers
 
-# terminal: runs the Python text of its standard input, see terminal.py.
-terminal() {
-    { echo "from terminal import *"; cat; } |
-        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TESTS timeout 60 /usr/bin/python3 - 3>&- 4>&-
-}
-
 @test "srun --pty --tunnel 8001:8000,8889:8888 bash: files go down and up through both ports" {
     local sum
     as user1 mkdir -p web
