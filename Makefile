@@ -12,7 +12,9 @@ libexec := $(DESTDIR)$(PREFIX)/libexec/spunnel
 doc     := $(DESTDIR)$(PREFIX)/share/doc/spunnel
 man     := $(DESTDIR)$(PREFIX)/share/man
 
-release := .build/release
+# What swift build is told on top, as in --scratch-path, and where its products are then.
+SWIFT_FLAGS ?=
+release     := .build/release
 out     := build
 
 SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c)
@@ -55,7 +57,7 @@ $(out)/spunnel-sshd: Sources/SpunnelNode/spunnel-sshd.c
 
 .PHONY: swift
 swift: ## Build the core, the keeper and spunnelctl
-	$(SWIFT) build -c release
+	$(SWIFT) build -c release $(SWIFT_FLAGS)
 
 # Under another name first: every srun loads these files, and a half-written one would kill it.
 define install_whole
