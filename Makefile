@@ -31,7 +31,7 @@ JOBS_SOURCES := $(wildcard Sources/SpunnelJobs/*.c) Sources/SpunnelC/step.c Sour
 JOBS_HEADERS := $(wildcard Sources/SpunnelJobs/*.h) $(wildcard Sources/SpunnelC/*.h)
 JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 
-SHELL_SCRIPTS := $(shell grep -rlE '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
+SHELL_SCRIPTS := $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
 
 .PHONY: all
 all: $(out)/spunnel.so $(out)/spunnel-jobs $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
@@ -135,6 +135,11 @@ fuzz: ## Fuzz what reads text or bytes from outside, each target SECONDS (60); t
 	@SECONDS_EACH=$(SECONDS) Tests/fuzz/run
 	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
 	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) SPUNNEL_BAD_INPUTS=300 bats -f "by lot" Tests/system/spec.bats
+
+.PHONY: sanitize
+sanitize: ## Run the unit tests and real commands under sanitizers and valgrind
+	@Tools/setup bench
+	@Tests/sanitizers/run $(TEST_PREFIX)
 
 .PHONY: bench
 bench: ## Measure on the test cluster, side by side with plain srun and ssh
