@@ -59,6 +59,14 @@ import Testing
     #expect(Endpoint(longest + "x") == nil)
   }
 
+  @Test(
+    "a path in a damaged record that would not show as it is, is none",
+    arguments: ["/a\u{17}b", "/a\u{1b}[2J", "/a\u{202e}b", "/a\nb", "/a b", "/a\u{a0}b"])
+  func aPathShowsAsItIs(path: String) {
+    #expect(Endpoint(path) == nil)
+    #expect(HostFile("forward remote n1 9000 localhost \(path)\n") == nil)
+  }
+
   @Test func theSubmitEndOfARemoteForwardIsWhereItConnects() throws {
     let local = try forward("8001:8000")
     let remote = try forward("R:9000:5432")
