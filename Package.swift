@@ -28,7 +28,14 @@ let package = Package(
       swiftSettings: strict,
       // One file that needs no Swift on the machine: the plugin opens it inside srun. Not for tests,
       // which take their target's flags over and do not link with a static Foundation.
-      linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]
+      linkerSettings: [
+        .unsafeFlags(
+          [
+            "-static-stdlib",
+            // Nothing but the contract is seen from outside: not the Swift runtime in it either.
+            "-Xlinker", "--version-script=\(Context.packageDirectory)/core-exports.map",
+          ], .when(configuration: .release))
+      ]
     ),
     .executableTarget(
       name: "spunnel-keeper",
@@ -42,19 +49,20 @@ let package = Package(
       dependencies: ["CSystem", "Spunnel", "SpunnelSystem"],
       swiftSettings: strict
     ),
+    .target(
+      name: "SpunnelOutput",
+      dependencies: ["Spunnel", "SpunnelSystem"],
+      swiftSettings: strict
+    ),
     .executableTarget(
       name: "spunnelctl",
-      dependencies: ["Spunnel", "SpunnelCluster"],
+      dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput"],
       swiftSettings: strict,
-      // FoundationEssentials writes the JSON; statically its own parts must be named.
-      linkerSettings: [
-        .unsafeFlags(["-static-stdlib"]),
-        .linkedLibrary("_FoundationCollections"),
-        .linkedLibrary("_FoundationCShims"),
-      ]
+      linkerSettings: [.unsafeFlags(["-static-stdlib"])]
     ),
     .testTarget(
-      name: "SpunnelTests", dependencies: ["Spunnel", "SpunnelCluster", "SpunnelSystem"],
+      name: "SpunnelTests",
+      dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput", "SpunnelSystem"],
       swiftSettings: strict),
   ]
 )

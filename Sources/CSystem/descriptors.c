@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,6 +58,17 @@ ssize_t csystem_splice(int source, int target, size_t limit)
 		count = splice(source, NULL, target, NULL, limit, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	while (count < 0 && errno == EINTR);
 	return count < 0 ? -errno : count;
+}
+
+int csystem_terminal_size(int terminal, unsigned short *rows, unsigned short *columns)
+{
+	struct winsize size;
+
+	if (ioctl(terminal, TIOCGWINSZ, &size) < 0)
+		return -errno;
+	*rows = size.ws_row;
+	*columns = size.ws_col;
+	return 0;
 }
 
 int csystem_set_pipe_capacity(int pipe, int bytes)

@@ -123,6 +123,16 @@ enum JobProcesses {
     }.map(\.id)
   }
 
+  /// Whether anything of a job still runs: its processes, or the command that holds it.
+  static func surviving(_ layout: Layout) -> Bool {
+    if !find(layout).isEmpty { return true }
+    let conf = "SLURM_CONF=" + layout.slurmConfiguration
+    return ProcessTable.own().contains { process in
+      let name = process.arguments[0].split(separator: "/").last
+      return (name == "srun" || name == "salloc") && process.environment.contains(conf)
+    }
+  }
+
   /// Ends them: TERM, a bounded wait, KILL.
   static func end(_ ids: [pid_t]) {
     if ids.isEmpty { return }

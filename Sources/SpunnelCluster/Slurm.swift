@@ -31,7 +31,7 @@ struct Slurm {
 
   init(_ layout: Layout, _ programs: Programs) {
     self.programs = programs
-    environment = Slurm.environment(layout, programs)
+    environment = Slurm.environment(layout, programs) + ["SLURM_TIME_FORMAT=%s"]
   }
 
   /// What daemons and commands of the cluster need, and nothing of the user's own.
@@ -77,6 +77,16 @@ struct Slurm {
     }
   }
 
+  /// The jobs that count as running since before a time, in seconds since 1970.
+  func jobsRunning(before time: Int) throws(ClusterError) -> [RunningJob] {
+    let options = ["--noheader", "--states=RUNNING,SUSPENDED", "--format=%S %i %j"]
+    return try run(programs.squeue, options).split(separator: "\n").compactMap { line in
+      let parts = line.split(separator: " ", maxSplits: 2)
+      guard parts.count >= 2, let start = Int(parts[0]), start < time else { return nil }
+      return RunningJob(id: String(parts[1]), name: parts.count == 3 ? String(parts[2]) : "")
+    }
+  }
+
   func jobCounts() throws(ClusterError) -> JobCounts {
     let output = try run(programs.squeue, ["--noheader", "--array", "--format=%T"])
     let states = output.split(separator: "\n")
@@ -87,6 +97,15 @@ struct Slurm {
   func cancel(_ jobs: [RunningJob], kill: Bool) throws(ClusterError) {
     let options = kill ? ["--full", "--signal=KILL"] : []
     _ = try run(programs.scancel, ["--quiet"] + options + jobs.map(\.id))
+  }
+
+  /// Puts jobs into the queue again; cancels those that have no script or may not run twice.
+  func requeue(_ jobs: [RunningJob]) throws(ClusterError) {
+    for job in jobs {
+      do throws(ClusterError) { _ = try run(programs.scontrol, ["requeue", job.id]) } catch {
+        try cancel([job], kill: false)
+      }
+    }
   }
 
   /// Whether jobs that wait are started.

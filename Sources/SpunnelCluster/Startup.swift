@@ -73,13 +73,20 @@ extension Cluster {
 
     /// Starts a cluster of which nothing runs, with other ports when somebody was faster.
     private mutating func startAll(_ folder: borrowing Directory) throws(ClusterError) {
+      let began = time(nil)
+      let jobsAreGone = !JobProcesses.surviving(layout)
       for attempt in 1...Cluster.portAttempts {
         try choosePorts(keeping: attempt == 1)
         try ClusterFiles(layout, programs, request, user).write(record, shape, in: folder)
-        do throws(ClusterError) { return try start(Daemon.all(shape)) } catch {
+        do throws(ClusterError) { try start(Daemon.all(shape)) } catch {
           if case .portsTaken = error { continue }
           throw error
         }
+        // After a reboot the controller takes for running what ran before, and would find out only
+        // when the node next registers, half an hour later; an srun it would keep for ever.
+        let slurm = Slurm(layout, programs)
+        if jobsAreGone { try slurm.requeue(try slurm.jobsRunning(before: began)) }
+        return
       }
       throw .portsTaken(attempts: Cluster.portAttempts)
     }

@@ -36,7 +36,7 @@ static int matches(const slurm_job_info_t *record, const struct job_name *name)
 	}
 	if (name->component != NO_VAL)
 		return record->het_job_id == name->job && record->het_job_offset == name->component;
-	return record->job_id == name->job || record->array_job_id == name->job;
+	return record->job_id == name->job || (record->array_job_id == name->job && !name->is_exact);
 }
 
 static const slurm_job_info_t *find(const job_info_msg_t *message, const struct job_name *name)
@@ -80,7 +80,8 @@ static enum answer read_record(const slurm_job_info_t *record, const struct job_
 
 	facts->job = record->job_id;
 	facts->user = record->user_id;
-	facts->is_array = name->task == NO_VAL && record->array_job_id == name->job;
+	facts->is_array = name->task == NO_VAL && record->array_job_id == name->job &&
+			  (record->array_task_id == NO_VAL || !name->is_exact);
 	if (facts->is_array) {
 		facts->job = name->job;
 		return ANSWER_FOUND;

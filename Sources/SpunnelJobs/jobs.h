@@ -24,6 +24,7 @@ struct job_name {
 	uint32_t task;
 	uint32_t component;
 	uint32_t step;    /**< the special ones by slurm.h's numbers */
+	int is_exact;     /**< the job that has this very number: an array's last task has the array's */
 };
 
 /** Reads a name strictly.
@@ -61,7 +62,8 @@ void facts_free(struct facts *facts);
 /** Prints the facts once, as lines of a key and a value. */
 enum ending show(const struct job_name *name);
 
-/** Prints the state now and at each change, until the job is over. */
+/** Prints the state now and at each change, until the job is over. A number alone is the job that
+ *  has this very number, also when it is the last task of an array of that number. */
 enum ending watch(const struct job_name *name);
 
 /** Keeps what Slurm's library writes to standard error for itself: this program's errors are one

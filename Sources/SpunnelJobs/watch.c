@@ -159,8 +159,11 @@ static int rest(struct watcher *watcher)
 
 enum ending watch(const struct job_name *name)
 {
-	struct watcher watcher = {.name = name, .pause = FIRST_PAUSE};
+	/* What is watched is one job, whose number Slurm itself has told. */
+	struct job_name exact = *name;
+	struct watcher watcher = {.name = &exact, .pause = FIRST_PAUSE};
 
+	exact.is_exact = 1;
 	while (look(&watcher) == 0 && rest(&watcher) == 0)
 		;
 	free(watcher.said);

@@ -124,17 +124,24 @@ public struct Directory: ~Copyable {
   ///
   /// - Parameter limit: bytes that are read at the most
   public borrowing func read(_ name: String, atMost limit: Int) throws(SystemError) -> [UInt8] {
-    let file = try FileDescriptor.open(name, in: descriptor.raw, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-    var kind = stat()
-    try check("stat \(path)/\(name)") { unsafe fstat(file.raw, &kind) }
-    if kind.st_mode & S_IFMT != S_IFREG { throw SystemError("read \(path)/\(name)", EINVAL) }
-    var content: [UInt8] = []
-    while content.count < limit, let more = try file.read(atMost: limit - content.count),
-      !more.isEmpty
-    {
-      content += more
+    let file = try openToRead(name)
+    return try file.content(expecting: try file.sizeOfRegular("\(path)/\(name)"), atMost: limit)
+  }
+
+  /// The end of a regular file in it, as `read` reads one.
+  ///
+  /// - Parameter limit: bytes that are read at the most
+  public borrowing func readEnd(_ name: String, atMost limit: Int) throws(SystemError) -> [UInt8] {
+    let file = try openToRead(name)
+    let size = try file.sizeOfRegular("\(path)/\(name)")
+    if size > limit {
+      try check("lseek \(path)/\(name)") { lseek(file.raw, off_t(size - limit), SEEK_SET) }
     }
-    return content
+    return try file.content(expecting: min(size, limit), atMost: limit)
+  }
+
+  private borrowing func openToRead(_ name: String) throws(SystemError) -> FileDescriptor {
+    try FileDescriptor.open(name, in: descriptor.raw, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   }
 
   /// Replaces a file as a whole: readers see the old content or the new one.
@@ -162,5 +169,33 @@ public struct Directory: ~Copyable {
   @discardableResult
   public borrowing func removeDirectory(_ name: String) -> Bool {
     unsafe unlinkat(descriptor.raw, name, AT_REMOVEDIR) == 0 || errno == ENOENT
+  }
+}
+
+extension FileDescriptor {
+  /// The size of a regular file; anything else is not read.
+  fileprivate func sizeOfRegular(_ path: String) throws(SystemError) -> Int {
+    var kind = stat()
+    try check("stat \(path)") { unsafe fstat(raw, &kind) }
+    if kind.st_mode & S_IFMT != S_IFREG { throw SystemError("read \(path)", EINVAL) }
+    return Int(kind.st_size)
+  }
+
+  /// What is left of a file.
+  ///
+  /// - Parameters:
+  ///   - size: what it is thought to be; those of /proc say 0
+  ///   - limit: bytes that are read at the most
+  fileprivate func content(expecting size: Int, atMost limit: Int) throws(SystemError) -> [UInt8] {
+    // One more, so that the end of a small file is seen with the first read.
+    let room = max(size + 1, 4096)
+    var content: [UInt8] = []
+    while content.count < limit, let more = try read(atMost: min(room, limit - content.count)),
+      !more.isEmpty
+    {
+      content += more
+      if more.count < room && content.count == size { break }
+    }
+    return content
   }
 }

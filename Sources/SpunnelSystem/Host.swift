@@ -13,9 +13,12 @@ public enum Host {
   }
 
   /// The login name of this process's user, or its number.
-  public static var userName: String {
-    guard let entry = unsafe getpwuid(getuid()), let name = unsafe entry.pointee.pw_name else {
-      return String(getuid())
+  public static var userName: String { userName(of: getuid()) }
+
+  /// A user's login name, or the number.
+  public static func userName(of user: uid_t) -> String {
+    guard let entry = unsafe getpwuid(user), let name = unsafe entry.pointee.pw_name else {
+      return String(user)
     }
     return unsafe String(cString: name)
   }

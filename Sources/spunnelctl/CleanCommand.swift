@@ -2,12 +2,14 @@
 
 import Glibc
 import Spunnel
+import SpunnelOutput
 
 enum CleanCommand: Command {
   static let name = "clean"
-  static let synopsis = "[--state-dir DIR]"
+  static let synopsis = "[--json] [--state-dir DIR]"
   static let summary = "Remove what crashed tunnels left on this host."
   static let details = """
+      \(Output.jsonHelp)
       --state-dir DIR   where the records are (plugstack.conf, state_dir=)
 
     Tunnels that are alive are not touched. The next srun --tunnel does the same by itself.
@@ -15,16 +17,17 @@ enum CleanCommand: Command {
 
   static func run(_ words: [String]) throws(CommandError) {
     let option = try StateOption(words)
-    if let unknown = option.rest.first {
-      throw .usage("clean: '\(printable(unknown))' is no option")
-    }
+    var rest = option.rest
+    let output = Output(taking: &rest)
+    if let unknown = rest.first { throw .usage("clean: '\(printable(unknown))' is no option") }
+    let swept: [StepName]
     do throws(RecordError) {
-      guard let state = try StateDirectory.find(in: option.stateDirectory, user: getuid()) else {
-        return say("nothing to clean")
-      }
-      let swept = try state.sweep()
-      if swept.isEmpty { return say("nothing to clean") }
-      for step in swept { say("removed the record of job \(step.job), step \(step.stepLabel)") }
+      swept = try StateDirectory.find(in: option.stateDirectory, user: getuid())?.sweep() ?? []
     } catch { throw .failure("clean: \(error)") }
+    let lines = swept.map { "removed the record of job \($0.job), step \($0.stepLabel)" }
+    output.tell(
+      StepList(
+        "removed", swept.map { ($0, nil) },
+        text: lines.isEmpty ? "nothing to clean" : lines.joined(separator: "\n")))
   }
 }

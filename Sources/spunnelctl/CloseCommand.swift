@@ -2,34 +2,57 @@
 
 import Glibc
 import Spunnel
+import SpunnelOutput
 import SpunnelSystem
 
 enum CloseCommand: Command {
   static let name = "close"
-  static let synopsis = "JOB[.STEP]… | JOB[.STEP] SPEC… | --all [--state-dir DIR]"
+  static let synopsis = "JOB[.STEP]… | JOB[.STEP] SPEC… | --all [--json] [--state-dir DIR]"
   static let summary = "Close tunnels before their jobs end; the jobs go on."
   static let details = """
       --all             every tunnel of yours on this host
+      \(Output.jsonHelp)
       --state-dir DIR   where the records are (plugstack.conf, state_dir=)
 
-    With a SPEC, as in 12 8001:8000, only the forwards that listen there are closed. Open connections are cut, and the submit ports are free when the command returns.
+    With a SPEC, as in 12 8001:8000, only the forwards that listen there are closed. Open
+    connections are cut, and the submit ports are free when the command returns.
     """
   /// Milliseconds that a keeper has for tearing down.
   private static let patience = 5000
 
   static func run(_ words: [String]) throws(CommandError) {
     let option = try StateOption(words)
-    if let unknown = option.rest.first(where: { $0.hasPrefix("-") && $0 != "--all" }) {
+    var rest = option.rest
+    let output = Output(taking: &rest)
+    if let unknown = rest.first(where: { $0.hasPrefix("-") && $0 != "--all" }) {
       throw .usage("close: '\(printable(unknown))' is no option")
     }
-    if let spec = try spec(option.rest) { return try close(spec, option) }
-    let steps = try meant(option).map(\.step)
-    if steps.isEmpty { return say("no tunnels of \(Host.userName) on \(Host.name)") }
-    for step in steps { try request(step, option.stateDirectory) }
-    for step in steps {
-      try awaitEnd(step, option.stateDirectory)
-      say("closed the tunnel of job \(step.job), step \(step.stepLabel)")
+    if let spec = try spec(rest) {
+      return try close(spec, of: try TunnelArgument(rest[0]), option.stateDirectory, output)
     }
+    try close(try meant(rest, option.stateDirectory).map(\.step), option.stateDirectory, output)
+  }
+
+  /// What was closed is told also when something else could not be.
+  private static func close(
+    _ steps: [StepName], _ directory: String, _ output: Output
+  ) throws(CommandError) {
+    var closed: [StepName] = []
+    var failure: CommandError?
+    do throws(CommandError) {
+      for step in steps { try request(step, directory) }
+      for step in steps {
+        try awaitEnd(step, directory)
+        closed.append(step)
+      }
+    } catch { failure = error }
+    let lines = closed.map { "closed the tunnel of job \($0.job), step \($0.stepLabel)" }
+    output.tell(
+      StepList(
+        "closed", closed.map { ($0, nil) },
+        text: steps.isEmpty
+          ? "no tunnels of \(Host.userName) on \(Host.name)" : lines.joined(separator: "\n")))
+    if let failure { throw failure }
   }
 
   /// What stands behind the job, when it is no other job: forwards have a colon.
@@ -41,15 +64,18 @@ enum CloseCommand: Command {
     }
   }
 
-  private static func close(_ spec: TunnelSpec, _ option: StateOption) throws(CommandError) {
+  private static func close(
+    _ spec: TunnelSpec, of job: TunnelArgument, _ directory: String, _ output: Output
+  ) throws(CommandError) {
     var refusal: String?
-    for view in try TunnelArgument(option.rest[0]).tunnels(in: option.stateDirectory) {
+    for step in try job.tunnels(in: directory).map(\.step) {
       do throws(RecordError) {
         var connection = try KeeperConnection.ask(
-          .close(spec), of: view.step, in: option.stateDirectory, user: getuid())
+          .close(spec), of: step, in: directory, user: getuid())
         switch connection?.next(milliseconds: patience) {
         case .done?:
-          return say("closed \(spec) of job \(view.step.job), step \(view.step.stepLabel)")
+          let text = "closed \(spec) of job \(step.job), step \(step.stepLabel)"
+          return output.tell(StepList("closed", [(step, spec)], text: text))
         case .failed(let reason)?: refusal = reason
         // It ended meanwhile: nothing listens there any more.
         default: continue
@@ -59,14 +85,16 @@ enum CloseCommand: Command {
     if let refusal { throw .failure("close: \(refusal): see spunnelctl status") }
   }
 
-  private static func meant(_ option: StateOption) throws(CommandError) -> [RecordView] {
-    if option.rest == ["--all"] { return try liveTunnels(in: option.stateDirectory) }
-    if option.rest.isEmpty || option.rest.contains("--all") {
+  private static func meant(
+    _ words: [String], _ directory: String
+  ) throws(CommandError) -> [RecordView] {
+    if words == ["--all"] { return try liveTunnels(in: directory) }
+    if words.isEmpty || words.contains("--all") {
       throw .usage("close: name jobs, as in spunnelctl close 12, or --all alone")
     }
     var found: [RecordView] = []
-    for word in option.rest {
-      found += try TunnelArgument(word).tunnels(in: option.stateDirectory)
+    for word in words {
+      found += try TunnelArgument(word).tunnels(in: directory)
         .filter { !found.contains($0) }
     }
     return found

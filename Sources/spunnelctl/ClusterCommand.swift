@@ -16,13 +16,14 @@ enum ClusterCommand: Command {
         --nodes N                           several nodes on this machine (1)
         --policy fifo|largest-first         which waiting job is next (fifo)
         --slurm-prefix DIR                  a Slurm that was unpacked in DIR
+        --json                              one JSON object, as status prints it
       down    stop it; jobs that wait stay in its queue for the next up
         --wait                              until the running jobs have ended
         --now                               cancel the running jobs
-      status  show it [--json]
+      status  show it [--json] [--watch]
       env     print what a shell evaluates, so that Slurm's commands mean it
       exec    run a command that means it: spunnelctl cluster exec srun hostname
-      list    show all of yours [--json]
+      list    show all of yours [--json] [--watch]
 
       --name NAME   which one (default); before the command, in exec
 

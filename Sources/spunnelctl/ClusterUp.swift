@@ -3,6 +3,7 @@
 import Glibc
 import Spunnel
 import SpunnelCluster
+import SpunnelOutput
 import SpunnelSystem
 
 enum ClusterUp {
@@ -11,25 +12,17 @@ enum ClusterUp {
   ]
 
   static func run(_ words: [String]) throws(ClusterFailure) {
-    let options = try ClusterOptions(words, keys: keys)
+    let options = try ClusterOptions(words, keys: keys, flags: ["--json"])
     let cluster = try options.cluster()
     let request = try request(options)
     // Daemons hold no folder of the user's: he may want to unmount it.
     _ = unsafe chdir("/")
     let result = try clustering { () throws(ClusterError) in try cluster.up(request) }
     let status = try clustering { () throws(ClusterError) in try cluster.status() }
-    switch result {
-    case .started: say("cluster '\(cluster.name)' is up: \(describe(status.shape))")
-    case .repaired(let daemons):
-      let names = daemons.map(\.description).joined(separator: ", ")
-      say("cluster '\(cluster.name)' is up again: started \(names)")
-    case .wasUp: sayWasUp(cluster, status, request)
-    }
-  }
-
-  private static func sayWasUp(_ cluster: Cluster, _ status: Cluster.Status, _ request: UpRequest) {
-    say("cluster '\(cluster.name)' is up already: \(describe(status.shape))")
-    if request.shape != ShapeRequest() || request.slurmPrefix != nil {
+    let report = ClusterUpReport(
+      cluster: ClusterReport(cluster: cluster, status: status), result: result)
+    Output(isJSON: options.flags.contains("--json")).tell(report)
+    if case .wasUp = result, request.shape != ShapeRequest() || request.slurmPrefix != nil {
       say("the options have no effect on it; take it down first", to: .error)
     }
   }

@@ -40,7 +40,10 @@ struct JobFacts {
       let parts = line.split(separator: " ", maxSplits: 1)
       if parts.count == 2 { values[parts[0]] = parts[1] }
     }
-    guard let job = values["job"].flatMap({ UInt32($0) }), let state = values["state"],
+    isArray = values["array"] == "yes"
+    // An array as a whole has no state.
+    guard let job = values["job"].flatMap({ UInt32($0) }),
+      let state = values["state"] ?? (isArray ? "" : nil),
       let user = values["user"].flatMap({ uid_t($0) })
     else { return nil }
     step =
@@ -49,7 +52,6 @@ struct JobFacts {
     self.state = String(state)
     detail = printable(values["detail"] ?? "")
     self.user = user
-    isArray = values["array"] == "yes"
   }
 }
 

@@ -3,15 +3,18 @@
 
 import Glibc
 import Spunnel
+import SpunnelOutput
 import SpunnelSystem
 
 enum OpenCommand: Command {
   static let name = "open"
-  static let synopsis = "JOB[.STEP] SPEC… [--wait] [--background] [--state-dir DIR]"
+  static let synopsis = "JOB[.STEP] SPEC… [--wait] [--background] [--json] [--state-dir DIR]"
   static let summary = "Open a tunnel into a job of yours, or more forwards of one."
   static let details = """
       --wait            wait for a job that is pending
       --background      leave it open; it ends with the job, or by spunnelctl close
+      --json            a JSON object on a line each time something has become of it, described in
+                        docs/status.md
       --state-dir DIR   where the records are (plugstack.conf, state_dir=)
 
     SPEC is what srun --tunnel takes: 8001:8000, :8000 for a free port of this host, 8001:n2:8000
@@ -26,11 +29,13 @@ enum OpenCommand: Command {
 
   static func run(_ words: [String]) throws(CommandError) {
     let option = try StateOption(words)
-    let flags = option.rest.filter { $0.hasPrefix("--") }
+    var rest = option.rest
+    let output = Output(taking: &rest)
+    let flags = rest.filter { $0.hasPrefix("--") }
     if let unknown = flags.first(where: { $0 != "--wait" && $0 != "--background" }) {
       throw .usage("open: '\(printable(unknown))' is no option")
     }
-    let rest = option.rest.filter { !$0.hasPrefix("--") }
+    rest.removeAll { $0.hasPrefix("--") }
     guard let job = rest.first, rest.count > 1 else {
       throw .usage("open: name a job and what to forward, as in spunnelctl open 12 8001:8000")
     }
@@ -41,7 +46,7 @@ enum OpenCommand: Command {
     let isHeld = !flags.contains("--background")
     let request = Opening(
       job: job, command: .open(spec, isHeld: isHeld), option: option,
-      waits: flags.contains("--wait"), isHeld: isHeld)
+      waits: flags.contains("--wait"), isHeld: isHeld, output: output)
     try request.run()
   }
 
@@ -51,6 +56,7 @@ enum OpenCommand: Command {
     let option: StateOption
     let waits: Bool
     let isHeld: Bool
+    let output: Output
 
     func run() throws(CommandError) {
       if let step = try present() {
@@ -87,6 +93,11 @@ enum OpenCommand: Command {
           "open job \(job): it is a job array: name one task, as in \(facts.step.job)_1")
       }
       switch facts.state {
+      // Tasks that wait are one job, of the array's number.
+      case "pending" where job.hasPrefix("\(facts.step.job)_"):
+        throw .failure(
+          "open job \(job): it has not started (\(facts.detail)): a task of an array cannot be waited "
+            + "for: open it once it runs")
       case "pending" where !waits:
         throw .failure("open job \(job): it has not started (\(facts.detail)): add --wait")
       case "over": throw .failure("open job \(job): it is over (\(facts.detail))")
@@ -123,28 +134,22 @@ enum OpenCommand: Command {
         switch report {
         case .failed(let reason): throw .failure("open job \(job): \(reason)")
         case .ready(let forwards):
-          tell(forwards)
+          output.tellOne(OpeningReport(step, .up(forwards)))
           isTold = true
           if !isHeld { return }
         case .waiting(let held):
           // A keeper that has just started does not know yet that the job runs.
           guard waits || isTold else { continue }
-          say("job \(step.job) has not started: waiting", to: .error)
-          if !isHeld {
-            for request in held.forwards { say(request.promise(step.job)) }
-            return
-          }
-        case .over(let reason): return say("the tunnel ended: \(printable(reason))", to: .error)
+          output.remark("job \(step.job) has not started: waiting")
+          if output.isJSON || !isHeld { output.tellOne(OpeningReport(step, .waiting(held))) }
+          if !isHeld { return }
+        case .over(let reason):
+          output.remark("the tunnel ended: \(printable(reason))")
+          return output.tellOne(OpeningReport(step, .over(reason)))
         case .bound, .done: continue
         }
       }
       throw .failure("open job \(job): the tunnel ended without a word: see spunnelctl status")
-    }
-
-    private func tell(_ forwards: [Forward]) {
-      let announcement = Announcement(forwards)
-      for line in announcement.forwards { say(line) }
-      if let command = announcement.command { say("on your own computer: \(command)") }
     }
   }
 }

@@ -1,162 +1,104 @@
-// spunnelctl status: a table of the user's tunnels on this host, or one JSON object.
+// spunnelctl status: the user's tunnels on this host, or everybody's, or all about a job's.
 
-import FoundationEssentials
 import Glibc
 import Spunnel
+import SpunnelOutput
 import SpunnelSystem
 
 enum StatusCommand: Command {
   static let name = "status"
-  static let synopsis = "[--json] [--state-dir DIR]"
+  static let synopsis = "[JOB[.STEP]…] [--probe] [--watch] [--json] [--all] [--state-dir DIR]"
   static let summary = "Show your tunnels on this host."
   static let details = """
-      --json            one JSON object, described in docs/status.md
+      --probe           find out now whether anything listens at the far ends: each service's port
+                        is opened and closed once
+      \(Output.watchHelp)
+      \(Output.jsonHelp)
+      --all             for root: the tunnels of every user
       --state-dir DIR   where the records are (plugstack.conf, state_dir=)
 
-    STATE is starting, up, reconnecting (the connection was lost and is being made again;
-    the ports are kept), closing, or stale (left by a crash; spunnelctl clean removes it).
-    SINCE is when the state began. OPEN counts connections; SENT and RECEIVED are bytes to
-    and from the node.
+    With a JOB, all about its tunnels, with the last lines of their logs.
+
+    STATE is waiting (the job has not started; the ports are held), starting, up, reconnecting
+    (the connection was lost and is being made again; the ports are kept), closing, or stale (left
+    by a crash; spunnelctl clean removes it). SINCE is when the state began. OPEN counts
+    connections; SENT and RECEIVED are bytes to and from the node. SERVICE is what was found at the
+    far end when somebody connected last: listening, nothing listens (and at which port, when it is
+    not all of them), or not seen yet. A ? is what a damaged record does not tell.
     """
 
   static func run(_ words: [String]) throws(CommandError) {
     let option = try StateOption(words)
-    let unknown = option.rest.first { $0 != "--json" }
-    if let unknown { throw .usage("status: '\(printable(unknown))' is no option") }
-    let views: [RecordView]
-    do throws(RecordError) {
-      views = try RecordView.all(in: option.stateDirectory, user: getuid())
-    } catch { throw .failure("look at the tunnels: \(error)") }
-    if option.rest.isEmpty { showTable(views) } else { try showJSON(views) }
-  }
-
-  private static func showTable(_ views: [RecordView]) {
-    if views.isEmpty { return say("no tunnels of \(Host.userName) on \(Host.name)") }
-    var table = Table([
-      "JOB", "STEP", "NODE", "FORWARDS", "STATE", "SINCE", "OPEN", "SENT", "RECEIVED",
-    ])
-    for view in views {
-      table.add([
-        String(view.step.job), view.step.stepLabel, view.host?.nodes.first?.description ?? "?",
-        view.host.map { forwards($0) } ?? "?",
-        view.status.state.rawValue, localTime(view.status.since),
-        String(view.status.connections), byteCount(view.status.sent),
-        byteCount(view.status.received),
-      ])
+    var rest = option.rest
+    let output = Output(taking: &rest, canWatch: true)
+    let flags = rest.filter { $0.hasPrefix("-") }
+    if let unknown = flags.first(where: { $0 != "--all" && $0 != "--probe" }) {
+      throw .usage("status: '\(printable(unknown))' is no option")
     }
-    say(table.text)
-  }
-
-  private static func forwards(_ host: HostFile) -> String {
-    (host.forwards.map(\.description) + host.waiting.map(\.description)).joined(separator: ",")
-  }
-
-  private static func showJSON(_ views: [RecordView]) throws(CommandError) {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    guard let data = try? encoder.encode(StatusReport(views)) else {
-      throw .failure("write JSON: the records hold what cannot be written")
+    if flags.contains("--all") && getuid() != 0 {
+      throw .usage("status: --all shows the tunnels of every user and is for root")
     }
-    say(String(decoding: data, as: UTF8.self))
+    var jobs: [TunnelArgument] = []
+    for word in rest where !word.hasPrefix("-") { jobs.append(try TunnelArgument(word)) }
+    let looker = Looker(
+      directory: option.stateDirectory, user: flags.contains("--all") ? nil : getuid(), jobs: jobs)
+    try tell(looker, output, probes: flags.contains("--probe"))
   }
 
-  /// A point in time as Slurm's commands print it, in the local time zone.
-  private static func localTime(_ milliseconds: Int) -> String {
-    if milliseconds == 0 { return "?" }
-    var seconds = time_t(milliseconds / 1000)
-    var parts = unsafe tm()
-    unsafe localtime_r(&seconds, &parts)
-    var text = [CChar](repeating: 0, count: 32)
-    let count = unsafe strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S", &parts)
-    return String(decoding: text.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
-  /// A number of bytes as `ls -h` prints it.
-  private static func byteCount(_ bytes: Int) -> String {
-    var (value, unit) = (Double(bytes), 0)
-    let units = ["", "K", "M", "G", "T", "P", "E"]
-    while value >= 1024 && unit < units.count - 1 {
-      value /= 1024
-      unit += 1
+  private static func tell(
+    _ looker: Looker, _ output: Output, probes: Bool
+  ) throws(CommandError) {
+    var found = try looker.find()
+    if found.views.isEmpty, let job = looker.jobs.first, !output.watches {
+      throw .failure("no tunnel of job \(job.text) on \(Host.name): see spunnelctl status")
     }
-    if unit == 0 { return String(bytes) }
-    let tenths = Int((value * 10).rounded())
-    let number = tenths < 100 ? "\(tenths / 10).\(tenths % 10)" : "\(tenths / 10)"
-    return number + units[unit]
-  }
-}
-
-/// What `--json` prints, as docs/status.md describes it.
-private struct StatusReport: Encodable {
-  struct Forward: Encodable {
-    let kind: String
-    let node: String
-    let submit: UInt16?
-    let submitPath: String?
-    let exec: UInt16?
-    let execPath: String?
-    let host: String?
-    let far: String
-
-    init(_ forward: Spunnel.Forward, _ far: FarEnd) {
-      kind = forward.kind.rawValue
-      node = forward.node.description
-      (submit, submitPath) = (forward.submit.port?.number, forward.submit.path)
-      (exec, execPath) = (forward.exec.port?.number, forward.exec.path)
-      host = forward.host.isLocal ? nil : forward.host.description
-      self.far = far.rawValue
+    var unanswered: [String] = []
+    if probes {
+      unanswered = Probe.run(found.views, in: looker.directory)
+      found = try looker.find()
+    }
+    if !output.watches { return output.tell(looker.report(found, unanswered)) }
+    let records: RecordWatch
+    do throws(SystemError) {
+      records = try RecordWatch(in: looker.directory, user: looker.user)
+    } catch { throw .failure("watch: \(error)") }
+    try Watch.run(output, records) { () throws(CommandError) in
+      looker.report(try looker.find(), unanswered)
     }
   }
 
-  struct Connections: Encodable {
-    let open: Int
-    let accepted: Int
-    let refused: Int
-  }
+  /// Which tunnels are meant.
+  private struct Looker {
+    let directory: String
+    /// `nil`: everybody's.
+    let user: uid_t?
+    /// Empty: all of them.
+    let jobs: [TunnelArgument]
 
-  struct Bytes: Encodable {
-    let sent: Int
-    let received: Int
-  }
+    typealias Found = (views: [RecordView], problems: [String])
 
-  struct Tunnel: Encodable {
-    let job: UInt32
-    let step: String
-    let node: String?
-    let forwards: [Forward]
-    let state: String
-    let since: String?
-    let started: String?
-    let connections: Connections
-    let bytes: Bytes
-    let keeper: Int?
-    let ssh: Int?
-    let transport: String?
+    func find() throws(CommandError) -> Found {
+      do throws(RecordError) {
+        guard let user else {
+          let found = try AllRecords.find(in: directory)
+          return (meant(found.views), found.problems.map { "\($0)" })
+        }
+        return (meant(try RecordView.all(in: directory, user: user)), [])
+      } catch { throw .failure("look at the tunnels: \(error)") }
+    }
 
-    init(_ view: RecordView) {
-      let status = view.status
-      job = view.step.job
-      step = view.step.stepLabel
-      node = view.host?.nodes.first?.description
-      forwards = (view.host?.forwards ?? []).enumerated().map { index, forward in
-        Forward(forward, status.far.indices.contains(index) ? status.far[index] : .unknown)
+    private func meant(_ views: [RecordView]) -> [RecordView] {
+      jobs.isEmpty ? views : views.filter { view in jobs.contains { $0.matches(view.step) } }
+    }
+
+    /// - Parameter problems: lines that are told besides
+    func report(_ found: Found, _ problems: [String]) -> any Report {
+      let problems = problems + found.problems
+      if jobs.isEmpty { return StatusReport(found.views, user: user, problems: problems) }
+      let stories = found.views.map { view in
+        (view, LogLine.last(10, of: view.step, in: directory, user: view.user))
       }
-      state = status.state.rawValue
-      since = status.since == 0 ? nil : timestamp(status.since)
-      started = status.started == 0 ? nil : timestamp(status.started)
-      connections = Connections(
-        open: status.connections, accepted: status.accepted, refused: status.refused)
-      bytes = Bytes(sent: status.sent, received: status.received)
-      keeper = status.keeper == 0 ? nil : status.keeper
-      ssh = status.ssh == 0 ? nil : status.ssh
-      transport = status.transport?.rawValue
+      return DetailReport(stories, user: user, problems: problems)
     }
   }
-
-  let version = 1
-  let host = Host.name
-  let user = Host.userName
-  let tunnels: [Tunnel]
-
-  init(_ views: [RecordView]) { tunnels = views.map { Tunnel($0) } }
 }

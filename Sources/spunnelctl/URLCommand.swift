@@ -1,30 +1,44 @@
 // spunnelctl url: what to open in a browser, and what to type on one's own computer before.
 
 import Spunnel
+import SpunnelOutput
 
 enum URLCommand: Command {
   static let name = "url"
-  static let synopsis = "JOB[.STEP] [--state-dir DIR]"
+  static let synopsis = "JOB[.STEP] [--json] [--state-dir DIR]"
   static let summary = "Print a tunnel's addresses and the ssh line for your own computer."
   static let details = """
+      \(Output.jsonHelp)
       --state-dir DIR   where the records are (plugstack.conf, state_dir=)
 
-    The addresses are for a browser on this host, and on your own computer once the ssh line
-    runs there.
+    The addresses are for programs on this host, and on your own computer once the ssh line runs
+    there: http:// for a browser, socks5h:// for its proxy settings or curl --proxy, and
+    unix: with the path of a socket, for curl --unix-socket. On your own computer a socket becomes
+    the service's port, or a socket in the directory where you start ssh. Forwards that lead to
+    this host have no address.
     """
 
   static func run(_ words: [String]) throws(CommandError) {
     let option = try StateOption(words)
-    guard option.rest.count == 1, let word = option.rest.first else {
+    var rest = option.rest
+    let output = Output(taking: &rest)
+    guard rest.count == 1, let word = rest.first else {
       throw .usage("url: name one job, as in spunnelctl url 12")
     }
+    var tunnels: [(step: StepName, forwards: [Forward])] = []
     for view in try TunnelArgument(word).tunnels(in: option.stateDirectory) {
       guard let host = view.host else {
         throw .failure("url: the record of step \(view.step) is damaged")
       }
-      let announcement = Announcement(host.forwards)
-      for address in announcement.addresses { say(address) }
-      if let command = announcement.command { say(command) }
+      tunnels.append((view.step, host.forwards))
+      if host.forwards.isEmpty && !host.waiting.isEmpty {
+        throw .failure("url: job \(view.step.job) has not started: see spunnelctl status")
+      }
     }
+    let report = AddressReport(tunnels)
+    if report.isEmpty {
+      throw .failure("url: nothing to open: the forwards of job \(word) lead to this host")
+    }
+    output.tell(report)
   }
 }

@@ -61,12 +61,6 @@ import Testing
         == "ready local n1 8001 localhost 8000,local n2 /tmp/s localhost /run/d\n")
   }
 
-  @Test func whatWaitsSurvivesItsLine() throws {
-    let report = KeeperReport.waiting(try TunnelSpec(":all:80,8001:+1:8000"))
-    try expectSurvival(report)
-    #expect(report.line == "waiting 0:all:80,8001:+1:8000\n")
-  }
-
   private func expectSurvival(_ report: KeeperReport) throws {
     #expect(report.line.last == "\n")
     #expect(report.line.count { $0.isNewline } == 1)

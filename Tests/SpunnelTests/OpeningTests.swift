@@ -11,7 +11,7 @@ import Testing
   private let scratch: Scratch
   private let fake: FakeMaster
   private let master: Master
-  private let told = Told()
+  private let told = ToldOpening()
 
   init() throws {
     loop = try EventLoop()
@@ -169,25 +169,5 @@ import Testing
     fake.record.removeControl(of: 0)
     #expect(throws: SystemError("open control", ENOENT)) { try Master(fake.record, link: 0) }
     #expect(!told.isReady)
-  }
-}
-
-/// What an opening has told.
-private final class Told {
-  /// Alive as long as the test.
-  var openings: [Opening] = []
-  var isReady = false
-  var reason: String?
-  var isLost = false
-  var count = 0
-  var refusal: String?
-
-  func take(_ outcome: Opening.Outcome) {
-    count += 1
-    switch outcome {
-    case .ready: isReady = true
-    case .failed(let reason): self.reason = reason
-    case .lost: isLost = true
-    }
   }
 }

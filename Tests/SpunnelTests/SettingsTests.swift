@@ -57,9 +57,9 @@ import Testing
     "state_dir=", "state_dir=tmp", "state_dir=./x", "timeout", "timeout=", "timeout=0",
     "timeout=3601", "timeout=1.5", "timeout=-1", "timeout=15s", "timeout= 1",
     "timeout=99999999999999999999", "access", "access=", "access=all", "access=Owner",
-      "access=owner ", "targets", "targets=", "targets=all", "targets=Any", "wait", "wait=",
-      "wait=maybe", "wait=yes ", "transport", "transport=", "transport=SSH", "transport=rsh",
-      "quiet=", "quiet=yes",
+    "access=owner ", "targets", "targets=", "targets=all", "targets=Any", "wait", "wait=",
+    "wait=maybe", "wait=yes ", "transport", "transport=", "transport=SSH", "transport=rsh",
+    "quiet=", "quiet=yes",
   ])
   func aMalformedArgumentIsQuoted(argument: String) {
     expectRefusal(of: argument) { if case .malformed(argument, _) = $0 { true } else { false } }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The client of the system tests: client.py [-6] PORT WHAT [ARGUMENT], see service.py.
+"""The client of the system tests: client.py [-6] PORT|PATH WHAT [ARGUMENT], see service.py.
 
   name              prints the answer, or "closed before a byte"
   source N          fetches N bytes, prints "same" when they are the pattern
@@ -26,7 +26,12 @@ class Client:
         self.address = address
 
     def connect(self, what):
-        connection = socket.create_connection(self.address, PATIENCE)
+        if isinstance(self.address, str):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(PATIENCE)
+            connection.connect(self.address)
+        else:
+            connection = socket.create_connection(self.address, PATIENCE)
         connection.sendall(f"{what}\n".encode())
         return connection
 
@@ -112,7 +117,7 @@ def main(words):
     if words[0] == "-6":
         host = "::1"
         words = words[1:]
-    client = Client((host, int(words[0])))
+    client = Client(words[0] if words[0].startswith("/") else (host, int(words[0])))
     try:
         print(getattr(client, words[1])(*words[2:]), flush=True)
     except OSError as error:

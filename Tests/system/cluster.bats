@@ -94,6 +94,38 @@ serve_and_fetch() {
     as user1 rm -r .ssh
 }
 
+@test "every form of a tunnel, here as on a real cluster" {
+    local url page=http://n1:8000/page forwards
+    ctl up --nodes 2 --cpus 4
+    as user1 sh -c 'echo hello >page'
+    slurm srun -N 2 --tunnel ':auto,8002:+1:8000,:all:8000,/tmp/%j.sock:8000,D:1080,R:9000:8002' sh -c '
+        [ "$SLURM_PROCID" = 0 ] || exec sleep 30
+        echo "told $SPUNNEL_FORWARDS"
+        python3 -m http.server 8000 & exec python3 -m http.server "$SPUNNEL_PORT"
+        ' >"$BATS_TEST_TMPDIR/srun" 2>&1 3>&- &
+    wait_until 15 as user1 curl -sf localhost:8002/page
+    IFS=, read -ra forwards < <(sed -n 's/^told //p' "$BATS_TEST_TMPDIR/srun")
+    [[ ${#forwards[@]} == 7 ]]
+    for url in "localhost:${forwards[0]%%:*}" "localhost:${forwards[2]%%:*}" \
+        "localhost:${forwards[3]%%:*}" localhost:9000; do
+        wait_until 10 as user1 curl -sf "$url/page"
+    done
+    [[ $(as user1 curl -sf --unix-socket "${forwards[4]%%:*}" "$page") == hello ]]
+    [[ $(as user1 curl -sf --socks5-hostname localhost:1080 "$page") == hello ]]
+    slurm scancel --user=user1
+    wait_until 10 queue_is_empty
+    wait
+
+    slurm sbatch --quiet --tunnel 8001:8000 --wrap 'exec python3 -m http.server 8000'
+    wait_until 15 as user1 curl -sf localhost:8001/page
+    slurm spunnelctl open --background "$(slurm squeue --noheader --format %i)" 8003:8000
+    [[ $(as user1 curl -sf localhost:8003/page) == hello ]]
+    slurm scancel --user=user1
+    wait_until 10 no_keepers
+    as user1 rm page
+}
+no_keepers() { ! daemons | grep -q spunnel-; }
+
 @test "the sshd runs no command and forwards to this host only" {
     ctl up
     local ssh=(ssh -F .local/state/spunnel/clusters/default/ssh_config)
@@ -256,23 +288,28 @@ state_is_saved() {
     local state
     # The second path is so long that configuration files name it by a link in /tmp.
     for state in /home/user1/.local/state "/home/user1/$(printf 'long%.0s' {1..55})"; do
+        # shellcheck disable=SC2034 # machine_as adds them
         VARIABLES=(XDG_STATE_HOME="$state")
         ctl up --cpus 1
         slurm sbatch --quiet --job-name=busy --wrap 'echo busy runs; sleep 1000'
         wait_until 10 running 1
+        local started
+        started=$(date +%s)
         slurm sbatch --quiet --job-name=waits --wrap 'echo waits ran'
         slurm sbatch --quiet --job-name=follows --dependency=afterok:2 --array=1-2 --wrap 'echo follows ran'
         slurm sbatch --quiet --job-name=held --hold --wrap 'echo held ran'
-        local before
-        before=$(queue)
-        [[ $(wc -l <<<"$before") == 4 ]]
+        [[ $(slurm squeue --noheader --array --states=PENDING | wc -l) == 4 ]]
         wait_until 15 state_is_newer "$MACHINE$state/spunnel/clusters/default"
+        # The next up tells by the second what ran before it.
+        wait_until 5 second_is_over "$started"
         on_machine pkill -KILL -u user1
         on_machine find /tmp /run -mindepth 1 -delete
         wait_until 5 no_daemons
         run ctl up
         [[ $status == 0 && $output == "cluster 'default' is up: 1 node"* ]]
-        [[ $(queue) == "$before" ]]
+        # What ran waits again, and is in nobody's way.
+        [[ $(slurm squeue --noheader --jobs=1 --format='%j %T') == 'busy PENDING' ]]
+        wait_until 15 grep -q 'waits ran' "$MACHINE/home/user1/slurm-2.out"
         slurm scancel --name=busy
         slurm scontrol release jobname=held
         wait_until 30 queue_is_empty
@@ -281,10 +318,26 @@ state_is_saved() {
         as user1 sh -c 'rm -rf slurm-*.out long*'
     done
 }
-queue() { slurm squeue --noheader --array --states=PENDING --format='%F %j' | sort; }
+second_is_over() { (($(date +%s) > $1)); }
 # The controller wrote its state since its latest job was submitted.
 state_is_newer() {
     [[ -n $(find "$1/state/job_state" -newer "$(find "$1"/state/hash.*/job.* -maxdepth 0 -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)") ]]
+}
+
+@test "daemons killed with -9 while salloc holds an allocation without a step: it is kept" {
+    ctl up --cpus 1
+    slurm salloc --quiet sh -c 'until [ -e go ]; do sleep 0.1; done; srun echo kept' >"$BATS_TEST_TMPDIR/salloc" 3>&- &
+    wait_until 10 running 1
+    slurm sbatch --quiet --hold --wrap true
+    wait_until 15 state_is_newer "$(folder)"
+    on_machine pkill -KILL -x 'munged|slurmctld|slurmd|sshd'
+    wait_until 5 status_is down
+    ctl up
+    running 1
+    as user1 touch go
+    wait
+    grep -q kept "$BATS_TEST_TMPDIR/salloc"
+    as user1 rm go
 }
 
 @test "up twice at once: one starts it, the other finds it up" {
@@ -406,7 +459,7 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
     # shellcheck disable=SC2086 # words
     files=$(dpkg -L $packages | grep -E '^/usr/(s?bin|lib)/' | sort -u)
     as user1 mkdir site
-    tar --create --directory=/ --no-recursion --files-from=<(sed 's|^/||' <<<"$files") |
+    tar --create --directory=/ --no-recursion --files-from=- <<<"$files" |
         tar --extract --directory="$MACHINE/home/user1/site" --owner=user1
     chown -R 71001:71001 "$MACHINE/home/user1/site"
     [[ -x $MACHINE/home/user1/site/usr/sbin/slurmctld-wlm && ! -e $MACHINE/home/user1/site/usr/sbin/slurmctld ]]

@@ -21,7 +21,7 @@ int spunnel_check(const char *spec, const struct spunnel_host *host)
 
 int spunnel_claim(const char *spec, enum spunnel_origin origin, const struct spunnel_host *host)
 {
-	static const char *const origins[] = {"typed", "inherited", "environment"};
+	static const char *const origins[] = {"typed", "inherited", "environment", "submitted"};
 	char line[256];
 
 	(void)snprintf(line, sizeof line, "core: claim %s %s", spec, origins[origin]);

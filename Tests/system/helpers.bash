@@ -20,10 +20,10 @@ as() { host login "$@"; }
 # host HOST USER COMMAND...
 host() { timeout "$PATIENCE" "$CLUSTER/in" "$1" "$2" -- "${@:3}" 3>&- 4>&-; }
 
-# client USER [-6] PORT WHAT...: see client.py.
+# client USER [-6] PORT|PATH WHAT...: see client.py.
 client() { as "$1" /home/tools/client.py "${@:2}"; }
 
-# answers ANSWER USER [-6] PORT WHAT...: does the client print this?
+# answers ANSWER USER [-6] PORT|PATH WHAT...: does the client print this?
 answers() { same "$1" "$(client "${@:2}")"; }
 
 # configure WORD...: makes it the plugin's line in plugstack.conf, `required` or `optional` first.
@@ -92,10 +92,16 @@ says() { grep -F -- "$2" "$BATS_TEST_TMPDIR/$1" || { output "$1"; return 1; }; }
 # pid NAME: the process that was started itself, srun for one, as the machine numbers it.
 pid() { pgrep -P "${STARTED[$1]}"; }
 
-# step NAME: job and step of a `serve`, as in 12.0.
-step() { sed -n 's/^serving \([^ ]*\) on .*/\1/p' "$BATS_TEST_TMPDIR/$1"; }
+# step NAME: job and step of a `serve`, as in 12.0, whichever of its tasks was the first to tell.
+step() { sed -n 's/^serving \([^ ]*\) on .*/\1/p' "$BATS_TEST_TMPDIR/$1" | head -n 1; }
 
 job() { step "$1" | cut -d. -f1; }
+
+# told NAME FAR: the port of the login host that leads to the far end, as in n1:8000, as it was told.
+told() { sed -n "s/^spunnel: localhost:\([0-9]*\) -> $2$/\1/p" "$BATS_TEST_TMPDIR/$1"; }
+
+# frees PORT: does nobody listen there?
+frees() { ! as user1 bash -c ": </dev/tcp/localhost/$1"; }
 
 goes_on() { kill -0 "${STARTED[$1]}"; }
 
@@ -107,6 +113,12 @@ finish() {
     status=0
     wait "${STARTED[$1]}" || status=$?
     unset "STARTED[$1]"
+}
+
+# terminal: runs the Python text of its standard input at real terminals, see terminal.py.
+terminal() {
+    { echo "from terminal import *"; cat; } |
+        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TESTS timeout 60 /usr/bin/python3 - 3>&- 4>&-
 }
 
 # hold USER SBATCH-ARGUMENT...: an allocation that runs; prints its job id.
@@ -144,6 +156,9 @@ processes() {
 keeper() { processes spunnel-keeper | awk -v step="$1" '$6 == step { print $2 }'; }
 guardian() { processes spunnel-guard | awk -v step="$1" '$6 == step { print $2 }'; }
 ssh_of() { pgrep -P "$(keeper "$1")" -x ssh; }
+
+# whole JOB: the tunnel of a job as a whole, as its record and its keeper are named.
+whole() { echo "$1.4294967292"; }
 
 # record STEP [FILE]: the path of a step's record, or a file of it, as the machine sees it.
 record() {

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""The service of a job in the system tests: service.py [ADDRESS:]PORT... answers on each port.
+"""The service of a job in the system tests: service.py [ADDRESS:]PORT|PATH... answers on each port
+and unix socket.
 
 A connection begins with a line that says what is wanted:
-  name       the host's name, and the port
+  name       the host's name, and the port or path
   source N   N bytes of the pattern
   sum        reads to the end of file, then answers with the SHA-256 of what came
   greet      answers "hello", ends its own direction, and reads to the end of file
@@ -38,7 +39,7 @@ class Handler(socketserver.StreamRequestHandler):
         self.rfile.read()
 
     def name(self):
-        self.answer(f"{socket.gethostname()}:{self.server.server_address[1]}")
+        self.answer(f"{socket.gethostname()}:{self.server.end}")
 
     def source(self, length):
         self.wfile.write(pattern(int(length)))
@@ -77,15 +78,18 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 1024
 
+    def __init__(self, end):
+        address, _, self.end = end.rpartition(":")
+        self.address_family = socket.AF_UNIX if end.startswith("/") else socket.AF_INET
+        super().__init__(end if end.startswith("/") else (address or "127.0.0.1", int(self.end)), Handler)
+
     def handle_error(self, request, client_address):
         """A connection that breaks is what some tests are about."""
 
 
-def main(ports):
-    for port in ports:
-        address, _, number = port.rpartition(":")
-        server = Server((address or "127.0.0.1", int(number)), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+def main(ends):
+    for end in ends:
+        threading.Thread(target=Server(end).serve_forever, daemon=True).start()
     step = "{}.{}".format(os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_STEP_ID"))
     print("serving", step, "on", socket.gethostname(), flush=True)
     threading.Event().wait()

@@ -85,3 +85,210 @@ shown() { as user1 spunnelctl status | grep -E "^$1 .* $2 "; }
     same 2 "$status"
     holds "'--bogus' is no option"
 }
+
+# --- The far ends ------------------------------------------------------------------------------
+
+# serves WORDS JOB: does its line say this of the far ends?
+serves() {
+    same "$1" "$(as user1 spunnelctl status | awk -v job="$2" '$1 == job {
+        for (word = 10; word < NF; word++) printf "%s ", $word
+        print $NF }')"
+}
+
+far() { json user1 | jq -r '[.tunnels[0].forwards[].far] | join(" ")'; }
+
+@test "status tells at once whether anything listens at the far ends, and at which ports nothing does" {
+    serve s user1 -w n1 --tunnel 8001:8000,8002:8999 -- 8000
+    as user1 spunnelctl status --probe
+    serves "nothing listens: 8999" "$(job s)"
+    same "listening refused" "$(far)"
+}
+
+@test "--probe finds a service that came, and one that went" {
+    serve s user1 -w n1 --tunnel 8001:8999 -- 8000
+    # The tunnel is there before the step's tasks are.
+    serves "not seen yet" "$(job s)"
+    as user1 spunnelctl status --probe
+    serves "nothing listens" "$(job s)"
+    start_on n1 late user1 /home/tools/service.py 8999
+    eventually says late serving
+    serves "nothing listens" "$(job s)"
+    run as user1 spunnelctl status --probe
+    same 0 "$status"
+    [[ ${lines[1]} == *"  listening" ]]
+    kill -TERM "$(pid late)"
+    finish late
+    eventually gone_by_probe "$(job s)"
+}
+
+gone_by_probe() {
+    as user1 spunnelctl status --probe >/dev/null
+    serves "nothing listens" "$1"
+}
+
+@test "SOCKS and forwards the other way round have no far end to know of" {
+    serve s user1 -w n1 --tunnel D:8001,R:9000:9001 -- 8000
+    serves - "$(job s)"
+    shown "$(job s)" up
+    same "dynamic remote" "$(json user1 | jq -r '[.tunnels[0].forwards[].kind] | join(" ")')"
+}
+
+@test "forwards to several nodes name them" {
+    serve s user1 -N2 -n2 --tunnel 8001:8000,8002:+1:8999 -- 8000
+    as user1 spunnelctl status --probe
+    run as user1 spunnelctl status
+    [[ ${lines[1]} == *" n1,n2 "*" 8001:n1:8000,8002:n2:8999 "*" nothing listens: n2:8999" ]]
+    same "n1 n2" "$(json user1 | jq -r '[.tunnels[0].forwards[].node] | join(" ")')"
+}
+
+# --- Jobs --------------------------------------------------------------------------------------
+
+@test "a tunnel that waits for its job is shown with what waits" {
+    local job
+    job=$(as user1 sbatch --parsable --hold --output /dev/null --wrap 'sleep 600')
+    as user1 spunnelctl open "$job" 8001:8000 --wait --background
+    run as user1 spunnelctl status
+    [[ ${lines[1]} == "$job "*" -  "*" 8001:8000 "*" waiting "* ]]
+    same 8001:8000 "$(json user1 | jq -r '.tunnels[0].waiting[0]')"
+    run as user1 spunnelctl status "$job"
+    holds "8001:8000 until the job starts"
+    run as user1 spunnelctl url "$job"
+    same 1 "$status"
+    holds "job $job has not started"
+    as user1 spunnelctl close "$job"
+}
+
+@test "status JOB tells one job's story with the times" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    serve other user1 -w n2 --tunnel 8002:8000 -- 8000
+    kill -KILL "$(ssh_of "$(step s)")"
+    eventually counted_of "$(job s)" up
+    run as user1 spunnelctl status "$(job s)" --probe
+    same 0 "$status"
+    holds "job $(job s), step 0, of user1"
+    holds "localhost:8001 -> n1:8000  listening"
+    lacks 8002
+    [[ $output =~ [0-9]T[0-9:]+\ \ reconnecting ]]
+    same reconnecting "$(as user1 spunnelctl status "$(step s)" --json |
+        jq -r '.tunnels[].log[] | select(.text == "reconnecting").text')"
+    run as user1 spunnelctl status 4711
+    same 1 "$status"
+    holds "no tunnel of job 4711"
+}
+
+counted_of() {
+    as user1 spunnelctl status "$1" --json |
+        jq -e --arg state "$2" '.tunnels[0] | .state == $state and any(.log[]; .text == "reconnecting")'
+}
+
+# --- Everybody's -------------------------------------------------------------------------------
+
+@test "--all shows root every user's tunnels, whatever hostile directories lie beside them" {
+    serve one user1 -w n1 --tunnel 8001:8000 -- 8000
+    serve two user2 -w n2 --tunnel 8002:8000 -- 8000
+    host login root ln -s /etc /tmp/spunnel-65501
+    host login user2 mkdir -m 777 /tmp/spunnel-65502
+    host login user2 touch /tmp/spunnel-65503 /tmp/spunnel-x
+    run as root spunnelctl status --all
+    host login root rm -rf /tmp/spunnel-65501 /tmp/spunnel-65502 /tmp/spunnel-65503 /tmp/spunnel-x
+    same 0 "$status"
+    [[ ${lines[0]} == JOB*STEP*USER*NODE* ]]
+    [[ ${lines[1]} == "$(job one) "*" user1 "*" n1 "* ]]
+    [[ ${lines[2]} == "$(job two) "*" user2 "*" n2 "* ]]
+    holds "cannot trust '/tmp/spunnel-65501'"
+    holds "cannot trust '/tmp/spunnel-65502'"
+    holds "cannot trust '/tmp/spunnel-65503'"
+    same 6 "${#lines[@]}"
+    same "user1 user2" "$(as root spunnelctl status --all --probe --json | jq -r '[.tunnels[].user] | join(" ")')"
+    run as user1 spunnelctl status --all
+    same 2 "$status"
+    holds "--all shows the tunnels of every user and is for root"
+}
+
+# --- Damage ------------------------------------------------------------------------------------
+
+@test "damaged records are shown as far as known, and nothing waits for them" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    # shellcheck disable=SC2016
+    host login user1 bash -c '
+        cd /tmp/spunnel-$UID
+        mkdir -m 700 90.0 91.0 92.0 93.0 94.0
+        mkfifo 90.0/host 90.0/status 90.0/log
+        head -c 2000000 /dev/urandom | tee 91.0/host 91.0/log >91.0/status
+        : >92.0/host >92.0/status
+        truncate -s 5G 93.0/host 93.0/status 93.0/log
+        printf "node n1\nforward local n1 80" >94.0/host
+        printf "state up\nsince 9223372036854775807\nsent 12x" >94.0/status
+        touch 95.0; ln -s /etc 96.0'
+    run timeout 5 "$CLUSTER/in" login user1 -- spunnelctl status
+    same 0 "$status"
+    same 8 "$(grep -cE '^(9[0-6]|[0-9]+) ' <<<"$(grep -E '^(9[0-6]|'"$(job s)"') ' <<<"$output")")"
+    [[ $output =~ $(job s)\ .*\ up\  ]]
+    local job
+    for job in 90 91 92 93 94 95 96; do
+        run timeout 5 "$CLUSTER/in" login user1 -- spunnelctl status "$job"
+        same 0 "$status"
+    done
+    json user1 | jq -e '.tunnels | length == 8'
+    as user1 spunnelctl clean
+    # shellcheck disable=SC2016
+    host login user1 bash -c 'rm -r /tmp/spunnel-$UID/9[0-6].0'
+    same 1 "$(tunnels user1)"
+}
+
+# --- Watching ----------------------------------------------------------------------------------
+
+# watched NAME FILTER: has a line of its output passed this filter of jq?
+watched() { output "$1" | jq -e "$2" | grep true; }
+
+@test "--watch --json says a line for each change, and ends when it is interrupted" {
+    start w user1 spunnelctl status --watch --json
+    eventually watched w '.tunnels == []'
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    eventually watched w '.tunnels[0].state == "up"'
+    cancel s
+    eventually [ "$(output w | tail -n 1 | jq -c .tunnels)" == '[]' ] || eventually empty_again
+    kill -INT "$(pgrep -x spunnelctl)"
+    finish w
+    same 0 "$status"
+    # A line each, and no two that say the same.
+    same "$(output w | wc -l)" "$(output w | jq -c . | uniq | wc -l)"
+}
+
+empty_again() { same '[]' "$(output w | tail -n 1 | jq -c .tunnels)"; }
+
+@test "--watch ends when nobody reads it any more" {
+    run as user1 bash -c 'spunnelctl status --watch | head -n 1'
+    same 0 "$status"
+    holds "no tunnels of user1"
+}
+
+# --- Other commands for programs ---------------------------------------------------------------
+
+@test "open, url, close and clean speak JSON" {
+    local job
+    job=$(hold user1 -w n1)
+    as user1 spunnelctl open "$job" 8001:8000,D:8002,:/tmp/there-%j.sock --background --json |
+        jq -e '.version == 1 and .state == "up" and .forwards[0].exec == 8000' >&2
+    as user1 spunnelctl url "$job" --json |
+        jq -e '.tunnels[0] | [.forwards[0, 1].address] == ["http://localhost:8001/", "socks5h://localhost:8002"]'
+    run as user1 spunnelctl url "$job"
+    same http://localhost:8001/ "${lines[0]}"
+    same socks5h://localhost:8002 "${lines[1]}"
+    [[ ${lines[3]} == "ssh -L 8001:localhost:8001 -L 8002:localhost:8002 -L "*" user1@login" ]]
+    as user1 spunnelctl close "$job" 8001:8000 --json |
+        jq -e --argjson job "$job" '.closed[0] | .job == $job and .forwards == ["8001:8000"]'
+    as user1 spunnelctl close "$job" --json | jq -e --argjson job "$job" '.closed[0].job == $job'
+    as user1 spunnelctl clean --json | jq -e '.removed == []'
+    run as user1 spunnelctl close "$job" --json
+    same 1 "$status"
+    [[ $output == "spunnelctl: no tunnel of job $job"* ]]
+}
+
+@test "url tells paths of sockets, and how they come to one's own computer" {
+    serve s user1 -w n1 --tunnel /tmp/near-%j.sock:8000,R:9000:9001 -- 8000
+    run as user1 spunnelctl url "$(job s)"
+    same "unix:/tmp/near-$(job s).sock" "${lines[0]}"
+    same "ssh -L 8000:/tmp/near-$(job s).sock user1@login" "${lines[1]}"
+    same 2 "${#lines[@]}"
+}

@@ -44,14 +44,14 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     hold user1
     submits --tunnel 8001:8000 --wrap 'sleep 600'
     same 0 "$status"
-    calls "claim 8001:8000 typed" "follow $(submitted)"
+    calls "claim 8001:8000 submitted" "follow $(submitted)"
     same 1 "$(grep -c follow <<<"$output")"
     # shellcheck disable=SC2016 # expanded there
     run as user1 setsid --wait sh -c '
         for i in 1 2 3; do sbatch --output /dev/null --tunnel 8001:8000 --wrap true; done'
-    calls "claim 8001:8000 typed" "follow $(submitted | sed -n 1p)" \
-        "claim 8001:8000 typed" "follow $(submitted | sed -n 2p)" \
-        "claim 8001:8000 typed" "follow $(submitted | sed -n 3p)"
+    calls "claim 8001:8000 submitted" "follow $(submitted | sed -n 1p)" \
+        "claim 8001:8000 submitted" "follow $(submitted | sed -n 2p)" \
+        "claim 8001:8000 submitted" "follow $(submitted | sed -n 3p)"
 }
 
 @test "sbatch --parsable prints what it printed" {
@@ -62,15 +62,19 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
 @test "a line of the script is an option, and the command line comes before it" {
     printf '%s\n' '#!/bin/sh' '#SBATCH --tunnel=8001:8000' 'sleep 600' | as user1 tee batch.sh
     submits batch.sh
-    calls "claim 8001:8000 typed" "follow $(submitted)"
+    calls "claim 8001:8000 submitted" "follow $(submitted)"
     submits --tunnel 9001:8000 batch.sh
-    calls "claim 8001:8000 typed" close "claim 9001:8000 typed" "follow $(submitted)"
+    # The script's port need not be free for that.
+    calls "check 8001:8000" "claim 9001:8000 submitted" "follow $(submitted)"
+    # What the script itself is given is no option of sbatch's.
+    submits batch.sh --tunnel 9001:8000
+    calls "check 8001:8000" "claim 8001:8000 submitted" "follow $(submitted)"
 }
 
 @test "of a heterogeneous job the first component is followed" {
     # Slurm calls for each component, also for one that has no option: the core knows its own claim.
     submits --tunnel 8001:8000 -n1 : -n1 --wrap 'sleep 600'
-    calls "claim 8001:8000 typed" "claim 8001:8000 typed" "follow $(submitted)"
+    calls "claim 8001:8000 submitted" "claim 8001:8000 submitted" "follow $(submitted)"
     submits --tunnel 8001:8000 -n1 : --tunnel 8001:8000 -n1 --wrap 'sleep 600'
     holds "core: follow $(submitted)"
     lacks close
@@ -81,32 +85,32 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     before=$(next_job)
     submits --tunnel bad --wrap true
     [[ $status != 0 ]]
-    calls "claim bad typed"
+    calls "claim bad submitted"
     same "$before" "$(next_job)"
 }
 
 @test "an sbatch that submits nothing gives the ports up without a word" {
     submits --tunnel 8001:8000 --partition none --wrap true
     [[ $status != 0 ]]
-    calls "claim 8001:8000 typed" close
+    calls "claim 8001:8000 submitted" close
     lacks "spunnel: "
     submits --tunnel 8001:8000 --test-only --wrap true
     same 0 "$status"
-    calls "claim 8001:8000 typed" close
+    calls "claim 8001:8000 submitted" close
     lacks "spunnel: "
 }
 
 @test "a job array has no tunnel, and the line tells how a task of it has" {
     submits --tunnel 8001:8000 --array=7-9%1 --wrap 'sleep 600'
     same 0 "$status"
-    calls "claim 8001:8000 typed" close
+    calls "claim 8001:8000 submitted" close
     says_once "job arrays have none: open one for a task, as in spunnelctl open $(submitted)_7 8001:8000"
 }
 
 @test "sbatch --wait ends after its job, and says so" {
     submits --wait --tunnel 8001:8000 --wrap true
     same 0 "$status"
-    calls "claim 8001:8000 typed" close
+    calls "claim 8001:8000 submitted" close
     says_once "job $(submitted) is over (COMPLETED): sbatch --wait returns only then"
 }
 
@@ -119,7 +123,7 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
         sbatch --output /dev/null --wrap "sleep 600"
         wait'
     job=$(submitted | sed -n 1p)
-    calls "claim 8001:8000 typed" close
+    calls "claim 8001:8000 submitted" close
     says_once "jobs $job, $((job + 1)) were submitted from here at the same time"
     holds "spunnelctl open $job 8001:8000"
 }
@@ -131,7 +135,7 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
         until squeue --noheader --me --states running | grep -q .; do :; done
         setsid --wait sbatch --output /dev/null --tunnel 8002:8000 --wrap "sleep 600"
         wait'
-    calls "claim 8001:8000 typed" "claim 8002:8000 typed" "follow $(submitted | sed -n 2p)" close
+    calls "claim 8001:8000 submitted" "claim 8002:8000 submitted" "follow $(submitted | sed -n 2p)" close
     says_once "job $(submitted | sed -n 1p) is over (COMPLETED)"
 }
 
@@ -141,7 +145,7 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     kill -TERM "$(pid s)"
     finish s
     run output s
-    calls "claim 8001:8000 typed"
+    calls "claim 8001:8000 submitted"
 }
 
 @test "the option that a job inherits from its sbatch is claimed nowhere" {

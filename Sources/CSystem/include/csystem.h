@@ -73,6 +73,9 @@ int csystem_peer_user(int socket, uid_t *user);
 /** splice(2) at the descriptors' own offsets, non-blocking. @return bytes moved, 0 at end of file */
 ssize_t csystem_splice(int source, int target, size_t limit);
 
+/** ioctl(TIOCGWINSZ) of a terminal. */
+int csystem_terminal_size(int terminal, unsigned short *rows, unsigned short *columns);
+
 /** O_PATH of open(2), which fcntl.h hides behind _GNU_SOURCE. */
 static const int csystem_o_path = 010000000;
 

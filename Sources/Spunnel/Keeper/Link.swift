@@ -37,7 +37,7 @@ final class Link {
 
   /// Forwards that were asked for together and are not all there yet.
   private final class Batch {
-    let routes: [Route]
+    var routes: [Route]
     /// Whether the far sshd is asked for each.
     let probes: Bool
     let done: (Outcome) -> Void
@@ -148,12 +148,14 @@ final class Link {
   /// Gives a forward up; its service's socket goes with the last that uses it.
   func remove(_ route: Route) {
     carried.removeAll { $0 === route }
+    for batch in batches { batch.routes.removeAll { $0 === route } }
     guard let master else { return }
     switch route.forward.kind {
     case .remote:
       close(.remote(listen: route.forward.listen, to: route.service), on: master)
     case .local, .dynamic:
-      if carried.contains(where: { $0.service == route.service }) { return }
+      let others = carried + batches.flatMap(\.routes)
+      if others.contains(where: { $0.service == route.service }) { return }
       if let forward = master.sockets.drop(route.service) { close(forward, on: master) }
     }
   }
@@ -216,6 +218,7 @@ final class Link {
       loop, master, node, routes, probes: probes,
       lastWords: { [weak self] in self?.supervisor.lastRefusal },
       done: { [weak self] outcome in
+        if case .ready = outcome, let missing = self?.opening?.missing { self?.reclaim(missing) }
         self?.opening = nil
         // What was refused while probing is known.
         self?.refusals = 0
@@ -244,6 +247,19 @@ final class Link {
     open(carried, probes: false) { [weak self] in self?.returned($0) }
   }
 
+  /// Asks again for what the far sshd did not take back: it may still hold the lost connection's.
+  private func reclaim(_ routes: [Route]) {
+    if routes.isEmpty { return }
+    let ends = routes.map { "'\($0.forward.listen)'" }.joined(separator: ", ")
+    observer?.linkNotes("\(node) does not listen on \(ends) again yet")
+    loop.after(milliseconds: pause) { [weak self] in
+      guard let self, self.isUp else { return }
+      let left = routes.filter { route in self.carried.contains { $0 === route } }
+      if !left.isEmpty { self.add(Batch(left, probes: false) { _ in }) }
+    }
+    pause = min(pause * 2, Link.longestPause)
+  }
+
   private func up() {
     upSince = Clock.milliseconds()
     supervisor.succeeded()
@@ -253,16 +269,23 @@ final class Link {
 
   private func openNext() {
     guard isUp, opening == nil, let batch = batches.first else { return }
-    open(batch.routes, probes: batch.probes) { [weak self] in self?.opened(batch, $0) }
+    let routes = batch.routes
+    open(routes, probes: batch.probes) { [weak self] in self?.opened(batch, routes, $0) }
   }
 
-  private func opened(_ batch: Batch, _ outcome: Opening.Outcome) {
+  private func opened(_ batch: Batch, _ routes: [Route], _ outcome: Opening.Outcome) {
+    // Given up while they were being opened, or too late.
+    let isWanted = batches.contains { $0 === batch }
+    for route in routes where !isWanted || !batch.routes.contains(where: { $0 === route }) {
+      remove(route)
+    }
     switch outcome {
     // It is tried again with the next ssh.
     case .lost: return
     case .failed(let reason): settle(batch, .failed(reason))
     case .ready:
       wasUp = true
+      if !isWanted { break }
       carried += batch.routes.filter { route in !carried.contains { $0 === route } }
       observer?.linkIsUp(self)
       settle(batch, .ready)
@@ -280,7 +303,9 @@ final class Link {
   // MARK: ssh goes
 
   private func expire(_ batch: Batch) {
-    if let refusal = supervisor.unfinished ?? refusal { return settle(batch, .failed("\(node): \(refusal.message)")) }
+    if let refusal = supervisor.unfinished ?? refusal {
+      return settle(batch, .failed("\(node): \(refusal.message)"))
+    }
     let said = supervisor.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
     settle(
       batch,

@@ -50,6 +50,8 @@ final class Opening {
   private var timers: [EventLoop.Timer] = []
   private let lastWords: () -> String?
   private var done: ((Outcome) -> Void)?
+  /// Remote forwards that the far sshd did not take back. They hold up no other.
+  private(set) var missing: [Route] = []
 
   /// - Parameters:
   ///   - master: the ssh that has logged in
@@ -129,6 +131,9 @@ final class Opening {
       guard let self else { return }
       switch reply {
       case .done, .chosen: self.next()
+      case .failed where !self.probes:
+        self.missing.append(route)
+        self.next()
       case .failed(let reason):
         self.finish(
           .failed(

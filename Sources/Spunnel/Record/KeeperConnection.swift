@@ -7,6 +7,7 @@ import SpunnelSystem
 public struct KeeperConnection: ~Copyable {
   private let socket: FileDescriptor
   private var heard: [UInt8] = []
+  private static let longestReport = 1 << 20
 
   /// Connects to the keeper of a step and asks.
   ///
@@ -23,6 +24,8 @@ public struct KeeperConnection: ~Copyable {
     else { return nil }
     do throws(SystemError) {
       let socket = try SocketHandle(RecordFile.command, in: record).connect()
+      // Somebody else's socket that was put there is told nothing.
+      if try Socket.peerUser(of: socket.raw) != user { return nil }
       try socket.writeAll(Array(command.line.utf8))
       return KeeperConnection(socket)
     } catch {
@@ -38,7 +41,7 @@ public struct KeeperConnection: ~Copyable {
   /// Waits for the next answer.
   ///
   /// - Parameter milliseconds: the longest wait; `nil`: for ever
-  /// - Returns: `nil` when the keeper is gone, or the time is over
+  /// - Returns: `nil` when the keeper is gone or talks nonsense, or the time is over
   public mutating func next(milliseconds: Int? = nil) -> KeeperReport? {
     let deadline = milliseconds.map { Clock.milliseconds() + $0 }
     while true {
@@ -48,7 +51,7 @@ public struct KeeperConnection: ~Copyable {
         return KeeperReport(line: line)
       }
       let left = deadline.map { $0 - Clock.milliseconds() } ?? 3_600_000
-      if left <= 0 { return nil }
+      if left <= 0 || heard.count > KeeperConnection.longestReport { return nil }
       guard socket.waitReadable(milliseconds: left) else { continue }
       guard let more = try? socket.read(atMost: 65536), !more.isEmpty else { return nil }
       heard += more

@@ -1,4 +1,5 @@
-// A record as somebody else finds it: `spunnelctl`, or an srun whose port is taken.
+// A record as somebody else finds it: `spunnelctl`, or an srun whose port is taken. Whatever has
+// become of its files, looking never fails and never waits.
 
 import Glibc
 import SpunnelSystem
@@ -6,10 +7,24 @@ import SpunnelSystem
 /// What is known about one tunnel of a user on this host.
 public struct RecordView: Equatable, Sendable {
   public let step: StepName
+  /// Whose tunnel it is.
+  public let user: uid_t
   /// `nil` when the file is missing or damaged.
   public let host: HostFile?
   /// Its state is `stale` when nobody holds the record.
   public let status: Status
+  /// The status's, `nil` when the record says nothing of it that makes sense.
+  public let state: Status.State?
+
+  init(
+    step: StepName, user: uid_t, host: HostFile?, status: Status, state: Status.State?
+  ) {
+    self.step = step
+    self.user = user
+    self.host = host
+    self.status = status
+    self.state = state
+  }
 
   /// All of a user's tunnels on this host, by job and step.
   ///
@@ -20,9 +35,11 @@ public struct RecordView: Equatable, Sendable {
     guard let state = try StateDirectory.find(in: base, user: user) else { return [] }
     var views: [RecordView] = []
     for step in try state.steps() {
-      // One that ended while we looked is simply not there.
-      guard let directory = try state.open(step) else { continue }
-      views.append(RecordView(step, directory))
+      do throws(RecordError) {
+        // One that ended while we looked is simply not there.
+        guard let directory = try state.open(step) else { continue }
+        views.append(RecordView(step, user, directory))
+      } catch { views.append(RecordView(unreadable: step, user)) }
     }
     return views
   }
@@ -36,18 +53,32 @@ public struct RecordView: Equatable, Sendable {
     }
   }
 
-  private init(_ step: StepName, _ directory: borrowing Directory) {
-    self.step = step
-    host = RecordView.read(RecordFile.host, directory).flatMap { HostFile($0) }
-    var status = RecordView.read(RecordFile.status, directory).flatMap { Status($0) } ?? Status()
+  private init(_ step: StepName, _ user: uid_t, _ directory: borrowing Directory) {
+    let host = RecordView.read(RecordFile.host, directory).text.flatMap { HostFile($0) }
+    let content = RecordView.read(RecordFile.status, directory)
+    let found = content.text.flatMap { Status($0) }
+    var status = found ?? Status()
     if !directory.isLocked() { status.state = .stale }
-    self.status = status
+    // A keeper that has just begun has written nothing yet.
+    let isKnown = found != nil || content.isMissing || status.state == .stale
+    self.init(
+      step: step, user: user, host: host, status: status, state: isKnown ? status.state : nil)
   }
 
-  /// - Returns: `nil` when it is not there, no regular file, or not readable
-  private static func read(_ name: String, _ directory: borrowing Directory) -> String? {
+  /// Something of a record's name that is no directory, or cannot be opened.
+  private init(unreadable step: StepName, _ user: uid_t) {
+    var status = Status()
+    status.state = .stale
+    self.init(step: step, user: user, host: nil, status: status, state: nil)
+  }
+
+  /// - Returns: no text when it is no regular file, or not readable
+  private static func read(
+    _ name: String, _ directory: borrowing Directory
+  ) -> (text: String?, isMissing: Bool) {
     do throws(SystemError) {
-      return String(decoding: try directory.read(name, atMost: 1 << 20), as: UTF8.self)
-    } catch { return nil }
+      let content = try directory.read(name, atMost: 1 << 20)
+      return (String(decoding: content, as: UTF8.self), false)
+    } catch { return (nil, error.code == ENOENT) }
   }
 }

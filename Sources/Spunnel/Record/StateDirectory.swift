@@ -152,7 +152,8 @@ extension StateDirectory {
   private borrowing func sweepLocked() throws(RecordError) -> [StepName] {
     var swept: [StepName] = []
     for step in try steps() {
-      guard let record = try open(step), !record.isLocked() else { continue }
+      // What cannot be opened is no record and in nobody's way.
+      guard let record = try? open(step), !record.isLocked() else { continue }
       try remove(step, record)
       if try open(step) == nil { swept.append(step) }
     }

@@ -11,25 +11,51 @@ public struct Announcement {
   /// A line for each forward: `localhost:8001 -> n1:8000`.
   public var forwards: [String] { all.map(\.arrow) }
 
-  /// A line for each forward that a browser on this host takes: `http://localhost:8001/`.
-  public var addresses: [String] {
-    all.compactMap { forward in
-      guard let port = forward.listen.port else { return nil }
-      switch forward.kind {
-      case .local: return "http://localhost:\(port)/"
-      case .dynamic: return "socks5h://localhost:\(port)"
-      case .remote: return nil
-      }
+  /// The addresses of the forwards, in their order.
+  public var addresses: [String] { all.compactMap(\.address) }
+
+  /// The command that carries the submit ends on to the user's own computer; `nil` when there are
+  /// none.
+  public var command: String? {
+    let options = all.compactMap(\.carrying).map { "-L \($0)" }
+    if options.isEmpty { return nil }
+    return "ssh \(options.joined(separator: " ")) \(Host.userName)@\(Host.name)"
+  }
+}
+
+extension Forward {
+  /// What a program on this host is given: `http://localhost:8001/` for a browser, `socks5h://…` as
+  /// a proxy, and the path of a unix socket as curl and nginx write it; `nil` when it leads here.
+  public var address: String? {
+    switch kind {
+    case .remote: nil
+    case .dynamic:
+      listen.port.map { "socks5h://localhost:\($0)" } ?? listen.path.map { "unix:\($0)" }
+    case .local: listen.port.map { "http://localhost:\($0)/" } ?? listen.path.map { "unix:\($0)" }
     }
   }
 
-  /// The command that carries the submit ports on to the user's own computer; `nil` when there are
-  /// none.
-  public var command: String? {
-    let ports = all.filter { $0.kind != .remote }.compactMap(\.listen.port)
-    if ports.isEmpty { return nil }
-    let options = ports.map { "-L \($0):localhost:\($0)" }.joined(separator: " ")
-    return "ssh \(options) \(Host.userName)@\(Host.name)"
+  /// What ssh's `-L` takes on the user's own computer to reach the submit end. A path becomes the
+  /// exec port there, or a file of the same name where ssh is started.
+  fileprivate var carrying: String? {
+    if kind == .remote { return nil }
+    if let port = listen.port { return "\(port):localhost:\(port)" }
+    guard let path = listen.path else { return nil }
+    if let port = connect.port, port.number >= 1024 { return "\(port):\(quoted(path))" }
+    let name = path.split(separator: "/").last ?? "socket"
+    return "\(quoted("./\(name)")):\(quoted(path))"
+  }
+
+  /// As a shell takes it.
+  private func quoted(_ path: String) -> String {
+    let isPlain = path.utf8.allSatisfy { byte in
+      NodeName.allows(byte) || "/+@%,".utf8.contains(byte)
+    }
+    return isPlain
+      ? path
+      : "'"
+        + path.split(separator: "'", omittingEmptySubsequences: false)
+        .joined(separator: "'\\''") + "'"
   }
 }
 

@@ -27,7 +27,8 @@ public func spunnel_claim(
   _ spec: UnsafePointer<CChar>, _ origin: spunnel_origin, _ host: UnsafePointer<spunnel_host>
 ) -> CInt {
   let host = unsafe HostView(host)
-  guard let (spec, settings) = host.read(unsafe String(cString: spec), origin) else { return -1 }
+  let text = unsafe String(cString: spec)
+  guard let (spec, settings) = host.read(text, origin) else { return -1 }
   return session.withLock { slot in
     if let earlier = slot.session?.spec {
       // Slurm calls again for each part of a heterogeneous job.
@@ -38,7 +39,7 @@ public func spunnel_claim(
     }
     if origin == SPUNNEL_SUBMITTED && spec.wantsExecPort {
       host.voice.error(
-        "--tunnel: 'auto' in '\(spec)': a batch job has started before its port could be chosen: "
+        "--tunnel: 'auto' in '\(text)': a batch job has started before its port could be chosen: "
           + "name the exec port, or give --tunnel to an srun")
       return -1
     }

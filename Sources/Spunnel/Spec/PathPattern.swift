@@ -29,13 +29,14 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
   init(_ text: String) throws(Refusal) {
     guard text.hasPrefix("/"), text.utf8.count > 1 else { throw .relative }
     if text.utf8.count > PathPattern.longest { throw .tooLong }
-    if text.unicodeScalars.contains(where: { $0.properties.isWhitespace || $0.value < 0x20 })
-      || printable(text) != text
-    {
-      throw .character
-    }
+    if !PathPattern.isWord(text) { throw .character }
     description = text
     _ = try expanded { _ in "" }
+  }
+
+  /// Whether a text of at most `longest` bytes can be one word of a line, and shows as it is.
+  static func isWord(_ text: some StringProtocol) -> Bool {
+    !text.unicodeScalars.contains { $0.properties.isWhitespace } && printable(text) == text
   }
 
   /// Whether the path is the same for every job.

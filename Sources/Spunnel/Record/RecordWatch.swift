@@ -1,0 +1,40 @@
+// Tells when records change, so that nobody has to look again and again.
+
+import Glibc
+import SpunnelSystem
+
+/// The state directories of one user or of all, and the records in them, under watch (inotify(7)).
+public final class RecordWatch {
+  private let changes: DirectoryWatch
+  private let base: String
+  private let user: uid_t?
+
+  /// - Parameters:
+  ///   - base: an absolute path, of `state_dir=`
+  ///   - user: whose; `nil`: everybody's
+  public init(in base: String, user: uid_t?) throws(SystemError) {
+    changes = try DirectoryWatch()
+    self.base = base
+    self.user = user
+  }
+
+  /// Readable when something may have changed.
+  public var descriptor: CInt { changes.descriptor.raw }
+
+  /// Forgets what was noted, and takes in directories that are new: to be called before one looks.
+  /// What cannot be watched is passed over: whoever looks now and then sees it all the same.
+  public func renew() {
+    try? changes.clear()
+    if let parent = try? Directory.open(following: base) { try? changes.add(parent) }
+    let users = user.map { [$0] } ?? (try? AllRecords.users(in: base)) ?? []
+    for user in users {
+      do throws(RecordError) {
+        guard let state = try StateDirectory.find(in: base, user: user) else { continue }
+        try? state.watch(changes)
+        for step in try state.steps() {
+          if let record = try? state.open(step) { try? changes.add(record) }
+        }
+      } catch { continue }
+    }
+  }
+}

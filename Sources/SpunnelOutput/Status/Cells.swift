@@ -1,0 +1,37 @@
+// What a tunnel's line in the table says.
+
+import Spunnel
+
+extension RecordView {
+  /// Where the forwards lead, each node once; the step's first one while there is no forward.
+  var nodes: [NodeName] {
+    guard let host else { return [] }
+    var nodes: [NodeName] = []
+    for forward in host.forwards where !nodes.contains(forward.node) { nodes.append(forward.node) }
+    return nodes.isEmpty ? Array(host.nodes.prefix(1)) : nodes
+  }
+
+  var nodeCell: String {
+    guard host != nil else { return "?" }
+    let most = 3
+    let names = nodes.prefix(most).map(\.description) + (nodes.count > most ? ["…"] : [])
+    return names.isEmpty ? "-" : names.joined(separator: ",")
+  }
+
+  /// As one would type them, and what waits for the job.
+  var forwardsCell: String {
+    guard let host else { return "?" }
+    let isAlone = nodes.count == 1
+    let forwards = host.forwards.map { isAlone ? $0.withoutNode : $0.description }
+    return (forwards + host.waiting.map(\.description)).joined(separator: ",")
+  }
+
+  var stateCell: String { state?.rawValue ?? "?" }
+}
+
+extension Forward {
+  /// `8001:8000`, where only one node can be meant.
+  fileprivate var withoutNode: String {
+    kind == .local && host.isLocal ? "\(listen):\(connect)" : description
+  }
+}

@@ -1,0 +1,26 @@
+// The terminal under --watch: taken, drawn on, and given back as it was.
+
+import Glibc
+import SpunnelOutput
+import SpunnelSystem
+
+struct Terminal {
+  /// - Returns: `nil` when standard output is none, or one that only prints
+  init?() {
+    if StandardStream.output.size == nil { return nil }
+    if let kind = unsafe getenv("TERM"), unsafe String(cString: kind) == "dumb" { return nil }
+  }
+
+  func take() { StandardStream.output.write(Screen.enter) }
+
+  func giveBack() { StandardStream.output.write(Screen.leave) }
+
+  /// - Returns: whether it is still there
+  func draw(_ text: String) -> Bool {
+    // One that does not know its size says 0.
+    let size = StandardStream.output.size ?? (0, 0)
+    return StandardStream.output.write(
+      Screen.frame(
+        text, columns: size.columns > 0 ? size.columns : 80, rows: size.rows > 0 ? size.rows : 24))
+  }
+}

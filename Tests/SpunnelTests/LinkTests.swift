@@ -1,0 +1,283 @@
+// The connection to one node: an ssh that comes, goes and comes back, with all that it carries.
+
+import Glibc
+import SpunnelSystem
+import Testing
+
+@testable import Spunnel
+
+@Suite struct LinkTests {
+  private final class Notes: LinkObserver {
+    var lines: [String] = []
+    var ups = 0
+    var losses = 0
+    var missed = 0
+    func linkNotes(_ line: String) { lines.append(line) }
+    func linkIsUp(_ link: Link) { ups += 1 }
+    func linkIsLost(_ link: Link) { losses += 1 }
+    func linkMissesJob(_ link: Link) { missed += 1 }
+  }
+
+  private final class Told {
+    var ready = 0
+    var reasons: [String] = []
+    func take(_ outcome: Link.Outcome) {
+      switch outcome {
+      case .ready: ready += 1
+      case .failed(let reason): reasons.append(reason)
+      }
+    }
+  }
+
+  private let loop: EventLoop
+  private let ssh: FakeSSH
+  private let link: Link
+  private let notes = Notes()
+  private let told = Told()
+
+  init() throws {
+    loop = try EventLoop()
+    ssh = try FakeSSH()
+    link = Link(loop, try node(), number: 0, ssh.record, ssh.settings, observer: notes)
+  }
+
+  private func add(_ routes: [Route], patience: Int? = 5000) {
+    link.add(routes, patience: patience) { [told] in told.take($0) }
+  }
+
+  private func turn(until condition: () throws -> Bool) throws -> Bool {
+    try loop.turn {
+      try work()
+      return try condition()
+    }
+  }
+
+  private func work() throws {
+    link.reap()
+    link.look()
+    try ssh.work()
+  }
+
+  private func local(_ number: Int, _ exec: UInt16) throws -> FakeMaster.Request {
+    .local(path: try #require(ssh.masters[0]).socketPath(number), to: "localhost:\(exec)")
+  }
+
+  /// Expects that a connection is taken and echoed.
+  private func expectEcho(_ route: Route, at location: SourceLocation = #_sourceLocation) throws {
+    guard let service = try link.connect(route) else {
+      Issue.record("no way", sourceLocation: location)
+      return
+    }
+    let client = try End(service)
+    client.send("echo")
+    #expect(
+      try turn {
+        client.receive()
+        return client.text == "echo"
+      }, sourceLocation: location)
+  }
+
+  @Test func whatIsAddedBringsSshUpAndIsReady() throws {
+    let routes = try routes("8001:8000,8002:8888")
+    add(routes)
+    #expect(!link.isUp && told.ready == 0)
+    #expect(try turn { told.ready == 1 })
+    #expect(link.isUp && !link.isIdle)
+    #expect(notes.ups == 1 && notes.losses == 0)
+    #expect(ssh.orders() == [try local(1, 8000), try local(2, 8888)])
+    for route in routes { try expectEcho(route) }
+    link.stop()
+  }
+
+  @Test func moreGoesOverTheSameSsh() throws {
+    add(try routes("8001:8000"))
+    #expect(try turn { told.ready == 1 })
+    let process = link.process
+    add(try routes("8002:8888"))
+    add(try routes("R:9000:53"))
+    #expect(try turn { told.ready == 3 })
+    #expect(link.process == process && ssh.started == ["n1"])
+    #expect(
+      ssh.orders() == [
+        try local(1, 8000), try local(2, 8888), .remote(at: "localhost:9000", to: "localhost:53"),
+      ])
+    link.stop()
+  }
+
+  @Test func aServiceThatTwoForwardsShareGoesWithTheLast() throws {
+    let routes = try routes("8001:8000,8002:8000")
+    add(routes)
+    #expect(try turn { told.ready == 1 })
+    #expect(ssh.orders() == [try local(1, 8000)])
+    link.remove(routes[0])
+    try loop.settle(work)
+    try expectEcho(routes[1])
+    #expect(ssh.orders().count == 1)
+    link.remove(routes[1])
+    #expect(try turn { ssh.orders() == [try local(1, 8000), .close(try local(1, 8000))] })
+    #expect(unsafe access(try #require(ssh.masters[0]).socketPath(1), F_OK) != 0)
+    #expect(link.isIdle && link.isUp)
+    link.stop()
+  }
+
+  @Test func aServiceStaysForWhoeverIsAboutToHaveIt() throws {
+    let (first, second) = (try routes("8001:8000"), try routes("8002:8000"))
+    add(first)
+    #expect(try turn { told.ready == 1 })
+    let master = try #require(ssh.masters[0])
+    master.probeAnswer = .none
+    add(second)
+    #expect(try turn { master.requests.count == 3 })
+    link.remove(first[0])
+    master.probeAnswer = .agree
+    for session in master.sessions { master.reply(.agree, to: session) }
+    #expect(try turn { told.ready == 2 })
+    try expectEcho(second[0])
+    link.stop()
+  }
+
+  @Test func whatComesTooLateIsGivenUp() throws {
+    ssh.prepare = { $0.remoteAnswer = .none }
+    add(try routes("8001:/s"))
+    #expect(try turn { told.ready == 1 })
+    let late = try routes("R:9000:53")
+    add(late, patience: 50)
+    #expect(try turn { told.reasons.count == 1 && ssh.orders().count == 2 })
+    link.remove(late[0])
+    let master = try #require(ssh.masters[0])
+    master.carryOutLate(master.sessions[1])
+    #expect(try turn { master.remotes == [] && !master.orders.isEmpty })
+    add(try routes("8002:/t"))
+    #expect(try turn { told.ready == 2 })
+    #expect(master.remotes == [])
+    link.stop()
+  }
+
+  @Test func aRemoteForwardIsClosedWhenItIsGivenUp() throws {
+    let routes = try routes("R:9000:5432,R:/p:/q")
+    add(routes)
+    #expect(try turn { told.ready == 1 })
+    let master = try #require(ssh.masters[0])
+    #expect(master.remotes.count == 2)
+    link.remove(routes[0])
+    #expect(try turn { master.remotes == [.remote(at: "/p", to: "/q")] })
+    link.stop()
+  }
+
+  @Test func whatWasRefusedIsNotCarried() throws {
+    ssh.prepare = { $0.remoteAnswer = .refuse }
+    add(try routes("R:9000:5432"))
+    #expect(try turn { told.reasons.count == 1 })
+    #expect(told.reasons[0].hasPrefix("n1 does not listen on '9000': no: "))
+    #expect(link.isIdle && link.isUp)
+    add(try routes("8001:8000"))
+    #expect(try turn { told.ready == 1 })
+    link.stop()
+  }
+
+  @Test func whatIsLostComesBackWithAllThatItCarried() throws {
+    let routes = try routes("8001:auto,R:9000:53")
+    add(routes)
+    #expect(try turn { told.ready == 1 })
+    let first = try #require(ssh.masters[0])
+    ssh.kill(link.process)
+    #expect(try turn { notes.losses == 1 })
+    #expect(!link.isUp)
+    #expect(try turn { link.isUp })
+    let second = try #require(ssh.masters[0])
+    #expect(first !== second)
+    // The port that was chosen stays, and nobody is probed again.
+    #expect(
+      second.requests == [
+        .local(path: second.socketPath(2), to: "localhost:40001"),
+        .remote(at: "localhost:9000", to: "localhost:53"),
+      ])
+    try expectEcho(routes[0])
+    #expect(told.ready == 1 && notes.ups == 2)
+    link.stop()
+  }
+
+  @Test func aRemoteForwardThatIsNotTakenBackIsAskedForAgainAndHoldsUpNoOther() throws {
+    let routes = try routes("8001:8000,R:9000:53")
+    add(routes)
+    #expect(try turn { told.ready == 1 })
+    ssh.prepare = { $0.remoteAnswer = .refuse }
+    let first = try #require(ssh.masters[0])
+    ssh.kill(link.process)
+    #expect(try turn { ssh.masters[0] !== first && link.isUp })
+    try expectEcho(routes[0])
+    ssh.masters[0]?.remoteAnswer = .agree
+    let asked = ssh.orders().count
+    #expect(try turn { ssh.orders().count > asked })
+    #expect(ssh.started == ["n1", "n1"])
+    link.stop()
+  }
+
+  @Test func anIdleLinkThatIsLostStaysAway() throws {
+    let routes = try routes("8001:8000")
+    add(routes)
+    #expect(try turn { told.ready == 1 })
+    link.remove(routes[0])
+    ssh.kill(link.process)
+    #expect(try turn { link.process == nil })
+    let end = Clock.milliseconds() + 250
+    #expect(try turn { Clock.milliseconds() > end })
+    #expect(ssh.started == ["n1"])
+    add(routes)
+    #expect(try turn { told.ready == 2 })
+    link.stop()
+  }
+
+  @Test func aHostKeyThatIsUnknownIsAFailureAtOnce() throws {
+    try ssh.refuse("Host key verification failed.")
+    add(try routes("8001:8000"))
+    #expect(try turn { told.reasons.count == 1 })
+    #expect(told.reasons[0].hasPrefix("n1: Host key verification failed"))
+    #expect(ssh.started == ["n1"])
+    #expect(notes.ups == 0 && notes.losses == 0 && link.isIdle)
+  }
+
+  @Test func aRefusedLoginIsTriedAgainUntilItWorks() throws {
+    try ssh.refuse("Access denied by pam_slurm_adopt: you have no active jobs on this node")
+    add(try routes("8001:8000"))
+    #expect(try turn { ssh.started.count == 2 })
+    try ssh.refuse(nil)
+    #expect(try turn { told.ready == 1 })
+    #expect(told.reasons == [])
+    link.stop()
+  }
+
+  @Test func whoWaitsIsToldInTimeWhatSshSaid() throws {
+    try ssh.refuse("Access denied by pam_slurm_adopt: you have no active jobs on this node")
+    add(try routes("8001:8000"), patience: 100)
+    add(try routes("8002:8000"), patience: nil)
+    #expect(try turn { told.reasons.count == 1 })
+    #expect(told.reasons[0].hasPrefix("n1: Access denied by pam_slurm_adopt"))
+    // The other waits on.
+    #expect(!link.isIdle)
+    try ssh.refuse(nil)
+    #expect(try turn { told.ready == 1 })
+    link.stop()
+  }
+
+  @Test func anSshThatHangsIsAFailureInTime() throws {
+    ssh.prepare = { $0.localAnswer = .none }
+    add(try routes("8001:8000"), patience: 300)
+    #expect(try turn { told.reasons.count == 1 })
+    #expect(told.reasons[0].hasPrefix("n1 is not reached within 5 seconds: see whether ssh n1"))
+    link.stop()
+  }
+
+  @Test func stoppingEndsSshWithoutAWord() throws {
+    add(try routes("8001:8000"))
+    #expect(try turn { told.ready == 1 })
+    let process = try #require(link.process)
+    add(try routes("8002:8000"))
+    link.stop()
+    #expect(link.process == nil && !link.isUp && link.isIdle)
+    #expect(eventually { !isRunning(process) })
+    #expect(!ssh.record.controlExists(of: 0))
+    try loop.settle(work)
+    #expect((told.ready, told.reasons.count, notes.losses) == (1, 0, 0))
+  }
+}

@@ -1,0 +1,39 @@
+// swift-tools-version: 6.2
+// Fuzz targets for everything that reads text or bytes from outside, built with libFuzzer and the
+// address sanitizer. A package of its own: these flags must reach neither the product nor its tests.
+// `Sources` has links to the product's own sources, so that both are always the same.
+
+import PackageDescription
+
+// Optimised, because ten million runs are many; testable, because what parses is mostly internal.
+let fuzzed: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .unsafeFlags(["-O", "-enable-testing", "-sanitize=fuzzer,address"]),
+]
+let fuzzedC: [CSetting] = [.unsafeFlags(["-O2", "-fsanitize=address"])]
+
+let package = Package(
+  name: "SpunnelFuzz",
+  targets: [
+    .target(name: "SpunnelInterface"),
+    .target(name: "CSystem", cSettings: fuzzedC),
+    .target(name: "SpunnelSystem", dependencies: ["CSystem"], swiftSettings: fuzzed),
+    .target(
+      name: "Spunnel", dependencies: ["SpunnelInterface", "SpunnelSystem"], swiftSettings: fuzzed),
+    .target(
+      name: "SpunnelCluster", dependencies: ["CSystem", "Spunnel", "SpunnelSystem"],
+      swiftSettings: fuzzed),
+    .target(
+      name: "SpunnelOutput", dependencies: ["Spunnel", "SpunnelSystem"], swiftSettings: fuzzed),
+    .target(
+      name: "spunnelctl", dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput"],
+      exclude: ["main.swift"],
+      swiftSettings: fuzzed + [.unsafeFlags(["-parse-as-library"])]),
+    .target(name: "LibFuzzer"),
+    .executableTarget(
+      name: "SpunnelFuzz", dependencies: ["LibFuzzer", "Spunnel", "SpunnelSystem", "spunnelctl"],
+      swiftSettings: fuzzed,
+      // lld: gold stumbles over the sanitizer's debug information.
+      linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]),
+  ]
+)

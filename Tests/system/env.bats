@@ -1,0 +1,173 @@
+#!/usr/bin/env bats
+# What the environment has to do with tunnels: what the tasks are told, SPUNNEL_TUNNEL,
+# SPUNNEL_WAIT, and the allocation or the job around an srun.
+
+load helpers
+
+teardown() {
+    service n1 sshd start
+    if grep -q interactive "$STATE/slurm/slurm.conf"; then
+        sed -i /interactive/d "$STATE/slurm/slurm.conf"
+        as root scontrol reconfigure
+    fi
+    clean_up
+}
+
+# with WORD=VALUE...: srun with these in its environment.
+with() { as user1 env "$@"; }
+
+# --- SPUNNEL_TUNNEL ----------------------------------------------------------------------------
+
+@test "SPUNNEL_TUNNEL is for every srun that has no --tunnel" {
+    start s user1 env SPUNNEL_TUNNEL=8001:8000 srun -w n1 /home/tools/service.py 8000
+    eventually says s serving
+    says s "localhost:8001 -> n1:8000"
+    answers n1:8000 user1 8001 name
+    # The next one runs without, and says why.
+    run with SPUNNEL_TUNNEL=8001:8000 srun -w n1 --overlap hostname
+    same 0 "$status"
+    holds "this step has no tunnel of its own: port 8001 is held by your own tunnel of job $(job s)"
+    holds n1
+    # The command line wins, and nothing is an answer as well.
+    run with SPUNNEL_TUNNEL=8001:8000 srun -w n1 --overlap --tunnel 8002:8000 printenv SPUNNEL_FORWARDS
+    same 0 "$status"
+    same 1 "$(grep -c ' -> ' <<<"$output")"
+    holds 8002:n1:8000
+    lacks "no tunnel"
+    run with SPUNNEL_TUNNEL= srun -w n1 --overlap hostname
+    holds n1
+    lacks spunnel
+}
+
+@test "a malformed SPUNNEL_TUNNEL is named" {
+    configure required
+    run with SPUNNEL_TUNNEL=8001:http srun -w n1 hostname
+    [[ $status != 0 ]]
+    holds "spunnel: SPUNNEL_TUNNEL: 'http' in '8001:http' is no port"
+    lacks "--tunnel: "
+}
+
+# --- What the tasks are told -------------------------------------------------------------------
+
+@test "auto: a free port of each node, told to the tasks in the order of the spec" {
+    # shellcheck disable=SC2016 # expanded in the job
+    start s user1 srun -N2 --tunnel 8001:auto,8002:8000,:+1:auto,8003:auto bash -c '
+        echo "$SPUNNEL_PORT $SPUNNEL_PORT_1 $SPUNNEL_PORT_2 $SPUNNEL_PORT_3 $SPUNNEL_PORT_4."
+        exec /home/tools/service.py $SPUNNEL_PORT $SPUNNEL_PORT_2 $SPUNNEL_PORT_3'
+    eventually says s "on n1"
+    eventually says s "on n2"
+    read -r port one two three rest < <(grep '\.$' <(output s))
+    same "$port ." "$one $rest"
+    answers "n1:$one" user1 8001 name
+    answers "n2:$two" user1 "$(told s "n2:$two")" name
+    answers "n1:$three" user1 8003 name
+    answers same user1 8001 source 1000000
+}
+
+@test "a free port at both ends: twenty steps at once, and no two of them collide" {
+    local job
+    job=$(hold user1 -w n1)
+    # shellcheck disable=SC2016 # expanded in the job
+    start s user1 bash -c 'for number in {1..20}; do
+        srun --jobid "$0" --overlap --tunnel :auto bash -c "exec /home/tools/service.py \$SPUNNEL_PORT" &
+    done; wait' "$job"
+    eventually serves s 20
+    # shellcheck disable=SC2016,SC2046 # expanded there; one word each
+    same "$(sed -n 's/^spunnel: localhost:.* -> //p' <(output s))" "$(as user1 sh -c '
+        for port; do /home/tools/client.py $port name; done' sh \
+        $(sed -n 's/^spunnel: localhost:\(.*\) -> .*/\1/p' <(output s)))"
+}
+
+# serves NAME COUNT: do so many services listen?
+serves() { same "$2" "$(grep -c '^serving ' <(output "$1"))"; }
+
+@test "a heterogeneous job and --multi-prog have a tunnel" {
+    start s user1 srun --overlap --tunnel 8001:8000 -w n1 /home/tools/service.py 8000 : \
+        -w n2 /home/tools/service.py 8000
+    as user1 sh -c 'printf "%s\n" "0 /home/tools/service.py 8070" "1 /home/tools/service.py 8080" \
+        >multi.conf'
+    start m user1 srun -N2 --overlap --tunnel 8002:8070,8003:+1:8080 --multi-prog multi.conf
+    eventually says m "on n1"
+    eventually says m "on n2"
+    eventually says s "on n1"
+    as user1 rm multi.conf
+    answers n1:8070 user1 8002 name
+    answers n2:8080 user1 8003 name
+    eventually answers n1:8000 user1 8001 name
+    same 1 "$(grep -c ' -> ' <(output s))"
+}
+
+# --- Waiting -----------------------------------------------------------------------------------
+
+@test "SPUNNEL_WAIT=0 and wait=no: tasks start at once, early clients are served once ssh is there" {
+    service n1 sshd stop
+    configure required transport=ssh wait=no
+    start s user1 srun -w n1 --tunnel 8001:8000 /home/tools/service.py 8000
+    eventually says s serving
+    configure required transport=ssh
+    start t user1 env SPUNNEL_WAIT=0 srun -w n1 --tunnel 8002:8888 /home/tools/service.py 8888
+    eventually says t serving
+    counts "$(step s)" state starting
+    says s "localhost:8001 -> n1:8000"
+    start early user1 /home/tools/client.py 8001 name
+    start soon user1 /home/tools/client.py 8002 name
+    eventually counts "$(step t)" connections 1
+    service n1 sshd start
+    finish early
+    finish soon
+    says early n1:8000
+    says soon n1:8888
+    eventually counts "$(step s)" state up
+}
+
+@test "SPUNNEL_WAIT=1 is the user's word against wait=no" {
+    configure required transport=ssh wait=no timeout=3
+    service n1 sshd stop
+    run with SPUNNEL_WAIT=1 srun -w n1 --tunnel 8001:8000 echo the job ran
+    [[ $status != 0 ]]
+    holds "no sshd answers on n1"
+    lacks "the job ran"
+}
+
+# --- Allocations -------------------------------------------------------------------------------
+
+@test "salloc --tunnel: one srun has the tunnel, the next one says a line, its own port is an error" {
+    # shellcheck disable=SC2016 # expanded in the allocation
+    start s user1 salloc -w n1 --tunnel 8001:8000 bash -c '
+        srun --overlap /home/tools/service.py 8000 8888 &
+        until spunnelctl status | grep -q " up "; do sleep 0.05; done
+        srun --overlap echo second
+        srun --overlap --tunnel 8001:8888 echo third || echo "status $?"
+        srun --overlap --tunnel 8002:8888 echo "fourth ran"
+        echo over
+        wait'
+    eventually says s over
+    eventually says s serving
+    answers n1:8000 user1 8001 name
+    run output s
+    holds second
+    holds "this step has no tunnel of its own: port 8001 is held by your own tunnel of job"
+    holds "error: spunnel: --tunnel: port 8001 is held by your own tunnel of job"
+    lacks third
+    holds "status 255"
+    holds "localhost:8002 -> n1:8888"
+    holds "fourth ran"
+}
+
+@test "salloc --tunnel with the interactive step: it has the tunnel, sruns inside have none" {
+    echo LaunchParameters=use_interactive_step >>"$STATE/slurm/slurm.conf"
+    as root scontrol reconfigure
+    terminal <<'PY'
+t = Terminal("user1", "salloc", "-w", "n1", "--tunnel", "8001:8000").shell()
+assert "localhost:8001 -> n1:8000" in t.seen, t.seen
+start = len(t.seen)
+assert t.ask("hostname") == ["n1"]
+t.ask("/home/tools/service.py 8000 >/dev/null &")
+eventually(lambda: login("user1", "/home/tools/client.py", "8001", "name"), "n1:8000\n")
+assert "n1" in t.ask("srun --overlap hostname </dev/null"), t.seen
+assert "spunnel" not in t.seen[start:], t.seen
+t.sendline("kill %1; exit")
+t.expect(pexpect.EOF)
+PY
+    within 2 nothing_left
+}

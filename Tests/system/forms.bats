@@ -1,0 +1,289 @@
+#!/usr/bin/env bats
+# Every form of a forward, with the bytes that go through it.
+
+load helpers
+
+# Sockets that a test has made in the hosts' /tmp.
+teardown() {
+    local host
+    clean_up || return
+    for host in login n1 n2; do
+        # No folder: what a host shows of the machine may be there.
+        host "$host" root find /tmp -maxdepth 1 -not -type d -delete
+    done
+}
+
+# carries USER PORT|PATH: do bytes arrive unchanged, both ways?
+carries() {
+    answers same "$1" "$2" source 1000000
+    answers same "$1" "$2" sum 1000000
+}
+
+# no_tunnel SPEC TEXT...: under `required` the step fails with one line that has all the texts.
+no_tunnel() {
+    local text
+    configure required timeout=5
+    run as user1 srun -w n1 --tunnel "$1" echo the job ran
+    [[ $status != 0 ]]
+    lacks "the job ran"
+    same 1 "$(grep -c 'spunnel: no tunnel: ' <<<"$output")"
+    for text in "${@:2}"; do
+        holds "$text"
+    done
+    nothing_left
+}
+
+# listed PATH [FIND-ARGUMENT]...: files of the login host with their modes and owners.
+listed() { as root find "$@" -printf '%p %m %u\n'; }
+
+# --- Ports -------------------------------------------------------------------------------------
+
+@test "one port stands for both ends; a free port is told to the user and to the tasks" {
+    local one two
+    # shellcheck disable=SC2016 # expanded in the job
+    start s user1 srun -w n1 --tunnel 8888,:8889,0:8890 \
+        bash -c 'echo "told $SPUNNEL_FORWARDS"; exec /home/tools/service.py 8888 8889 8890'
+    eventually says s serving
+    one=$(told s n1:8889)
+    two=$(told s n1:8890)
+    answers n1:8888 user1 8888 name
+    answers n1:8889 user1 "$one" name
+    answers n1:8890 user1 -6 "$two" name
+    says s "told 8888:n1:8888,$one:n1:8889,$two:n1:8890"
+    says s "-L 8888:localhost:8888 -L $one:localhost:$one -L $two:localhost:$two user1@login"
+    carries user1 "$one"
+}
+
+# --- Nodes -------------------------------------------------------------------------------------
+
+@test "each forward reaches the localhost of its own node, over one ssh a node" {
+    local keeper
+    start s user1 srun -N2 --tunnel 8001:8000,8002:n2:8000,8003:+1:8000,:all:8000 \
+        /home/tools/service.py 8000
+    eventually says s "on n1"
+    eventually says s "on n2"
+    answers n1:8000 user1 8001 name
+    answers n2:8000 user1 8002 name
+    answers n2:8000 user1 8003 name
+    answers n1:8000 user1 "$(told s n1:8000 | tail -n 1)" name
+    answers n2:8000 user1 "$(told s n2:8000 | tail -n 1)" name
+    # Nobody but the node itself reaches that service.
+    run host n1 user1 bash -c ': </dev/tcp/n2/8000'
+    holds "Connection refused"
+    keeper=$(keeper "$(step s)")
+    same 2 "$(pgrep -c -P "$keeper" -x ssh)"
+    same 1 "$(wc -w <<<"$keeper")"
+    carries user1 8002
+}
+
+@test "a host that is no node of the step is refused, with the nodes that there are" {
+    no_tunnel 8001:db:5432 "'db' in '8001:db:5432' is no node of step" "which has n1" "targets=any"
+    no_tunnel 8001:+1:8000 "'+1' in '8001:+1:8000' is no node of step"
+    no_tunnel R:9000:db:5432 "'db' in 'R:9000:db:5432' is no node of step"
+}
+
+@test "targets=any: the node reaches a third host" {
+    configure required targets=any
+    start_on n2 db user1 /home/tools/service.py 10.79.0.12:5432
+    eventually says db serving
+    start s user1 srun -w n1 --tunnel 8001:n2:5432,R:9000:n2:5432 sleep 600
+    eventually answers n2:5432 user1 8001 name
+    # The other way round it is the submit host that reaches it.
+    same n2:5432 "$(host n1 user1 /home/tools/client.py 9000 name)"
+    says s "localhost:8001 -> n2:5432, through n1"
+}
+
+@test "two nodes, and the cable of one is pulled: connections to the other live on" {
+    configure optional 'ssh_args=-o|ServerAliveInterval=1|-o|ServerAliveCountMax=1'
+    start s user1 srun -N2 --tunnel 8001:n1:8000,8002:n2:8000 /home/tools/service.py 8000
+    eventually says s "on n1"
+    eventually says s "on n2"
+    start one user1 /home/tools/client.py 8001 hold
+    start two user1 /home/tools/client.py 8002 hold
+    eventually says one held
+    eventually says two held
+    "$CLUSTER/link" n2 down
+    finish two
+    says two reset
+    goes_on one
+    answers n1:8000 user1 8001 name
+    counts "$(step s)" state reconnecting
+    "$CLUSTER/link" n2 up
+    eventually answers n2:8000 user1 8002 name
+    goes_on one
+}
+
+# --- Unix sockets ------------------------------------------------------------------------------
+
+@test "a unix socket at the submit end is its owner's alone, and gone with the step" {
+    local path
+    configure required
+    serve s user1 -w n1 --tunnel '/tmp/%u-%j.%s-%n%%:8000,8001:8000' -- 8000
+    path=/tmp/user1-$(step s)-0%
+    says s "spunnel: $path -> n1:8000"
+    same "$path 600 user1" "$(listed "$path")"
+    carries user1 "$path"
+    answers n1:8000 user1 "$path" name
+    answers "[Errno 13] Permission denied" user2 "$path" name
+    cancel s
+    same "" "$(listed /tmp -mindepth 1)"
+}
+
+@test "a submit socket in a folder for all, opened to all: another user is closed off" {
+    serve s user1 -w n1 --tunnel /tmp/s.sock:8000 -- 8000
+    as user1 chmod 666 /tmp/s.sock
+    answers "closed before a byte" user2 /tmp/s.sock name
+    answers n1:8000 user1 /tmp/s.sock name
+    grep -F "refused uid $(as user2 id -u) on /tmp/s.sock" "$(record "$(step s)" log)"
+}
+
+@test "a submit socket is gone after kill -9 of srun, and of the keeper" {
+    serve s user1 -w n1 --tunnel /tmp/s.sock:8000 -- 8000
+    kill -KILL "$(pid s)"
+    within 2 emptied
+    serve t user1 -w n1 --tunnel /tmp/s.sock:8000 -- 8000
+    kill -KILL "$(keeper "$(step t)")"
+    within 2 emptied
+}
+
+emptied() { same "" "$(listed /tmp -mindepth 1)"; }
+
+@test "what is in a submit socket's place already is an error, and stays" {
+    as user1 touch /tmp/file
+    no_tunnel /tmp/file:8000 "'/tmp/file' is there already"
+    start other user1 /home/tools/service.py /tmp/other
+    eventually says other serving
+    no_tunnel /tmp/other:8000 "'/tmp/other' is there already"
+    answers login:/tmp/other user1 /tmp/other name
+    # Another user's, though nobody listens.
+    left_over user2 /tmp/theirs
+    no_tunnel /tmp/theirs:8000 "'/tmp/theirs' is there already"
+    same "$(printf '%s\n' "/tmp/file 644 user1" "/tmp/other 755 user1" "/tmp/theirs 755 user2")" \
+        "$(listed /tmp -mindepth 1 | sort)"
+}
+
+# left_over USER PATH [HOST]: a socket on which nobody listens any more.
+left_over() {
+    host "${3:-login}" "$1" python3 -c 'import socket, sys
+socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$2"
+}
+
+@test "a socket that a crash has left is replaced" {
+    left_over user1 /tmp/s.sock
+    serve s user1 -w n1 --tunnel /tmp/s.sock:8000 -- 8000
+    answers n1:8000 user1 /tmp/s.sock name
+    crash "$(step s)"
+    finish_crash
+    as user1 test -S /tmp/s.sock
+    serve t user1 -w n1 --tunnel /tmp/s.sock:8000 -- 8000
+    answers n1:8000 user1 /tmp/s.sock name
+}
+
+finish_crash() { within 2 no_process && cancel s; }
+
+no_process() { [[ -z $(processes spunnel-keeper spunnel-guard ssh) ]]; }
+
+@test "a unix socket at the exec end, from a port and from a socket" {
+    # shellcheck disable=SC2016 # expanded in the job
+    start s user1 srun -w n1 --tunnel '8001:/tmp/%u.%j.sock,/tmp/s.sock:/tmp/%u.%j.sock' \
+        bash -c 'exec /home/tools/service.py "/tmp/user1.$SLURM_JOB_ID.sock"'
+    eventually says s serving
+    answers "n1:/tmp/user1.$(job s).sock" user1 8001 name
+    answers "n1:/tmp/user1.$(job s).sock" user1 /tmp/s.sock name
+    carries user1 8001
+    carries user1 /tmp/s.sock
+}
+
+@test "a socket for each node: its place is in its name" {
+    start s user1 srun -N2 --tunnel '/tmp/%n.sock:all:8000' /home/tools/service.py 8000
+    eventually says s "on n1"
+    eventually says s "on n2"
+    answers n1:8000 user1 /tmp/0.sock name
+    answers n2:8000 user1 /tmp/1.sock name
+}
+
+# --- The other way round -----------------------------------------------------------------------
+
+# carried HOST PORT|PATH: the same as `carries`, from a node.
+carried() {
+    same same "$(host "$1" user1 /home/tools/client.py "$2" source 1000000)"
+    same same "$(host "$1" user1 /home/tools/client.py "$2" sum 1000000)"
+}
+
+@test "R: the exec host reaches ports and sockets of the submit host" {
+    start db user1 /home/tools/service.py 5432 /tmp/db.sock
+    eventually says db serving
+    start s user1 srun -w n1 --tunnel R:9000:5432,R:9001:/tmp/db.sock,R:/tmp/far.sock:5432,R:5432 \
+        sleep 600
+    eventually says s "spunnel: n1:5432 -> localhost:5432"
+    same login:5432 "$(host n1 user1 /home/tools/client.py 9000 name)"
+    same login:5432 "$(host n1 user1 /home/tools/client.py 5432 name)"
+    same login:/tmp/db.sock "$(host n1 user1 /home/tools/client.py 9001 name)"
+    same login:5432 "$(host n1 user1 /home/tools/client.py /tmp/far.sock name)"
+    same "/tmp/far.sock 600 user1" "$(host n1 root find /tmp/far.sock -printf '%p %m %u')"
+    carried n1 9000
+    carried n1 9001
+    carried n1 /tmp/far.sock
+}
+
+@test "R: a port that is busy on the node is an error that names it" {
+    # On all addresses of both families.
+    start_on n1 other user1 python3 -c 'import socket, time
+s = socket.create_server(("::", 9000), family=socket.AF_INET6, dualstack_ipv6=True)
+print("listens", flush=True); time.sleep(600)'
+    eventually says other listens
+    no_tunnel R:9000:5432 "n1 does not listen on '9000'" "take another exec port"
+}
+
+@test "R: comes back after ssh was lost; a socket that sshd leaves behind holds up nothing else" {
+    start db user1 /home/tools/service.py 5432
+    eventually says db serving
+    serve s user1 -w n1 --tunnel R:/tmp/far.sock:5432,R:9000:5432,8001:8000 -- 8000
+    kill -KILL "$(ssh_of "$(step s)")"
+    within 5 far_answers login:5432 9000
+    answers n1:8000 user1 8001 name
+    counts "$(step s)" state up
+    # Once it is out of the way it is listened on again.
+    host n1 user1 rm /tmp/far.sock
+    eventually far_answers login:5432 /tmp/far.sock
+}
+
+# far_answers ANSWER PORT|PATH
+far_answers() { same "$1" "$(host n1 user1 /home/tools/client.py "$2" name)"; }
+
+# --- SOCKS -------------------------------------------------------------------------------------
+
+# fetch URL CURL-ARGUMENT...: what the web server of a step says, through port 1080.
+fetch() { as user1 curl -s -m 10 "${@:2}" "$1"; }
+
+@test "D: SOCKS clients reach the nodes of the step by name, on their localhost" {
+    local data
+    start s user1 srun -N2 --chdir /etc --tunnel D:1080 /home/tools/web.py 8000
+    eventually fetch http://n1:8000/hostname --socks5-hostname localhost:1080
+    eventually fetch http://n2:8000/hostname --socks5-hostname localhost:1080
+    same n1 "$(fetch http://n1:8000/hostname --socks5-hostname localhost:1080)"
+    same n2 "$(fetch http://n2:8000/hostname --socks5-hostname localhost:1080)"
+    same n1 "$(fetch http://localhost:8000/hostname --socks5-hostname localhost:1080)"
+    same n2 "$(fetch http://n2:8000/hostname --socks4a localhost:1080)"
+    data=$(as user1 sha256sum /etc/ssh/moduli)
+    same "$data" "$(fetch http://n2:8000/ssh/moduli --socks5-hostname localhost:1080 |
+        sha256sum | sed 's|-|/etc/ssh/moduli|')"
+    # Another user is closed off, and other hosts are none of a tunnel's.
+    run as user2 curl -s -m 10 --socks5-hostname localhost:1080 http://n1:8000/hostname
+    [[ $status != 0 && -z $output ]]
+    run fetch http://login:8000/ --socks5-hostname localhost:1080
+    same 97 "$status"
+    run fetch http://login:8000/ --socks4a localhost:1080
+    same 97 "$status"
+}
+
+@test "D: with targets=any other hosts are reached, by name and by address" {
+    configure optional targets=any
+    start web user1 sh -c 'cd /etc && python3 -m http.server --bind 10.79.0.1 8000'
+    start s user1 srun -w n1 --tunnel D:1080 sleep 600
+    eventually says s "SOCKS, through n1"
+    eventually fetch http://login:8000/hostname --socks5-hostname localhost:1080
+    same login "$(fetch http://login:8000/hostname --socks5-hostname localhost:1080)"
+    same login "$(fetch http://10.79.0.1:8000/hostname --socks5 localhost:1080)"
+    same login "$(fetch http://10.79.0.1:8000/hostname --socks4 localhost:1080)"
+}

@@ -1,0 +1,240 @@
+#!/usr/bin/env bats
+# spunnelctl open and close: tunnels into jobs that are there already.
+
+load helpers
+
+# batch SBATCH-ARGUMENT...: a job of user1 that serves port 8000 on each of its nodes; prints its
+# number.
+batch() {
+    as user1 sbatch --parsable --output /dev/null "$@" \
+        --wrap 'srun --overlap /home/tools/service.py 8000'
+}
+
+# open NAME JOB SPEC...: in the background.
+open() { start "$1" user1 spunnelctl open "${@:2}"; }
+
+ctl() { as user1 spunnelctl "$@"; }
+
+# fails TEXT JOB [OPTION]...: open ends with this one line, and leaves nothing.
+fails() {
+    run ctl open "${@:2}" 8001:8000
+    same 1 "$status"
+    same 1 "${#lines[@]}"
+    [[ $output == spunnelctl:\ * ]]
+    holds "$1"
+    nothing_left
+}
+
+# By itself a tunnel ends some seconds after its job.
+teardown() {
+    as user1 spunnelctl close --all
+    clean_up
+}
+
+sshs() { processes ssh | wc -l; }
+
+@test "in the foreground until Ctrl-C: told as by srun, owner alone, nothing left" {
+    local job
+    job=$(batch -w n1)
+    eventually runs "$job"
+    open o "$job" 8001:8000 :8000
+    eventually says o "on your own computer: ssh -L 8001:localhost:8001"
+    says o "localhost:8001 -> n1:8000"
+    eventually answers n1:8000 user1 8001 name
+    answers same user1 8001 source 1000000
+    answers same user1 8001 sum 1000000
+    answers "closed before a byte" user2 8001 name
+    same n1:8000 "$(client user1 "$(sed -n 's/^localhost:\([0-9]*\) -> .*/\1/p' <(output o) | tail -n 1)" name)"
+    kill -INT "$(pid o)"
+    finish o
+    within 2 nothing_left
+    runs "$job"
+}
+
+@test "in the background until it is closed, one forward after the other" {
+    local job
+    job=$(batch -N2)
+    eventually runs "$job"
+    run ctl open "$job" 8001:8000 8002:+1:8000 --background
+    same 0 "$status"
+    holds "localhost:8002 -> n2:8000"
+    eventually answers n2:8000 user1 8002 name
+    eventually answers n1:8000 user1 8001 name
+    run ctl close "$job" 8001:8000
+    same 0 "$status"
+    frees 8001
+    answers n2:8000 user1 8002 name
+    run ctl close "$job" 8001:8000
+    same 1 "$status"
+    holds "no forward listens at '8001:8000'"
+    ctl close "$job" 8002:n2:8000
+    within 2 nothing_left
+    runs "$job"
+}
+
+@test "it ends with the job, within 10 seconds, and the opener says so" {
+    local job
+    job=$(batch -w n1)
+    eventually runs "$job"
+    open o "$job" 8001:8000
+    eventually says o "localhost:8001 -> n1:8000"
+    as root scancel "$job"
+    within 10 ended o
+    finish o
+    same 0 "$status"
+    says o "the tunnel ended: job $job is over: CANCELLED"
+    nothing_left
+}
+
+@test "--wait: a pending job is waited for, and served when it runs" {
+    local job
+    job=$(batch --hold -w n1)
+    fails "open job $job: it has not started (PENDING" "$job"
+    holds "add --wait"
+    open o "$job" 8001:8000 --wait
+    eventually says o "job $job has not started: waiting"
+    ctl open "$job" 8002:8000 --wait --background
+    as root scontrol release "$job"
+    eventually says o "localhost:8001 -> n1:8000"
+    eventually answers n1:8000 user1 8001 name
+    answers n1:8000 user1 8002 name
+    same 1 "$(sshs)"
+}
+
+@test "a job that is over, unknown, an array or another user's is refused in one line" {
+    local job
+    job=$(hold user1)
+    as root scancel "$job"
+    eventually no_jobs
+    fails "open job $job: it is over (CANCELLED" "$job"
+    fails "no such job" 999999
+    job=$(as user1 sbatch --parsable --array 1-2 -o /dev/null --wrap 'sleep 600')
+    fails "open job $job: it is a job array: name one task, as in ${job}_1" "$job"
+    as root scancel "$job"
+    job=$(hold user2)
+    fails "open job $job: it is not yours" "$job"
+    fails "it does not run" "$job.7"
+    run ctl open twelve 8001:8000
+    [[ $status != 0 ]]
+    holds "'twelve'"
+    run ctl open "$job" 8001:http
+    same 2 "$status"
+    holds "'http' in '8001:http' is no port"
+}
+
+@test "one task of an array" {
+    local job
+    # shellcheck disable=SC2016 # expanded in the job
+    job=$(as user1 sbatch --parsable --array 1-2 -w n1 -o /dev/null --wrap \
+        'exec /home/tools/service.py $((8000 + SLURM_ARRAY_TASK_ID))')
+    eventually ctl open "${job}_1" 8001:8001 --background
+    eventually ctl open "${job}_2" 8002:8002 --background
+    eventually answers n1:8001 user1 8001 name
+    eventually answers n1:8002 user1 8002 name
+    same 2 "$(sshs)"
+    # The last task has the array's own number.
+    as root scancel "${job}_2"
+    within 10 frees 8002
+    answers n1:8001 user1 8001 name
+    as root scancel "${job}_1"
+    within 10 nothing_left
+    job=$(as user1 sbatch --parsable --hold --array 1-2 -o /dev/null --wrap 'sleep 600')
+    fails "open job ${job}_1: it has not started (PENDING" "${job}_1" --wait
+    holds "open it once it runs"
+}
+
+@test "more forwards of an srun's tunnel, over the same ssh, until their opener ends" {
+    local before
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000 8888
+    before=$(ssh_of "$(step s)")
+    open o "$(job s)" 8889:8888
+    eventually says o "localhost:8889 -> n1:8888"
+    answers n1:8888 user1 8889 name
+    same "$before" "$(ssh_of "$(step s)")"
+    same 1 "$(sshs)"
+    kill -TERM "$(pid o)"
+    finish o
+    within 2 frees 8889
+    answers n1:8000 user1 8001 name
+    ctl open "$(step s)" 8890:8888 --background
+    answers n1:8888 user1 8890 name
+    # srun's own goes, the other stays.
+    ctl close "$(job s)" 8001:8000
+    frees 8001
+    answers n1:8888 user1 8890 name
+    same "$before" "$(ssh_of "$(step s)")"
+    cancel s
+    nothing_left
+}
+
+@test "more forwards of an sbatch's tunnel, over the same ssh" {
+    local job before
+    job=$(batch -w n1 --tunnel 8001:8000)
+    eventually answers n1:8000 user1 8001 name
+    before=$(ssh_of "$(whole "$job")")
+    ctl open "$job" 8002:8000 --background
+    answers n1:8000 user1 8002 name
+    same "$before" "$(ssh_of "$(whole "$job")")"
+    run ctl open "$job" 8001:8000
+    same 1 "$status"
+    same 1 "${#lines[@]}"
+    holds "8001"
+    ctl close "$job"
+    nothing_left
+}
+
+@test "two openers at once share one ssh, and the last one to leave ends it" {
+    local job
+    job=$(batch -w n1)
+    eventually runs "$job"
+    open one "$job" 8001:8000
+    open two "$job" 8002:8000
+    eventually says one "localhost:8001 -> n1:8000"
+    eventually says two "localhost:8002 -> n1:8000"
+    eventually answers n1:8000 user1 8001 name
+    answers n1:8000 user1 8002 name
+    same 1 "$(sshs)"
+    kill -INT "$(pid one)"
+    finish one
+    within 2 frees 8001
+    answers n1:8000 user1 8002 name
+    kill -INT "$(pid two)"
+    finish two
+    within 2 nothing_left
+}
+
+@test "a step's own nodes, and its end" {
+    local job
+    job=$(hold user1 -N2)
+    start s user1 srun --jobid "$job" --overlap -N1 -w n2 /home/tools/service.py 8000
+    eventually says s serving
+    ctl open "$(step s)" 8001:8000 --background
+    answers n2:8000 user1 8001 name
+    as root scancel "$(step s)"
+    within 10 nothing_left
+    runs "$job"
+}
+
+@test "the opener killed with -9 takes its forwards with it" {
+    local job
+    job=$(batch -w n1)
+    eventually runs "$job"
+    open o "$job" 8001:8000
+    eventually says o "localhost:8001 -> n1:8000"
+    kill -KILL "$(pid o)"
+    finish o
+    within 2 nothing_left
+}
+
+@test "why ssh does not get there is said, and nothing is left" {
+    local job
+    configure optional transport=ssh timeout=3
+    job=$(batch -w n1)
+    eventually runs "$job"
+    service n1 sshd stop
+    run ctl open "$job" 8001:8000 --background
+    service n1 sshd start
+    same 1 "$status"
+    holds "no sshd answers on n1"
+    within 2 nothing_left
+}
