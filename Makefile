@@ -12,7 +12,9 @@ libexec := $(DESTDIR)$(PREFIX)/libexec/spunnel
 doc     := $(DESTDIR)$(PREFIX)/share/doc/spunnel
 man     := $(DESTDIR)$(PREFIX)/share/man
 
-release := .build/release
+# What swift build is told on top, as in --scratch-path, and where its products are then.
+SWIFT_FLAGS ?=
+release     := .build/release
 out     := build
 
 SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c)
@@ -29,7 +31,7 @@ JOBS_SOURCES := $(wildcard Sources/SpunnelJobs/*.c) Sources/SpunnelC/step.c Sour
 JOBS_HEADERS := $(wildcard Sources/SpunnelJobs/*.h) $(wildcard Sources/SpunnelC/*.h)
 JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 
-SHELL_SCRIPTS := $(shell grep -rlE '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
+SHELL_SCRIPTS := $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
 
 .PHONY: all
 all: $(out)/spunnel.so $(out)/spunnel-jobs $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
@@ -55,7 +57,7 @@ $(out)/spunnel-sshd: Sources/SpunnelNode/spunnel-sshd.c
 
 .PHONY: swift
 swift: ## Build the core, the keeper and spunnelctl
-	$(SWIFT) build -c release
+	$(SWIFT) build -c release $(SWIFT_FLAGS)
 
 # Under another name first: every srun loads these files, and a half-written one would kill it.
 define install_whole
@@ -125,6 +127,20 @@ test-versions: ## Compile against the declarations of Slurm 20.11 to 26.05
 .PHONY: check
 check: lint test ## Lint, then test
 
+# Of each target. What runs in the background of a machine at work takes longer than it says.
+SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: ## Fuzz what reads text or bytes from outside, each target SECONDS (60); then srun itself
+	@SECONDS_EACH=$(SECONDS) Tests/fuzz/run
+	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
+	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) SPUNNEL_BAD_INPUTS=300 bats -f "by lot" Tests/system/spec.bats
+
+.PHONY: sanitize
+sanitize: ## Run the unit tests and real commands under sanitizers and valgrind
+	@Tools/setup bench
+	@Tests/sanitizers/run $(TEST_PREFIX)
+
 .PHONY: bench
 bench: ## Measure on the test cluster, side by side with plain srun and ssh
 	@Tools/setup bench
@@ -133,7 +149,7 @@ bench: ## Measure on the test cluster, side by side with plain srun and ssh
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf .build $(out)
+	rm -rf .build Tests/fuzz/.build $(out)
 
 .PHONY: help
 help: ## Show this list

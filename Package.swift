@@ -28,7 +28,14 @@ let package = Package(
       swiftSettings: strict,
       // One file that needs no Swift on the machine: the plugin opens it inside srun. Not for tests,
       // which take their target's flags over and do not link with a static Foundation.
-      linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]
+      linkerSettings: [
+        .unsafeFlags(
+          [
+            "-static-stdlib",
+            // Nothing but the contract is seen from outside: not the Swift runtime in it either.
+            "-Xlinker", "--version-script=\(Context.packageDirectory)/core-exports.map",
+          ], .when(configuration: .release))
+      ]
     ),
     .executableTarget(
       name: "spunnel-keeper",

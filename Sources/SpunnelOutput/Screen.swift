@@ -13,12 +13,11 @@ public enum Screen {
   ///
   /// - Parameters:
   ///   - text: lines
-  ///   - columns: of the terminal; longer lines are cut
+  ///   - columns: of the terminal; longer lines are folded: what is at their end matters, too
   ///   - rows: of the terminal; when there are more lines, the last row counts the others
   public static func frame(_ text: String, columns: Int, rows: Int) -> String {
-    var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map {
-      String($0.prefix(columns))
-    }
+    var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+      .flatMap { folded($0, columns) }
     if lines.count > rows, rows > 0 {
       let hidden = lines.count - rows + 1
       lines.removeLast(hidden)
@@ -26,5 +25,10 @@ public enum Screen {
     }
     let drawn = lines.map { $0 + "\u{1B}[K" }.joined(separator: "\r\n")
     return "\u{1B}[H" + drawn + "\u{1B}[J"
+  }
+
+  private static func folded(_ line: Substring, _ columns: Int) -> [String] {
+    if columns < 1 || line.count <= columns { return [String(line)] }
+    return [String(line.prefix(columns))] + folded(line.dropFirst(columns), columns)
   }
 }

@@ -122,6 +122,14 @@ extension FileDescriptor {
   }
 }
 
+extension FileDescriptor {
+  /// Whether both directions of a socket are over (poll(2), `POLLHUP`).
+  public borrowing func isHungUp() -> Bool {
+    var entry = pollfd(fd: raw, events: 0, revents: 0)
+    return unsafe poll(&entry, 1, 0) > 0 && Int32(entry.revents) & POLLHUP != 0
+  }
+}
+
 /// The two ends of pipe2(2).
 @frozen public struct Pipe: ~Copyable {
   public let reader: FileDescriptor

@@ -257,6 +257,13 @@ public enum Socket {
       descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
   }
 
+  /// Takes that back: close sends what is still to be sent, and an end of file.
+  public static func endOnClose(_ descriptor: CInt) {
+    var value = linger(l_onoff: 0, l_linger: 0)
+    _ = unsafe setsockopt(
+      descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+  }
+
   private static func set(_ descriptor: CInt, _ level: CInt, _ option: CInt) {
     var on: CInt = 1
     _ = unsafe setsockopt(descriptor, level, option, &on, socklen_t(MemoryLayout<CInt>.size))

@@ -19,7 +19,7 @@ private final class Rig {
     var told: (cut: () -> Bool, change: () -> Void, end: () -> Void) = ({ true }, {}, {})
     let route = Route(try forward("8001:8000"))
     connection = Connection(
-      loop, pair.left, route, entrance: route, pool: pool, isCut: { told.cut() },
+      loop, pair.left, route, entrance: route, pool: pool, askIfCut: { $1(told.cut()) },
       changed: { told.change() }, ended: { _ in told.end() })
     told = (
       { [weak self] in self?.isCut ?? true }, { [weak self] in self?.changes += 1 },
@@ -176,7 +176,7 @@ private final class Rig {
     var ended = 0
     let route = Route(try forward("8001:8000"))
     let connection = Connection(
-      loop, file, route, entrance: route, pool: PipePool(), isCut: { false }, changed: {},
+      loop, file, route, entrance: route, pool: PipePool(), askIfCut: { $1(false) }, changed: {},
       ended: { _ in ended += 1 })
     try serve(connection)
     #expect(ended == 1)

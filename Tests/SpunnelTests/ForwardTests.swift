@@ -1,5 +1,6 @@
 // Forwards as they are made: told to people, written into records, read again.
 
+import SpunnelSystem
 import Testing
 
 @testable import Spunnel
@@ -35,7 +36,7 @@ import Testing
     #expect(forward.description == description)
     #expect(forward.arrow == arrow)
     #expect(forward.words == words)
-    #expect(Forward(words: words) == forward)
+    #expect(Forward(words: words[...]) == forward)
   }
 
   @Test(arguments: [
@@ -47,7 +48,7 @@ import Testing
     "local n1 8001 localhost 80\n",
   ])
   func otherWordsAreNoForward(words: String) {
-    #expect(Forward(words: words) == nil)
+    #expect(Forward(words: words[...]) == nil)
   }
 
   @Test func anEndSurvivesItsText() throws {
@@ -56,6 +57,15 @@ import Testing
       #expect(Endpoint(end.description) == end)
     }
     #expect(Endpoint(longest + "x") == nil)
+  }
+
+  @Test(
+    "a path in a damaged record that would not show as it is, is none",
+    arguments: ["/a\u{17}b", "/a\u{1b}[2J", "/a\u{202e}b", "/a b", "/a\u{a0}b"])
+  func aPathShowsAsItIs(path: String) {
+    #expect(Endpoint(path) == nil)
+    #expect(Endpoint("/a\nb") == nil)
+    #expect(HostFile("forward remote n1 9000 localhost \(path)\n") == nil)
   }
 
   @Test func theSubmitEndOfARemoteForwardIsWhereItConnects() throws {
@@ -86,15 +96,43 @@ import Testing
 @Suite struct AnnouncementTests {
   @Test func whatIsToldLeadsFromTheUsersComputerToTheService() throws {
     let announcement = Announcement(
-      try forwards("8001:8000,/tmp/s:8002,R:9000:5432,D:1080", nodes: "n1"))
+      try forwards("8001:8000,/tmp/s:8002,R:9000:5432,D:1080,D:/tmp/p", nodes: "n1"))
     #expect(announcement.forwards.first == "localhost:8001 -> n1:8000")
-    #expect(announcement.forwards.count == 4)
-    #expect(announcement.addresses == ["http://localhost:8001/", "socks5h://localhost:1080"])
-    let command = try #require(announcement.command)
-    #expect(command.hasPrefix("ssh -L 8001:localhost:8001 -L 1080:localhost:1080 "))
+    #expect(announcement.forwards.count == 5)
+    #expect(
+      announcement.addresses == [
+        "http://localhost:8001/", "unix:/tmp/s", "socks5h://localhost:1080", "unix:/tmp/p",
+      ])
+    #expect(
+      announcement.command == "ssh -L 8001:localhost:8001 -L 8002:/tmp/s -L 1080:localhost:1080 "
+        + "-L ./p:/tmp/p \(Host.userName)@\(Host.name)")
   }
 
-  @Test func withoutASubmitPortThereIsNothingToCarryOn() throws {
-    #expect(Announcement(try forwards("/tmp/s:8002,R:9000:5432")).command == nil)
+  @Test(
+    arguments: [
+      ("/tmp/s:80", "./s:/tmp/s"), ("/tmp/s:/run/t", "./s:/tmp/s"),
+      ("/tmp/it's;x:8002", "8002:'/tmp/it'\\''s;x'"), ("/tmp/$HOME:80", "'./$HOME':'/tmp/$HOME'"),
+    ])
+  func aPathIsCarriedOnAsAShellTakesIt(spec: String, option: String) throws {
+    let command = try #require(Announcement(try forwards(spec)).command)
+    #expect(command.hasPrefix("ssh -L \(option) "), "\(command)")
+  }
+
+  @Test func withoutASubmitEndThereIsNothingToCarryOn() throws {
+    let announcement = Announcement(try forwards("R:9000:5432"))
+    #expect(announcement.command == nil && announcement.addresses == [])
+  }
+
+  @Test(
+    arguments: [
+      ("8001:8000", "port 8001 of HOST -> port 8000 of job 7, while it runs"),
+      ("/s:/t", "/s -> /t of job 7, while it runs"),
+      (":all:80", "a free port of HOST -> port 80 of each node of job 7, while it runs"),
+      ("R:9000:5432", "port 9000 of job 7 -> port 5432 of HOST, while it runs"),
+      ("D:1080", "port 1080 of HOST -> SOCKS, through job 7, while it runs"),
+    ])
+  func whatABatchJobWillHaveIsPromised(spec: String, promise: String) throws {
+    let request = try #require(try TunnelSpec(spec).forwards.first)
+    #expect(request.promise(7) == promise.split(separator: "HOST").joined(separator: Host.name))
   }
 }

@@ -11,9 +11,11 @@ import Testing
     var lines: [String] = []
     var ups = 0
     var losses = 0
+    var missed = 0
     func linkNotes(_ line: String) { lines.append(line) }
     func linkIsUp(_ link: Link) { ups += 1 }
     func linkIsLost(_ link: Link) { losses += 1 }
+    func linkMissesJob(_ link: Link) { missed += 1 }
   }
 
   private final class Told {
@@ -80,7 +82,7 @@ import Testing
     add(routes)
     #expect(!link.isUp && told.ready == 0)
     #expect(try turn { told.ready == 1 })
-    #expect(link.isUp && !link.isIdle && !link.isEnding)
+    #expect(link.isUp && !link.isIdle)
     #expect(notes.ups == 1 && notes.losses == 0)
     #expect(ssh.orders() == [try local(1, 8000), try local(2, 8888)])
     for route in routes { try expectEcho(route) }
@@ -118,6 +120,39 @@ import Testing
     link.stop()
   }
 
+  @Test func aServiceStaysForWhoeverIsAboutToHaveIt() throws {
+    let (first, second) = (try routes("8001:8000"), try routes("8002:8000"))
+    add(first)
+    #expect(try turn { told.ready == 1 })
+    let master = try #require(ssh.masters[0])
+    master.probeAnswer = .none
+    add(second)
+    #expect(try turn { master.requests.count == 3 })
+    link.remove(first[0])
+    master.probeAnswer = .agree
+    for session in master.sessions { master.reply(.agree, to: session) }
+    #expect(try turn { told.ready == 2 })
+    try expectEcho(second[0])
+    link.stop()
+  }
+
+  @Test func whatComesTooLateIsGivenUp() throws {
+    ssh.prepare = { $0.remoteAnswer = .none }
+    add(try routes("8001:/s"))
+    #expect(try turn { told.ready == 1 })
+    let late = try routes("R:9000:53")
+    add(late, patience: 50)
+    #expect(try turn { told.reasons.count == 1 && ssh.orders().count == 2 })
+    link.remove(late[0])
+    let master = try #require(ssh.masters[0])
+    master.carryOutLate(master.sessions[1])
+    #expect(try turn { master.remotes == [] && !master.orders.isEmpty })
+    add(try routes("8002:/t"))
+    #expect(try turn { told.ready == 2 })
+    #expect(master.remotes == [])
+    link.stop()
+  }
+
   @Test func aRemoteForwardIsClosedWhenItIsGivenUp() throws {
     let routes = try routes("R:9000:5432,R:/p:/q")
     add(routes)
@@ -147,7 +182,7 @@ import Testing
     let first = try #require(ssh.masters[0])
     ssh.kill(link.process)
     #expect(try turn { notes.losses == 1 })
-    #expect(!link.isUp && link.isEnding)
+    #expect(!link.isUp)
     #expect(try turn { link.isUp })
     let second = try #require(ssh.masters[0])
     #expect(first !== second)
@@ -162,16 +197,18 @@ import Testing
     link.stop()
   }
 
-  @Test func aReturnThatIsRefusedIsTriedAgainOnTheSameSsh() throws {
-    add(try routes("R:9000:53"))
+  @Test func aRemoteForwardThatIsNotTakenBackIsAskedForAgainAndHoldsUpNoOther() throws {
+    let routes = try routes("8001:8000,R:9000:53")
+    add(routes)
     #expect(try turn { told.ready == 1 })
     ssh.prepare = { $0.remoteAnswer = .refuse }
     let first = try #require(ssh.masters[0])
     ssh.kill(link.process)
-    #expect(try turn { ssh.masters[0] !== first && ssh.orders().count == 2 })
-    #expect(!link.isUp)
+    #expect(try turn { ssh.masters[0] !== first && link.isUp })
+    try expectEcho(routes[0])
     ssh.masters[0]?.remoteAnswer = .agree
-    #expect(try turn { link.isUp })
+    let asked = ssh.orders().count
+    #expect(try turn { ssh.orders().count > asked })
     #expect(ssh.started == ["n1", "n1"])
     link.stop()
   }

@@ -24,11 +24,11 @@ private final class Rig {
     client = try End(near.right)
     service = try End(far.right)
     var told: (cut: () -> Bool, end: (PumpEnd) -> Void, move: () -> Void) = ({ true }, { _ in }, {})
-    let cut: () -> Bool = { told.cut() }
+    let cut: CutQuestion = { $1(told.cut()) }
     let end: (PumpEnd) -> Void = { told.end($0) }
     let move: () -> Void = { told.move() }
     pump = Pump(
-      loop, client: near.left, service: far.left, pool: pool, isCut: cut, moved: move,
+      loop, client: near.left, service: far.left, pool: pool, askIfCut: cut, moved: move,
       finished: end)
     told = (
       { [weak self] in self?.isCut ?? true }, { [weak self] in self?.ends.append($0) },

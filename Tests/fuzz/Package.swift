@@ -24,7 +24,10 @@ let package = Package(
       name: "SpunnelCluster", dependencies: ["CSystem", "Spunnel", "SpunnelSystem"],
       swiftSettings: fuzzed),
     .target(
-      name: "spunnelctl", dependencies: ["Spunnel", "SpunnelCluster"], exclude: ["main.swift"],
+      name: "SpunnelOutput", dependencies: ["Spunnel", "SpunnelSystem"], swiftSettings: fuzzed),
+    .target(
+      name: "spunnelctl", dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput"],
+      exclude: ["main.swift"],
       swiftSettings: fuzzed + [.unsafeFlags(["-parse-as-library"])]),
     .target(name: "LibFuzzer"),
     .executableTarget(

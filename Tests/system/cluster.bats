@@ -94,6 +94,38 @@ serve_and_fetch() {
     as user1 rm -r .ssh
 }
 
+@test "every form of a tunnel, here as on a real cluster" {
+    local url page=http://n1:8000/page forwards
+    ctl up --nodes 2 --cpus 4
+    as user1 sh -c 'echo hello >page'
+    slurm srun -N 2 --tunnel ':auto,8002:+1:8000,:all:8000,/tmp/%j.sock:8000,D:1080,R:9000:8002' sh -c '
+        [ "$SLURM_PROCID" = 0 ] || exec sleep 30
+        echo "told $SPUNNEL_FORWARDS"
+        python3 -m http.server 8000 & exec python3 -m http.server "$SPUNNEL_PORT"
+        ' >"$BATS_TEST_TMPDIR/srun" 2>&1 3>&- &
+    wait_until 15 as user1 curl -sf localhost:8002/page
+    IFS=, read -ra forwards < <(sed -n 's/^told //p' "$BATS_TEST_TMPDIR/srun")
+    [[ ${#forwards[@]} == 7 ]]
+    for url in "localhost:${forwards[0]%%:*}" "localhost:${forwards[2]%%:*}" \
+        "localhost:${forwards[3]%%:*}" localhost:9000; do
+        wait_until 10 as user1 curl -sf "$url/page"
+    done
+    [[ $(as user1 curl -sf --unix-socket "${forwards[4]%%:*}" "$page") == hello ]]
+    [[ $(as user1 curl -sf --socks5-hostname localhost:1080 "$page") == hello ]]
+    slurm scancel --user=user1
+    wait_until 10 queue_is_empty
+    wait
+
+    slurm sbatch --quiet --tunnel 8001:8000 --wrap 'exec python3 -m http.server 8000'
+    wait_until 15 as user1 curl -sf localhost:8001/page
+    slurm spunnelctl open --background "$(slurm squeue --noheader --format %i)" 8003:8000
+    [[ $(as user1 curl -sf localhost:8003/page) == hello ]]
+    slurm scancel --user=user1
+    wait_until 10 no_keepers
+    as user1 rm page
+}
+no_keepers() { ! daemons | grep -q spunnel-; }
+
 @test "the sshd runs no command and forwards to this host only" {
     ctl up
     local ssh=(ssh -F .local/state/spunnel/clusters/default/ssh_config)

@@ -209,3 +209,12 @@ wrong() {
     run as user1 srun --tunnel 8001:8000 true
     holds "port 8001 is held by your own tunnel"
 }
+
+# SPUNNEL_BAD_INPUTS says how many, SPUNNEL_SEED which.
+@test "bad specs and bad arguments by lot: each is refused in one line, nothing crashes, no job is made" {
+    local before
+    before=$(next_job)
+    PATIENCE=300 as user1 /home/tools/bad_input.py "$PLUGIN" "${SPUNNEL_BAD_INPUTS:-30}" \
+        "${SPUNNEL_SEED:-$RANDOM}"
+    same "$before" "$(next_job)"
+}

@@ -88,10 +88,12 @@ shown() { as user1 spunnelctl status | grep -E "^$1 .* $2 "; }
 
 # --- The far ends ------------------------------------------------------------------------------
 
-# service USER JOB: what its line says of the far ends.
-service_of() { as "$1" spunnelctl status | sed -nE "s/^$2 .* [0-9.]+[KM]?  //p"; }
-
-serves() { same "$1" "$(service_of user1 "$2")"; }
+# serves WORDS JOB: does its line say this of the far ends?
+serves() {
+    same "$1" "$(as user1 spunnelctl status | awk -v job="$2" '$1 == job {
+        for (word = 10; word < NF; word++) printf "%s ", $word
+        print $NF }')"
+}
 
 far() { json user1 | jq -r '[.tunnels[0].forwards[].far] | join(" ")'; }
 
@@ -104,6 +106,8 @@ far() { json user1 | jq -r '[.tunnels[0].forwards[].far] | join(" ")'; }
 
 @test "--probe finds a service that came, and one that went" {
     serve s user1 -w n1 --tunnel 8001:8999 -- 8000
+    # The tunnel is there before the step's tasks are.
+    serves "not seen yet" "$(job s)"
     as user1 spunnelctl status --probe
     serves "nothing listens" "$(job s)"
     start_on n1 late user1 /home/tools/service.py 8999
@@ -130,7 +134,7 @@ gone_by_probe() {
 }
 
 @test "forwards to several nodes name them" {
-    serve s user1 -N2 -n1 --tunnel 8001:8000,8002:+1:8999 -- 8000
+    serve s user1 -N2 -n2 --tunnel 8001:8000,8002:+1:8999 -- 8000
     as user1 spunnelctl status --probe
     run as user1 spunnelctl status
     [[ ${lines[1]} == *" n1,n2 "*" 8001:n1:8000,8002:n2:8999 "*" nothing listens: n2:8999" ]]
@@ -159,7 +163,7 @@ gone_by_probe() {
     serve other user1 -w n2 --tunnel 8002:8000 -- 8000
     kill -KILL "$(ssh_of "$(step s)")"
     eventually counted_of "$(job s)" up
-    run as user1 spunnelctl status "$(job s)"
+    run as user1 spunnelctl status "$(job s)" --probe
     same 0 "$status"
     holds "job $(job s), step 0, of user1"
     holds "localhost:8001 -> n1:8000  listening"

@@ -95,3 +95,24 @@ assert t.exitstatus == 7, t.exitstatus
 PY
     within 2 nothing_left
 }
+
+@test "status --watch draws in place, and leaves the terminal as it was after Ctrl-Z and Ctrl-C" {
+    terminal <<'PY'
+t = Terminal("user1", "bash", "--norc", "-i").shell()
+before = t.ask("stty -g")
+t.sendline("TERM=xterm spunnelctl status --watch")
+t.expect_exact("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[Hno tunnels of user1 on login\x1b[K\x1b[J")
+t.sendcontrol("z")
+t.expect_exact("\x1b[?7h\x1b[?25h\x1b[?1049l")
+t.expect("Stopped")
+t.sendline("fg")
+t.expect_exact("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H")
+t.sendcontrol("c")
+t.expect_exact("\x1b[?7h\x1b[?25h\x1b[?1049l")
+t.expect_exact(PROMPT)
+assert "0" in t.ask("echo $?"), t.seen
+assert t.ask("stty -g") == before, t.seen
+t.sendline("exit")
+t.expect(pexpect.EOF)
+PY
+}

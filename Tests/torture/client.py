@@ -46,14 +46,14 @@ class Stream:
         """Returns the outcome, and what more there is to say of it."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
-                connection.settimeout(max(0.05, self.until - time.time()))
+                connection.settimeout(max(0.05, self.until - time.monotonic()))
                 return self.talk(connection)
         except TimeoutError:
             return "open", ""
         except ConnectionRefusedError:
             return "refused", ""
         except OSError as error:
-            return ("open" if time.time() >= self.until else "reset"), str(error)
+            return ("open" if time.monotonic() >= self.until else "reset"), str(error)
 
     def talk(self, connection):
         connection.sendall(f"{self.up} {self.down} {self.seed} {self.pause}\n".encode())
@@ -87,11 +87,11 @@ class Stream:
             tail += got[len(body):]
             if wrong is not None or not END.startswith(tail):
                 return "wrong", f"at {wrong if wrong is not None else self.got} of {self.down}"
-            if time.time() >= self.until:
+            if time.monotonic() >= self.until:
                 return "open", ""
         if tail == END:
             return "whole", ""
-        if time.time() >= self.until:
+        if time.monotonic() >= self.until:
             return "open", ""
         return ("short" if self.got else "empty"), f"{self.got} of {self.down + len(END)} bytes"
 
@@ -108,22 +108,22 @@ class Worker:
 
     def run(self):
         number = 0
-        while time.time() < self.until - 0.3:
+        while time.monotonic() < self.until - 0.3:
             number += 1
             self.one(number)
 
     def one(self, number):
         up, down, pause, rest = self.sizes()
         seed = f"{self.random.getrandbits(32):08x}"
-        began = time.time()
+        began = time.monotonic()
         stream = Stream(self.port, seed, self.until, up, down, pause)
         outcome, more = stream.run()
         self.totals[outcome] += 1
         self.totals["bytes"] += stream.got
         if outcome in ("whole", "open"):
-            Out.say(outcome=outcome, began=began, time=time.time())
+            Out.say(outcome=outcome, began=began, time=time.monotonic())
         else:
-            Out.say(outcome=outcome, began=began, time=time.time(), kind=self.kind, seed=seed,
+            Out.say(outcome=outcome, began=began, time=time.monotonic(), kind=self.kind, seed=seed,
                     more=more)
             rest = 0.1
         time.sleep(rest)
@@ -145,7 +145,7 @@ def main(port, seed, until):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(max(0, until + 1 - time.time()))
+        thread.join(max(0, until + 1 - time.monotonic()))
     Out.say(totals=totals)
     os._exit(0)
 

@@ -90,10 +90,11 @@ def _process(pid, spaces):
 
 
 def descendants(pid, among):
-    """Of a process, itself included."""
+    """Of a process, itself included if it is of the cluster."""
     found = [one for one in among if one.pid == pid]
+    found += [one for one in among if one.parent == pid]
     for one in found:
-        found += [child for child in among if child.parent == one.pid]
+        found += [child for child in among if child.parent == one.pid and child not in found]
     return found
 
 
@@ -126,6 +127,17 @@ def stop_all(host):
         stopped.update({one.pid: one for one in send(signal.SIGSTOP, *new)})
         if len(stopped) > 5000:
             return list(stopped.values())
+
+
+def resume(stopped):
+    """Lets stopped processes go on, and each nsenter(1) that has stopped itself with its child."""
+    send(signal.SIGCONT, *stopped)
+    for one in stopped:
+        try:
+            if open(f"/proc/{one.parent}/comm").read().strip() == "nsenter":
+                os.kill(one.parent, signal.SIGCONT)
+        except OSError:
+            pass
 
 
 def listening(host):

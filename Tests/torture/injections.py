@@ -21,7 +21,7 @@ class Missed(Exception):
 
 def pick(round_, chance, wanted=lambda tunnel: True):
     """A tunnel whose job runs and whose keeper lives."""
-    now = time.time()
+    now = time.monotonic()
     fit = [tunnel for tunnel in round_.tunnels
            if tunnel.until and not tunnel.gone and not tunnel.job_hit and now < tunnel.until - 0.3
            and wanted(tunnel)]
@@ -95,7 +95,9 @@ def kill_jobs_watch(round_, chance):
 
 def kill_client(round_, chance):
     tunnel = pick(round_, chance)
-    targets = hosts.descendants(tunnel.client.pid, hosts.processes())[1:]
+    targets = hosts.descendants(tunnel.client.pid, hosts.processes())
+    if not targets:
+        raise Missed()
     tunnel.client_hit = True
     hosts.send(signal.SIGKILL, *targets)
     return f"kill -9 client of {tunnel.name}"
@@ -160,11 +162,12 @@ def kill_slurmd(round_, chance):
 def kill_slurmctld(round_, chance):
     pause = chance.uniform(0, 1.5)
     round_.slack = max(round_.slack, 20.0)
+    round_.controllers_killed += 1
     for tunnel in round_.tunnels:
         # Killed, it forgets jobs that are younger than some seconds; that is Slurm's own loss.
-        if time.time() - tunnel.begun < 8:
+        if time.monotonic() - tunnel.begun < 8:
             tunnel.touch("kill slurmctld", job=True, service=True)
-        tunnel.quiet_until = max(tunnel.quiet_until, time.time() + pause + 12)
+        tunnel.quiet_until = max(tunnel.quiet_until, time.monotonic() + pause + 12)
     kill_daemon(round_, "login", "slurmctld", pause)
     return f"kill -9 slurmctld, back after {pause:.1f} s"
 
@@ -220,7 +223,7 @@ def terminate_keeper(round_, chance):
 def pause_for(targets, seconds):
     stopped = hosts.send(signal.SIGSTOP, *targets)
     time.sleep(seconds)
-    hosts.send(signal.SIGCONT, *stopped)
+    hosts.resume(stopped)
 
 
 def stop_part(round_, chance, name):
@@ -257,12 +260,12 @@ def suspend(round_, chance):
     for tunnel in round_.tunnels:
         if host in ("login", tunnel.node):
             tunnel.touch(f"suspend {host}", slack=seconds)
-        tunnel.quiet_until = max(tunnel.quiet_until, time.time() + seconds)
+        tunnel.quiet_until = max(tunnel.quiet_until, time.monotonic() + seconds)
     stopped = hosts.stop_all(host)
     try:
         time.sleep(seconds)
     finally:
-        hosts.send(signal.SIGCONT, *stopped)
+        hosts.resume(stopped)
     return f"suspended {host} for {seconds:.1f} s ({len(stopped)} processes)"
 
 
@@ -408,11 +411,11 @@ def limit_keeper_processes(round_, chance):
 
 # How often each is chosen.
 WEIGHTS = {
-    kill_srun: 4, kill_keeper: 4, kill_guardian: 3, kill_ssh: 10, kill_jobs_watch: 2,
-    kill_client: 3, kill_sshd_session: 8, kill_sshd_listener: 3, kill_slurmd: 3,
+    kill_srun: 4, kill_keeper: 4, kill_guardian: 3, kill_ssh: 12, kill_jobs_watch: 2,
+    kill_client: 3, kill_sshd_session: 10, kill_sshd_listener: 4, kill_slurmd: 3,
     kill_slurmctld: 2, kill_slurmstepd: 3, scancel: 2, terminate_srun: 2, close_tunnel: 3,
-    terminate_keeper: 2, stop_keeper: 5, stop_ssh: 5, stop_guardian: 2, stop_srun: 4, suspend: 3,
-    cut_link: 5, flap_link: 3, delay_link: 3, lossy_link: 4, reboot: 2, fill_tmp: 4,
-    limit_keeper_files: 4, limit_ssh_files: 4, limit_keeper_processes: 3,
+    terminate_keeper: 2, stop_keeper: 6, stop_ssh: 6, stop_guardian: 3, stop_srun: 5, suspend: 3,
+    cut_link: 5, flap_link: 4, delay_link: 4, lossy_link: 4, reboot: 1, fill_tmp: 4,
+    limit_keeper_files: 5, limit_ssh_files: 5, limit_keeper_processes: 4,
 }
 BY_NAME = {function.__name__.replace("_", "-"): function for function in WEIGHTS}

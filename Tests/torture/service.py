@@ -22,7 +22,7 @@ class Report:
         self.file = open(path, "a", buffering=1)
 
     def say(self, **words):
-        self.file.write(json.dumps({"time": time.time(), **words}) + "\n")
+        self.file.write(json.dumps({"time": time.monotonic(), **words}) + "\n")
 
 
 class Served:
@@ -91,7 +91,7 @@ def serve(listener, report, totals):
 def main(path, port, seconds, code):
     report = Report(path)
     totals = {"whole": 0, "short": 0, "broken": 0, "wrong": 0, "bytes": 0}
-    until = time.time() + float(seconds)
+    until = time.monotonic() + float(seconds)
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", int(port)))
@@ -99,7 +99,7 @@ def main(path, port, seconds, code):
     threading.Thread(target=serve, args=(listener, report, totals), daemon=True).start()
     report.say(event="serving", job=int(os.environ["SLURM_JOB_ID"]),
                step=os.environ.get("SLURM_STEP_ID", ""), until=until)
-    while (left := until - time.time()) > 0:
+    while (left := until - time.monotonic()) > 0:
         time.sleep(left)
     report.say(event="ended", code=int(code), **totals)
     # Not through the interpreter's end, which would wait for threads.

@@ -29,7 +29,7 @@ class Tunnel:
         self.seed = seed
         self.name = f"r{round_.number}t{number}"
         self.round = round_
-        self.report = f"/home/{user}/{self.name}.report"
+        self.report = f"/home/{user}/{round_.folder.name}.{self.name}"
         self.files = hosts.STATE / "home" / user
         self.output = round_.folder / f"{self.name}.output"
         self.traffic = round_.folder / f"{self.name}.traffic"
@@ -57,7 +57,7 @@ class Tunnel:
         service = [f"{TOOLS}/service.py", self.report, str(self.exec_port), str(self.seconds),
                    str(self.code)]
         forward = f"{self.port}:{self.exec_port}"
-        self.begun = time.time()
+        self.begun = time.monotonic()
         if self.kind == "srun":
             self.process = hosts.start("login", self.user, "srun", "-w", self.node, "--tunnel",
                                        forward, *service, output=self.output)
@@ -88,7 +88,7 @@ class Tunnel:
 
     def reports(self):
         try:
-            text = (self.files / f"{self.name}.report").read_text()
+            text = (self.files / f"{self.round.folder.name}.{self.name}").read_text()
         except OSError:
             return []
         return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
@@ -116,7 +116,7 @@ class Tunnel:
         its service may be killed, so that an early end of file is the service's own. slack: seconds
         for which it may hold everything up.
         """
-        now = when or time.time()
+        now = when or time.monotonic()
         self.touches.append((now, name))
         if gone and not self.gone:
             self.gone = now
@@ -170,7 +170,7 @@ class Tunnel:
         while True:
             found = self.remains()
             # What was stopped cannot act; the time begins when it goes on.
-            late = time.time() - max(since, self.quiet_until)
+            late = time.monotonic() - max(since, self.quiet_until)
             if not found:
                 self.round.outlived.append(max(0.0, late))
                 return
@@ -202,20 +202,26 @@ class Tunnel:
         else:
             self.judge_batch()
 
+    def limit(self):
+        """When the job is over at the latest. One that was hit may hang in Slurm; it is cancelled."""
+        if self.job_hit:
+            return max(self.until, self.quiet_until) + 1
+        return self.until + DELAY + self.slack + self.round.slack
+
     def judge_srun(self):
-        limit = max(self.until, time.time()) + DELAY + self.slack + self.round.slack
+        limit = self.limit()
         try:
-            code = self.process.wait(max(1, limit - time.time()))
+            code = self.process.wait(max(1, limit - time.monotonic()))
         except subprocess.TimeoutExpired:
             if not self.job_hit:
-                self.fail(f"srun has not ended {time.time() - self.until:.1f} s after its time")
+                self.fail(f"srun has not ended {time.monotonic() - self.until:.1f} s after its time")
             hosts.ask("login", "root", "scancel", str(self.job))
             try:
                 code = self.process.wait(15)
             except subprocess.TimeoutExpired:
                 hosts.send(9, *self.srun(hosts.processes()))
                 code = self.process.wait()
-        ended = time.time()
+        ended = time.monotonic()
         if not self.gone:
             self.gone = ended
             self.expect_gone(ended, "srun ended")
@@ -240,19 +246,23 @@ class Tunnel:
             return ""
 
     def judge_batch(self):
-        limit = max(self.until, time.time()) + DELAY + self.slack + self.round.slack
+        limit = self.limit()
         while True:
             state, code = self.ask_state()
             if state and state not in ("RUNNING", "PENDING", "COMPLETING"):
                 break
-            if time.time() > limit:
-                if not self.job_hit and state:
-                    self.fail(f"the job is {state} {time.time() - self.until:.1f} s after its time")
+            if time.monotonic() > limit:
+                if not state and self.round.controllers_killed:
+                    # Slurm has lost it: killed, slurmctld forgets what it had not saved.
+                    self.job_hit = self.job_hit or time.monotonic()
+                    break
+                if not self.job_hit:
+                    self.fail(f"the job is {state} {time.monotonic() - self.until:.1f} s after its time")
                 hosts.ask("login", "root", "scancel", str(self.job))
-                limit = time.time() + 20
-                self.job_hit = self.job_hit or time.time()
+                limit = time.monotonic() + 10
+                self.job_hit = self.job_hit or time.monotonic()
             time.sleep(0.3)
-        ended = time.time()
+        ended = time.monotonic()
         if not self.gone:
             self.gone = ended
             self.expect_gone(ended, f"the job is {state}")
@@ -271,11 +281,12 @@ class Tunnel:
         if not self.client:
             return
         try:
-            self.client.wait(max(1, self.until - time.time() + 5))
+            self.client.wait(max(1, self.until - time.monotonic() + 5))
         except subprocess.TimeoutExpired:
             if not self.client_hit:
                 self.fail("the client hangs")
             self.client.kill()
+            self.client.wait()
         totals = {}
         whole, bad = [], []
         for line in self.traffic.read_text(errors="replace").splitlines():

@@ -16,7 +16,7 @@ final class Connection {
   private var client: FileDescriptor?
   private var phase = Phase.waiting
   private var pump: Pump?
-  private let isCut: () -> Bool
+  private let askIfCut: CutQuestion
   private let changed: () -> Void
   private var ended: ((Connection) -> Void)?
 
@@ -25,20 +25,22 @@ final class Connection {
   ///   - route: where it goes
   ///   - entrance: where it came in
   ///   - pool: where pipes are borrowed
-  ///   - isCut: asked at the service's end of file: whether it is none, because ssh is dying
+  ///   - askIfCut: asked at the service's end of file
   ///   - changed: told after bytes have moved
   ///   - ended: told once, when nothing of it is left
   init(
     _ loop: EventLoop, _ client: consuming FileDescriptor, _ route: Route, entrance: Route,
-    pool: PipePool, isCut: @escaping () -> Bool, changed: @escaping () -> Void,
+    pool: PipePool, askIfCut: @escaping CutQuestion, changed: @escaping () -> Void,
     ended: @escaping (Connection) -> Void
   ) {
     self.loop = loop
+    // Until the service has ended it in order: a keeper that is killed cuts it as well.
+    Socket.resetOnClose(client.raw)
     self.client = consume client
     self.route = route
     self.entrance = entrance
     self.pool = pool
-    self.isCut = isCut
+    self.askIfCut = askIfCut
     self.changed = changed
     self.ended = ended
   }
@@ -65,7 +67,7 @@ final class Connection {
     guard let client = client.take() else { return }
     phase = .pumping
     let pump = Pump(
-      loop, client: client, service: service, pool: pool, isCut: isCut, moved: changed
+      loop, client: client, service: service, pool: pool, askIfCut: askIfCut, moved: changed
     ) { [weak self] _ in self?.finish() }
     self.pump = pump
     try pump.start()

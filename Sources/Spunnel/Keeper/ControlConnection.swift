@@ -61,7 +61,7 @@ final class ControlConnection: EventHandler {
   private func take(_ reply: MultiplexReply) {
     switch reply {
     case .hello, .other: return
-    case .done, .opened, .chosen, .failed: unanswered -= 1
+    case .done, .alive, .opened, .chosen, .failed: unanswered -= 1
     }
     if let notify { notify(reply) } else if unanswered == 0 { close() }
   }

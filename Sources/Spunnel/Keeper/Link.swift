@@ -37,7 +37,7 @@ final class Link {
 
   /// Forwards that were asked for together and are not all there yet.
   private final class Batch {
-    let routes: [Route]
+    var routes: [Route]
     /// Whether the far sshd is asked for each.
     let probes: Bool
     let done: (Outcome) -> Void
@@ -94,8 +94,17 @@ final class Link {
   /// ssh's process id, `nil` while none runs.
   var process: pid_t? { supervisor.child }
 
-  /// Whether ssh is gone or going, so that an end of file from it is none.
-  var isEnding: Bool { supervisor.isEnding }
+  /// Finds out whether an end of file from ssh is none, because ssh is gone or going.
+  ///
+  /// - Parameters:
+  ///   - isClosed: whether ssh has closed the socket: for a service's end alone it shuts one
+  ///     direction down
+  ///   - answer: told once, at once or when ssh has answered
+  func askIfCut(isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
+    if !isClosed || supervisor.isEnding { return answer(isClosed) }
+    guard let master else { return answer(true) }
+    master.check(loop) { answer(!$0) }
+  }
 
   /// The way that ssh takes.
   var transport: Transport { supervisor.transport }
@@ -139,12 +148,14 @@ final class Link {
   /// Gives a forward up; its service's socket goes with the last that uses it.
   func remove(_ route: Route) {
     carried.removeAll { $0 === route }
+    for batch in batches { batch.routes.removeAll { $0 === route } }
     guard let master else { return }
     switch route.forward.kind {
     case .remote:
       close(.remote(listen: route.forward.listen, to: route.service), on: master)
     case .local, .dynamic:
-      if carried.contains(where: { $0.service == route.service }) { return }
+      let others = carried + batches.flatMap(\.routes)
+      if others.contains(where: { $0.service == route.service }) { return }
       if let forward = master.sockets.drop(route.service) { close(forward, on: master) }
     }
   }
@@ -258,16 +269,23 @@ final class Link {
 
   private func openNext() {
     guard isUp, opening == nil, let batch = batches.first else { return }
-    open(batch.routes, probes: batch.probes) { [weak self] in self?.opened(batch, $0) }
+    let routes = batch.routes
+    open(routes, probes: batch.probes) { [weak self] in self?.opened(batch, routes, $0) }
   }
 
-  private func opened(_ batch: Batch, _ outcome: Opening.Outcome) {
+  private func opened(_ batch: Batch, _ routes: [Route], _ outcome: Opening.Outcome) {
+    // Given up while they were being opened, or too late.
+    let isWanted = batches.contains { $0 === batch }
+    for route in routes where !isWanted || !batch.routes.contains(where: { $0 === route }) {
+      remove(route)
+    }
     switch outcome {
     // It is tried again with the next ssh.
     case .lost: return
     case .failed(let reason): settle(batch, .failed(reason))
     case .ready:
       wasUp = true
+      if !isWanted { break }
       carried += batch.routes.filter { route in !carried.contains { $0 === route } }
       observer?.linkIsUp(self)
       settle(batch, .ready)

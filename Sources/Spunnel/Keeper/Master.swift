@@ -5,7 +5,11 @@ import Glibc
 import SpunnelSystem
 
 final class Master {
+  /// Milliseconds before ssh is asked again when it has too many connections waiting.
+  private static let busyPause = 20
+
   private let control: SocketHandle
+  private var doubts: [(Bool) -> Void] = []
   let sockets: ServiceSockets
 
   /// - Parameters:
@@ -32,6 +36,37 @@ final class Master {
     let connection = try ControlConnection(loop, master: control)
     try connection.ask([request], descriptors: descriptors, notify: notify)
     return connection
+  }
+
+  /// Finds out whether ssh still works. One that has lost its connection closes all its sockets
+  /// before it exits (clientloop.c, `channel_free_all`): it answers no more by then.
+  ///
+  /// - Parameter answer: told once
+  func check(_ loop: EventLoop, _ answer: @escaping (Bool) -> Void) {
+    doubts.append(answer)
+    // All who doubt in the same turn are told by one answer.
+    if doubts.count == 1 { loop.postpone { self.settleDoubts(loop) } }
+  }
+
+  private func settleDoubts(_ loop: EventLoop) {
+    var connection: ControlConnection?
+    do throws(SystemError) {
+      connection = try ask(loop, MultiplexRequest.alive) { [doubts] reply in
+        if case .hello = reply { return }
+        connection?.abandon()
+        connection = nil
+        for answer in doubts { answer(reply == .alive) }
+      }
+      doubts = []
+    } catch {
+      if error.code == EAGAIN {
+        loop.after(milliseconds: Master.busyPause) { self.settleDoubts(loop) }
+      } else {
+        let told = doubts
+        doubts = []
+        for answer in told { answer(false) }
+      }
+    }
   }
 }
 

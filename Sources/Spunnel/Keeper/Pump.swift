@@ -21,6 +21,14 @@ enum PumpEnd: Equatable {
   case broken
 }
 
+/// Asked at the service's end of file, whether it is none because ssh is dying; answers at once or
+/// later.
+///
+/// - Parameters:
+///   - isClosed: whether the service's socket was closed, or only its direction ended
+///   - answer: to be told once
+typealias CutQuestion = (_ isClosed: Bool, _ answer: @escaping (Bool) -> Void) -> Void
+
 final class Pump: EventHandler {
   private let loop: EventLoop
   private let pool: PipePool
@@ -28,7 +36,8 @@ final class Pump: EventHandler {
   private var service: FileDescriptor?
   private var outward = Flow()
   private var inward = Flow()
-  private let isCut: () -> Bool
+  private let askIfCut: CutQuestion
+  private var isAsking = false
   private var finished: ((PumpEnd) -> Void)?
   private let moved: () -> Void
   private var isPostponed = false
@@ -42,19 +51,19 @@ final class Pump: EventHandler {
   ///   - client: a connected, non-blocking stream socket
   ///   - service: the same, to ssh
   ///   - pool: where pipes are borrowed
-  ///   - isCut: asked at the service's end of file: whether it is none, because ssh is dying
+  ///   - askIfCut: asked at the service's end of file
   ///   - moved: told after bytes have moved
   ///   - finished: told once; both sockets are closed by then
   init(
     _ loop: EventLoop, client: consuming FileDescriptor, service: consuming FileDescriptor,
-    pool: PipePool, isCut: @escaping () -> Bool, moved: @escaping () -> Void,
+    pool: PipePool, askIfCut: @escaping CutQuestion, moved: @escaping () -> Void,
     finished: @escaping (PumpEnd) -> Void
   ) {
     self.loop = loop
     self.pool = pool
     self.client = consume client
     self.service = consume service
-    self.isCut = isCut
+    self.askIfCut = askIfCut
     self.moved = moved
     self.finished = finished
   }
@@ -85,7 +94,11 @@ final class Pump: EventHandler {
     if mayOutward { pumpOutward() }
     if mayInward { pumpInward() }
     if sent + received != before { moved() }
-    if outward.isOver && inward.isOver { end(.complete) }
+    endIfOver()
+  }
+
+  private func endIfOver() {
+    if outward.isOver && inward.isOver && !isAsking { end(.complete) }
   }
 
   private func pumpOutward() {
@@ -103,11 +116,22 @@ final class Pump: EventHandler {
     switch inward.move(from: source, to: target, pool) {
     case .blocked: return
     case .busy: postpone()
-    case .ended:
-      if isCut() { return end(.broken) }
-      _ = shutdown(target, CInt(SHUT_WR))
+    case .ended: askAboutEnd()
     case .broken, .deaf: end(.broken)
     }
+  }
+
+  private func askAboutEnd() {
+    isAsking = true
+    askIfCut(service?.isHungUp() ?? true) { [weak self] isCut in self?.ended(isCut: isCut) }
+  }
+
+  private func ended(isCut: Bool) {
+    isAsking = false
+    guard let target = client?.raw, !isCut else { return end(.broken) }
+    Socket.endOnClose(target)
+    _ = shutdown(target, CInt(SHUT_WR))
+    endIfOver()
   }
 
   /// Goes on in a later turn: no edge will come for what is already there.

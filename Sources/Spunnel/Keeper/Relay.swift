@@ -14,8 +14,8 @@ protocol RelayObserver: AnyObject {
   func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor?
   /// The way to a host that a SOCKS client named; `nil` when it may not go there.
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route?
-  /// Whether the ssh of a forward is ending, so that an end of file from it is none.
-  func relayAsksIfCut(_ route: Route) -> Bool
+  /// Finds out whether an end of file from the ssh of a forward is none; see `CutQuestion`.
+  func relayAsksIfCut(_ route: Route, isClosed: Bool, _ answer: @escaping (Bool) -> Void)
   /// A connection that had a service ended. - Parameter received: bytes from the service
   func relayEnded(_ route: Route, received: Int)
 }
@@ -162,7 +162,10 @@ final class Relay: EventHandler {
     guard let client else { return }
     let connection = Connection(
       loop, client, route, entrance: entrance, pool: pool,
-      isCut: { [weak self] in self?.observer?.relayAsksIfCut(route) ?? true },
+      askIfCut: { [weak self] isClosed, answer in
+        guard let observer = self?.observer else { return answer(true) }
+        observer.relayAsksIfCut(route, isClosed: isClosed, answer)
+      },
       changed: { [weak self] in self?.observer?.relayChanged() },
       ended: { [weak self] in self?.forget($0) })
     connections[ObjectIdentifier(connection)] = connection

@@ -26,10 +26,13 @@ final class Grant {
   fileprivate let patience: Int?
   fileprivate let report: (KeeperReport) -> Void
   fileprivate var unopened = 0
+  /// Opened before anything of the job could listen: that it was refused says nothing.
+  fileprivate var isEarly: Bool
 
   fileprivate init(
-    _ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void
+    _ spec: TunnelSpec, patience: Int?, isEarly: Bool, report: @escaping (KeeperReport) -> Void
   ) {
+    self.isEarly = isEarly
     self.spec = spec
     self.patience = patience
     self.report = report
@@ -45,6 +48,8 @@ final class Tunnel {
   let relay: Relay
   /// Empty while the job has not started.
   private(set) var nodes: [NodeName] = []
+  /// Whether the job was heard not to run.
+  private var isStandingBy = false
   private(set) var grants: [Grant] = []
   private var links: [NodeName: Link] = [:]
   /// Links of services that SOCKS clients named, the oldest first.
@@ -85,13 +90,15 @@ final class Tunnel {
   ///
   /// - Parameters:
   ///   - patience: milliseconds after which they have failed; `nil`: it is tried for ever
+  ///   - isEarly: whether nothing of the job can listen yet
   ///   - report: told `waiting`, `bound` and in the end `ready` or `failed`; again after the job
   ///     started anew
   @discardableResult
   func open(
-    _ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void
+    _ spec: TunnelSpec, patience: Int?, isEarly: Bool = false,
+    report: @escaping (KeeperReport) -> Void
   ) -> Grant {
-    let grant = Grant(spec, patience: patience, report: report)
+    let grant = Grant(spec, patience: patience, isEarly: isEarly, report: report)
     grants.append(grant)
     if nodes.isEmpty {
       hold(grant)
@@ -104,8 +111,11 @@ final class Tunnel {
 
   /// Holds the ports of forwards that lead nowhere yet, and chooses those that may be chosen.
   private func hold(_ grant: Grant) {
+    if let twice = grant.spec.ports.first(where: { isTaken($0, besides: grant) }) {
+      return fail(grant, "'\(twice)' is there already: see spunnelctl status")
+    }
+    var held: [ForwardRequest] = []
     do throws(SubmitError) {
-      var held: [ForwardRequest] = []
       for request in grant.spec.forwards {
         guard request.kind != .remote else {
           held.append(request)
@@ -125,7 +135,22 @@ final class Tunnel {
       }
       grant.spec = TunnelSpec(forwards: held)
       grant.report(.waiting(grant.spec))
-    } catch { fail(grant, "\(error)") }
+    } catch {
+      // What was chosen by now is given back as well.
+      grant.spec = TunnelSpec(forwards: held)
+      fail(grant, "\(error)")
+    }
+  }
+
+  /// Whether forwards that were asked for apart from these have a submit port.
+  private func isTaken(_ port: Port, besides grant: Grant) -> Bool {
+    grants.contains { other in
+      other !== grant
+        && (other.spec.ports.contains(port)
+          || other.routes.contains {
+            $0.forward.kind != .remote && $0.forward.listen == .port(port)
+          })
+    }
   }
 
   private func serve(_ grant: Grant) {
@@ -181,6 +206,10 @@ final class Tunnel {
     case .ready:
       grant.unopened -= 1
       if grant.unopened > 0 { return }
+      if grant.isEarly {
+        grant.isEarly = false
+        for route in grant.routes where route.far == .refused { route.far = .unknown }
+      }
       observer?.tunnelChanged()
       grant.report(.ready(grant.routes.map(\.forward)))
     }
@@ -196,7 +225,7 @@ final class Tunnel {
     guard grants.contains(where: { $0 === grant }) else { return }
     grants.removeAll { $0 === grant }
     withdraw(grant)
-    for end in grant.spec.ports { ends.release(.port(end)) }
+    for port in grant.spec.ports where !isTaken(port, besides: grant) { ends.release(.port(port)) }
     observer?.tunnelChanged()
   }
 
@@ -222,6 +251,10 @@ final class Tunnel {
         for route in grant.routes where route.forward.listens(where: request) { withdraw(route) }
         grant.routes.removeAll { $0.forward.listens(where: request) }
         grant.spec = grant.spec.without(request)
+        // Of a job that has not started it is held without a forward.
+        if request.kind != .remote, case .port(let port) = request.listen {
+          ends.release(.port(port))
+        }
         if grant.spec.forwards.isEmpty || (!nodes.isEmpty && grant.routes.isEmpty) {
           close(grant)
         }
@@ -236,14 +269,20 @@ final class Tunnel {
   /// The job runs on these nodes.
   func run(on nodes: [NodeName]) {
     if nodes == self.nodes { return }
+    let hasJustStarted = isStandingBy
     standBy()
+    isStandingBy = false
     self.nodes = nodes
-    for grant in grants { serve(grant) }
+    for grant in grants {
+      if hasJustStarted { grant.isEarly = true }
+      serve(grant)
+    }
     observer?.tunnelChanged()
   }
 
   /// The job does not run: the ports are kept, everything else goes.
   func standBy() {
+    isStandingBy = true
     if nodes.isEmpty { return }
     for route in routes { relay.remove(route) }
     for route in visited { relay.remove(route) }
@@ -329,7 +368,10 @@ extension Tunnel: RelayObserver {
     try links[route.forward.node]?.connect(route)
   }
 
-  func relayAsksIfCut(_ route: Route) -> Bool { links[route.forward.node]?.isEnding ?? true }
+  func relayAsksIfCut(_ route: Route, isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
+    guard let link = links[route.forward.node] else { return answer(true) }
+    link.askIfCut(isClosed: isClosed, answer)
+  }
 
   func relayEnded(_ route: Route, received: Int) {
     if received > 0 {

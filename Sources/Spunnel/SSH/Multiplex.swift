@@ -3,6 +3,7 @@
 /// Builds requests.
 enum MultiplexRequest {
   private static let helloType: UInt32 = 0x0000_0001
+  private static let aliveCheck: UInt32 = 0x1000_0004
   private static let openForward: UInt32 = 0x1000_0006
   private static let closeForward: UInt32 = 0x1000_0007
   private static let newStdioForward: UInt32 = 0x1000_0008
@@ -19,6 +20,14 @@ enum MultiplexRequest {
     hello.put(helloType)
     hello.put(version)
     return hello.packet
+  }
+
+  /// Asks whether ssh is there at all.
+  static var alive: [UInt8] {
+    var request = MultiplexWriter()
+    request.put(aliveCheck)
+    request.put(0)
+    return request.packet
   }
 
   /// A forward as ssh knows it, to be opened and closed with the same words.
@@ -105,6 +114,7 @@ enum MultiplexReply: Equatable {
   case hello(version: UInt32)
   /// What was asked for is done.
   case done
+  case alive
   /// The far end is connected.
   case opened
   /// The far end could not be connected; ssh says why on its standard error.
@@ -144,6 +154,7 @@ struct MultiplexReader {
       guard let version = number(packet, 4) else { throw Malformed() }
       return .hello(version: version)
     case 0x8000_0001: return .done
+    case 0x8000_0005: return .alive
     case 0x8000_0006: return .opened
     case 0x8000_0007:
       guard let port = number(packet, 8) else { throw Malformed() }

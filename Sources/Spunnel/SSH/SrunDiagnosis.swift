@@ -66,7 +66,8 @@ extension SSHDiagnosis {
   /// What is said as well when nothing is wrong.
   private static let chatter = [
     "channel ", "connect_to ", "Accepted publickey for ", "Received disconnect from ",
-    "Disconnected from ", "rexec line ", "/proc/", "srun: cluster configuration lacks support for cpu binding",
+    "Disconnected from ", "rexec line ", "/proc/",
+    "srun: cluster configuration lacks support for cpu binding",
   ]
 
   /// - Parameters:

@@ -22,7 +22,8 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
       self = .free
     } else if let port = Port(text) {
       self = .port(port)
-    } else if text.hasPrefix("/"), text.utf8.count <= PathPattern.longest, PathPattern.isWord(text) {
+    } else if text.hasPrefix("/"), text.utf8.count <= PathPattern.longest, PathPattern.isWord(text)
+    {
       self = .path(String(text))
     } else {
       return nil
@@ -103,9 +104,9 @@ extension Forward: CustomStringConvertible {
   /// Five words for a record, which `init(words:)` reads.
   var words: String { "\(kind.rawValue) \(node) \(listen) \(host) \(connect)" }
 
-  init?(words text: Substring) {
-    let words = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-      .map { Substring($0) }
+  init?(words text: some StringProtocol) {
+    let words = Substring(text).utf8
+      .split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).map { Substring($0) }
     guard words.count == 5, let kind = Kind(rawValue: String(words[0])),
       let node = NodeName(words[1]), let listen = Endpoint(words[2]), let host = HostName(words[3]),
       let connect = Endpoint(words[4])

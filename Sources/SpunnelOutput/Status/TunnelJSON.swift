@@ -14,7 +14,7 @@ extension RecordView {
           forward.json(status.far.indices.contains(index) ? status.far[index] : .unknown)
         }),
       "waiting": host.flatMap {
-        $0.waiting.isEmpty ? nil : .strings($0.waiting.map(\.description))
+        $0.waiting.isEmpty ? nil : .strings($0.waiting.flatMap(\.forwards).map(\.description))
       },
       "state": .string(state?.rawValue),
       "since": time(status.since), "started": time(status.started),

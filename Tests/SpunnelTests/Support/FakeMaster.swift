@@ -98,7 +98,7 @@ final class FakeMaster {
   private(set) var sessions: [Session] = []
   private(set) var channels: [Channel] = []
   private var listeners: [Listener] = []
-  private(set) var remotes: [Request] = []
+  fileprivate(set) var remotes: [Request] = []
   private var control: FileDescriptor?
 
   /// - Parameter record: where it makes its sockets
@@ -212,6 +212,7 @@ final class FakeMaster {
       }
       guard session.saidHello else { throw SystemError("hello", EPROTO) }
       switch kind {
+      case Wanted.aliveCheck: session.say([0, 0, 0, 12, 0x80, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9])
       case Wanted.openForward: try open(try wanted.forward(), session)
       case Wanted.closeForward: close(try wanted.forward(), session)
       case Wanted.stdioForward:
@@ -245,5 +246,14 @@ final class FakeMaster {
     listeners.removeAll { $0.request == request }
     remotes.removeAll { $0 == request }
     reply(listeners.count + remotes.count < count ? .agree : .refuse, to: session)
+  }
+}
+
+extension FakeMaster {
+  /// Does what a session asked for last and says so, after a silence.
+  func carryOutLate(_ session: Session) {
+    guard let request = session.requests.last else { return }
+    remotes.append(request)
+    reply(.agree, to: session)
   }
 }

@@ -22,6 +22,7 @@ final class FakeSSH {
     settings = try Settings(
       arguments: [
         "ssh_cmd=/bin/sh|\(scratch.path)/ssh", "state_dir=\(scratch.path)", "timeout=5",
+        "transport=ssh",
       ] + arguments)
     try scratch.write(script, to: "ssh")
   }
@@ -56,10 +57,13 @@ final class FakeSSH {
     try fifo.writeAll(Array((line + "\n").utf8))
   }
 
-  /// Ends the ssh of a link, as a kill would.
+  /// Ends the ssh of a link, as a kill would: it is marked as ending before its sockets close.
   func kill(_ process: pid_t?, link: Int = 0) {
+    if let process {
+      _ = Glibc.kill(process, SIGKILL)
+      _ = eventually { !isRunning(process) }
+    }
     masters[link]?.die()
-    if let process { _ = Glibc.kill(process, SIGKILL) }
   }
 
   /// Logs in who has come, and does the masters' work.

@@ -29,7 +29,9 @@ final class StandIn: RelayObserver {
     resolve(host, port)
   }
 
-  func relayAsksIfCut(_ route: Route) -> Bool { isCut }
+  func relayAsksIfCut(_ route: Route, isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
+    answer(isCut)
+  }
 
   func relayEnded(_ route: Route, received: Int) { ended.append((route, received)) }
 }

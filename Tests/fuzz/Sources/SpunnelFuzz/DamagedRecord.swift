@@ -32,7 +32,7 @@ final class DamagedRecord {
   }
 
   private func remove() {
-    for name in ["host", "status"] { unlink("\(folder)/\(name)") }
+    for name in ["host", "status", "log"] { unlink("\(folder)/\(name)") }
     rmdir(folder)
     rmdir("\(base)/spunnel-\(getuid())")
     rmdir(base)

@@ -112,13 +112,14 @@ func testStatus(_ text: String) {
   expectLine(timestamp(status.since))
 }
 
-/// A record's files, damaged, as `spunnelctl status` shows them.
+/// A record's files, damaged, as `spunnelctl status` shows them: host, status and log, cut at zeros.
 func testRecord(_ bytes: [UInt8]) {
   let damaged = DamagedRecord.shared
-  let parts = bytes.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false)
-  damaged.write("host", parts[0])
-  damaged.write("status", parts.count > 1 ? parts[1] : [])
-  for words in [["--json"], []] {
+  let parts = bytes.split(separator: 0, maxSplits: 2, omittingEmptySubsequences: false)
+  for (index, name) in ["host", "status", "log"].enumerated() {
+    damaged.write(name, index < parts.count ? parts[index] : [])
+  }
+  for words in [["--json"], [], ["12"]] {
     do throws(CommandError) {
       try StatusCommand.run(["--state-dir", damaged.base] + words)
     } catch { expect(false, "status of any record, got \(error)") }

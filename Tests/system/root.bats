@@ -1,0 +1,190 @@
+#!/usr/bin/env bats
+# What the plugin does in the programs that run as root, slurmd and slurmstepd: it registers an option.
+
+load helpers
+
+# --- Auditing ------------------------------------------------------------------------------------
+
+# Both hosts and users have /home; each host has a /run and a /tmp of its own.
+setup_file() {
+    local program real
+    mkdir -p "$STATE/home/tools/audited"
+    cc -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared "$TESTS/audit.c" \
+        -o "$STATE/home/tools/audit.so"
+    for program in slurmd slurmstepd; do
+        real=$(readlink -f "$(type -P "$program")")
+        cp "$real" "$STATE/home/tools/audited/$program"
+    done
+}
+
+teardown_file() { rm -rf "$STATE/home/tools/audit.so" "$STATE/home/tools/audited"; }
+
+# audit HOST: from now on slurmd and slurmstepd of the host tell what the plugin calls. By a script in
+# their place, for slurmd hands its environment on to no slurmstepd.
+audit() {
+    local program real
+    configure required
+    host "$1" root bash -c ': >/run/audit'
+    for program in slurmd slurmstepd; do
+        host "$1" root install -m 755 /dev/stdin "/run/$program.sh" <<SCRIPT
+#!/bin/sh
+LD_AUDIT=/home/tools/audit.so SPUNNEL_AUDIT=/run/audit exec /home/tools/audited/$program "\$@"
+SCRIPT
+        real=$(readlink -f "$(type -P "$program")")
+        host "$1" root mount --bind "/run/$program.sh" "$real"
+    done
+    AUDITED=$1
+    service "$1" slurmd restart
+}
+
+end_audit() {
+    local program
+    [[ ${AUDITED:-} ]] || return 0
+    for program in slurmd slurmstepd; do
+        host "$AUDITED" root umount "$(readlink -f "$(type -P "$program")")"
+    done
+    service "$AUDITED" slurmd restart
+    host "$AUDITED" root rm -f /run/audit /run/slurmd.sh /run/slurmstepd.sh
+}
+
+teardown() {
+    end_audit
+    clean_up
+}
+
+# shellcheck disable=SC2016 # for awk
+# called PROGRAM: what the plugin called in all processes of that name, as one line.
+called() {
+    host "$AUDITED" root awk -v name="$1" '$1 == name { print $3 }' /run/audit | sort -u | xargs
+}
+
+# shellcheck disable=SC2016 # for awk
+# audited PROGRAM: how many processes of that name have loaded the plugin.
+audited() { host "$AUDITED" root awk -v name="$1" '$1 == name && $3 == "loaded"' /run/audit | wc -l; }
+
+@test "as root, in slurmd and in every slurmstepd, the plugin calls nothing but what registers its option" {
+    local registering="getpid loaded spank_context spank_option_register" extern
+    audit n1
+    as user1 srun -w n1 hostname
+    as user1 sbatch --wait --output /dev/null -w n1 --wrap 'srun hostname'
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    # The extern step, where the cluster has one, is one of them.
+    extern=$(host n1 root pgrep -f "^slurmstepd: .$(job s)\.extern" || true)
+    [[ -z $extern ]] || host n1 root grep -x "slurmstepd $extern spank_option_register" /run/audit
+    cancel s
+    same "$registering" "$(called slurmstepd)"
+    same "$registering" "$(called slurmd)"
+    # Two steps of srun, a batch script and a step in it, and an extern step for each of three jobs; none
+    # for a prolog or an epilog.
+    same $((4 + (${#extern} > 0 ? 3 : 0))) "$(audited slurmstepd)"
+}
+
+@test "the same audit sees what the plugin does in srun, with a tunnel and without" {
+    local calls
+    # shellcheck disable=SC2016 # expanded on the login host
+    calls='touch /tmp/audit
+        LD_AUDIT=/home/tools/audit.so SPUNNEL_AUDIT=/tmp/audit srun -w n1 "$@" true
+        cut -d " " -f 3 /tmp/audit | sort -u | xargs
+        rm /tmp/audit'
+    run as user1 bash -c "$calls" - --tunnel 8001:8000
+    for name in getenv dlopen spunnel_claim slurm_job_step_layout_get; do holds "$name"; done
+    # It looks for the user's own default, and for the compute node that it may be on.
+    same "getenv getpid loaded spank_context spank_option_register" "$(as user1 bash -c "$calls" -)"
+}
+
+# --- Against a trace -----------------------------------------------------------------------------
+
+# traced LINE: what slurmd on n1 and its children do with files, programs and sockets while a job
+# runs with that plugstack.conf; numbers and what is drawn by lot are the same in each run.
+traced() {
+    local slurmd tracer trace=$BATS_TEST_TMPDIR/trace
+    "$CLUSTER/plugstack" "$1"
+    service n1 slurmd restart >&2
+    slurmd=$(processes slurmd | awk '$1 == "n1" { print $2 }')
+    strace -f -qq -o "$trace" -p "$slurmd" 3>&- 4>&- \
+        -e trace='%file,execve,execveat,socket,connect,unlink,rename,memfd_create' &
+    tracer=$!
+    within 5 grep -q "TracerPid:[[:space:]]*[1-9]" "/proc/$slurmd/status"
+    as user1 srun -w n1 true >&2
+    eventually no_jobs
+    kill "$tracer"
+    wait "$tracer" || true
+    # Slurm looks into /proc and into its control groups as often as it needs to.
+    sed -E 's/^[0-9]+ +//; s/ = .*//; /^[-+]/d; /<unfinished|resumed>/d' "$trace" |
+        grep -oE '^[a-z0-9]+\(|"/[^"]*"' | grep -vE '"/(proc|sys|run)/' |
+        sed -E 's/[0-9]+/N/g' | sort -u
+}
+
+@test "slurmd and slurmstepd open one file more with the plugin than without: the plugin" {
+    local without with
+    without=$(traced '')
+    with=$(traced "required $PLUGIN")
+    grep -q slurm <<<"$without"
+    same "> \"$(sed -E 's/[0-9]+/N/g' <<<"$PLUGIN")\"" \
+        "$(diff <(echo "$without") <(echo "$with") | grep '^[<>]')"
+}
+
+# --- Symbols -------------------------------------------------------------------------------------
+
+# symbols OPTION FILE: names without versions, as one line.
+symbols() { nm -D --extern-only "$1" "$2" | awk '{ sub(/@.*/, "", $NF); print $NF }' | sort | xargs; }
+
+@test "the plugin shows Slurm's loader seven names" {
+    same "plugin_name plugin_type plugin_version slurm_spank_exit slurm_spank_init $(
+    )slurm_spank_init_post_opt slurm_spank_local_user_init" "$(symbols --defined-only "$PLUGIN")"
+}
+
+@test "the plugin can call nothing that opens, starts or connects, but dlopen" {
+    local wanted
+    wanted=$(sort <<'NAMES' | xargs
+_ITM_deregisterTMCloneTable
+_ITM_registerTMCloneTable
+__cxa_finalize
+__errno_location
+__gmon_start__
+__progname
+calloc
+dladdr
+dlerror
+dlopen
+dlsym
+free
+getenv
+gethostname
+getpid
+getsid
+getuid
+memcpy
+program_invocation_short_name
+realloc
+slurm_error
+slurm_free_job_info_msg
+slurm_hostlist_create
+slurm_hostlist_destroy
+slurm_hostlist_shift
+slurm_job_step_layout_free
+slurm_job_step_layout_get
+slurm_load_job_user
+slurm_spank_log
+slurm_strerror
+snprintf
+spank_context
+spank_get_item
+spank_option_register
+sprintf
+strcmp
+strcspn
+strdup
+strlen
+strrchr
+strtoul
+vsnprintf
+NAMES
+    )
+    same "$wanted" "$(symbols --undefined-only "$PLUGIN")"
+}
+
+@test "the core shows the plugin the functions of their contract" {
+    same "spunnel_check spunnel_claim spunnel_close spunnel_follow spunnel_open" \
+        "$(symbols --defined-only "${PLUGIN%/*}/libSpunnel.so")"
+}
