@@ -136,6 +136,10 @@ fuzz: ## Fuzz what reads text or bytes from outside, each target SECONDS (60); t
 	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
 	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) SPUNNEL_BAD_INPUTS=300 bats -f "by lot" Tests/system/spec.bats
 
+.PHONY: coverage
+coverage: setup ## Count the lines that unit and system tests run, for each folder
+	@Tests/coverage $(TEST_PREFIX)
+
 .PHONY: sanitize
 sanitize: ## Run the unit tests and real commands under sanitizers and valgrind
 	@Tools/setup bench
