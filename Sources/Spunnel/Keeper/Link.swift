@@ -140,6 +140,7 @@ final class Link {
     if isUp {
       openNext()
     } else if process == nil && retry == nil {
+      refusal = nil
       if batch.deadline != nil { return connect() }
       retry = loop.after(milliseconds: Link.aside) { [weak self] in self?.connect() }
     }

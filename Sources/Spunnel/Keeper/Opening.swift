@@ -47,6 +47,7 @@ final class Opening {
   private var rest: [Route]
   private let probes: Bool
   private var asked: ControlConnection?
+  private var chosen: Set<Port> = []
   private var timers: [EventLoop.Timer] = []
   private let lastWords: () -> String?
   private var done: ((Outcome) -> Void)?
@@ -159,6 +160,8 @@ final class Opening {
           return self.finish(.failed("\(self.node): sshd chose port '\(number)', which is none"))
         }
         self.letGo(forward) {
+          // It is free again at once, and might be chosen twice.
+          if !self.chosen.insert(port).inserted { return self.choose(route) }
           route.forward.connect = .port(port)
           // The probe's answer comes after sshd has stopped listening.
           self.openLocal(route)

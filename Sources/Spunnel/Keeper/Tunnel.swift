@@ -346,6 +346,6 @@ extension Tunnel: RelayObserver {
     return links.visit(
       Forward(
         .dynamic, node: node ?? route.forward.node, listen: route.forward.listen,
-        host: node == nil ? host : .localhost, connect: .port(port)))
+        host: node == nil && !host.isLocal ? host : .localhost, connect: .port(port)))
   }
 }

@@ -58,7 +58,7 @@ public struct HostName: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Whether it is the connecting side itself.
-  public var isLocal: Bool { description == HostName.localhost.description }
+  public var isLocal: Bool { ["localhost", "127.0.0.1", "::1"].contains(description) }
 
   /// As it stands before a colon and a port.
   public var bracketed: String { description.contains(":") ? "[\(description)]" : description }
