@@ -89,6 +89,8 @@ final class CommandClient: EventHandler {
     self.socket = consume socket
   }
 
+  var isOpen: Bool { socket != nil }
+
   func start(
     heard: @escaping (KeeperCommand, CommandClient) -> Void,
     ended: @escaping (CommandClient) -> Void

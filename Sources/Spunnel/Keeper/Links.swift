@@ -25,8 +25,8 @@ final class Links {
 
   subscript(node: NodeName) -> Link? { links[node] }
 
-  /// Whether every link that is wanted is up.
-  var areUp: Bool { links.values.allSatisfy(\.isUp) }
+  /// Whether every link that was asked for is up, whatever SOCKS clients want besides.
+  var areUp: Bool { links.values.allSatisfy { $0.isUp || !$0.isAskedFor } }
 
   /// What the first node that has it tells.
   func first<Value>(_ property: KeyPath<Link, Value?>) -> Value? {
@@ -71,9 +71,22 @@ final class Links {
     }
     let route = Route(forward)
     visited.append(route)
-    link(to: forward.node).visit(route)
-    if visited.count > Links.mostVisited { remove(visited.removeFirst()) }
+    link(to: forward.node).visit(route) { [weak self] in self?.forget(route) }
+    if visited.count > Links.mostVisited, let oldest = visited.first { forget(oldest) }
     return route
+  }
+
+  /// No more of these are to come. Connections that are there stay: their link does as well.
+  private func forget(_ route: Route) {
+    visited.removeAll { $0 === route }
+    links[route.forward.node]?.remove(route)
+  }
+
+  /// Nobody speaks SOCKS any more: what was visited is given up.
+  func forgetVisits() {
+    let all = visited
+    visited = []
+    for route in all { remove(route) }
   }
 
   /// To be called whenever something has changed in the record.

@@ -132,9 +132,12 @@ final class Tunnel {
     }
   }
 
+  private var facts: StepFacts {
+    StepFacts(step: record.step, nodes: nodes, user: Host.userName)
+  }
+
   private func serve(_ grant: Grant) {
     do throws(SpecError) {
-      let facts = StepFacts(step: record.step, nodes: nodes, user: Host.userName)
       let planned = try grant.spec.plan(facts, anywhere: settings.targets == .any)
       let twice = planned.joined().first { forward in
         routes.contains { $0.forward.collides(with: forward) }
@@ -190,12 +193,15 @@ final class Tunnel {
         grant.isEarly = false
         for route in grant.routes where route.far == .refused { route.far = .unknown }
       }
+      // Somebody waited for the first time only; after that it is kept like any other.
+      grant.patience = nil
       observer?.tunnelChanged()
       grant.report(.ready(grant.routes.map(\.forward)))
     }
   }
 
   private func fail(_ grant: Grant, _ reason: String) {
+    observer?.tunnelNotes("\(grant.spec): \(reason)")
     close(grant)
     grant.report(.failed(reason))
   }
@@ -220,6 +226,9 @@ final class Tunnel {
     relay.remove(route)
     links.remove(route)
     if route.forward.kind != .remote { ends.release(route.forward.listen) }
+    if route.forward.kind == .dynamic, !routes.contains(where: { $0.isSocksEntrance && $0 !== route }) {
+      links.forgetVisits()
+    }
   }
 
   /// Gives up the forwards that listen where these would.
@@ -228,11 +237,12 @@ final class Tunnel {
   func close(matching spec: TunnelSpec) -> Bool {
     var found = false
     for request in spec.forwards {
-      for grant in grants where grant.closes(request) {
+      for grant in grants {
+        guard let matched = grant.match(request, facts: facts) else { continue }
         found = true
-        for route in grant.routes where route.forward.listens(where: request) { withdraw(route) }
-        grant.routes.removeAll { $0.forward.listens(where: request) }
-        grant.spec = grant.spec.without(request)
+        for route in matched.routes { withdraw(route) }
+        grant.routes.removeAll { route in matched.routes.contains { $0 === route } }
+        grant.spec = matched.rest
         // Of a job that has not started it is held without a forward.
         if request.kind != .remote, case .port(let port) = request.listen {
           ends.release(.port(port))
@@ -271,7 +281,10 @@ final class Tunnel {
     for grant in grants {
       // Free ports of a forward to every node have no port of their own to keep.
       for route in grant.routes where route.forward.kind != .remote {
-        if !grant.spec.names(route.forward.listen) { ends.release(route.forward.listen) }
+        // A path is bound anew: it may be another one on another node.
+        if route.forward.listen.port == nil || !grant.spec.names(route.forward.listen) {
+          ends.release(route.forward.listen)
+        }
       }
       grant.routes = []
       hold(grant)
@@ -342,10 +355,10 @@ extension Tunnel: RelayObserver {
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route? {
     // The nodes by their names: what listens on their loopback addresses alone is reached as well.
     let node = nodes.first { $0.description == host.description }
-    if node == nil && !host.isLocal && settings.targets != .any { return nil }
+    if node == nil && !host.isLoopback && settings.targets != .any { return nil }
     return links.visit(
       Forward(
         .dynamic, node: node ?? route.forward.node, listen: route.forward.listen,
-        host: node == nil && !host.isLocal ? host : .localhost, connect: .port(port)))
+        host: node == nil && !host.isLoopback ? host : .localhost, connect: .port(port)))
   }
 }

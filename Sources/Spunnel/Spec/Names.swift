@@ -58,7 +58,10 @@ public struct HostName: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Whether it is the connecting side itself.
-  public var isLocal: Bool { ["localhost", "127.0.0.1", "::1"].contains(description) }
+  public var isLocal: Bool { description == HostName.localhost.description }
+
+  /// Whether it is so by its name or by its address.
+  var isLoopback: Bool { isLocal || description == "127.0.0.1" || description == "::1" }
 
   /// As it stands before a colon and a port.
   public var bracketed: String { description.contains(":") ? "[\(description)]" : description }
