@@ -266,8 +266,9 @@ extension Keeper: CommandObserver {
         client.say(.done)
       }
     case .close(let spec):
-      let found = tunnel.close(matching: spec)
-      client.say(found ? .done : .failed("no forward listens at '\(spec)'"))
+      let missing = tunnel.close(matching: spec)
+      let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
+      client.say(missing.isEmpty ? .done : .failed("no forward listens at \(ends)"))
       for held in held.values where !tunnel.grants.contains(where: { $0 === held.grant }) {
         held.client.say(.over("its forwards were closed"))
       }

@@ -233,10 +233,11 @@ final class Tunnel {
 
   /// Gives up the forwards that listen where these would.
   ///
-  /// - Returns: whether there were any
-  func close(matching spec: TunnelSpec) -> Bool {
-    var found = false
+  /// - Returns: those of the spec that there were none of
+  func close(matching spec: TunnelSpec) -> [ForwardRequest] {
+    var missing: [ForwardRequest] = []
     for request in spec.forwards {
+      var found = false
       for grant in grants {
         guard let matched = grant.match(request, facts: facts) else { continue }
         found = true
@@ -251,9 +252,10 @@ final class Tunnel {
           close(grant)
         }
       }
+      if !found { missing.append(request) }
     }
     observer?.tunnelChanged()
-    return found
+    return missing
   }
 
   // MARK: The job
