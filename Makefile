@@ -124,6 +124,18 @@ test: setup ## Run the tests: Slurm's versions, units, system
 test-versions: ## Compile against the declarations of Slurm 20.11 to 26.05
 	@SLURM_CFLAGS="$(SLURM_CFLAGS)" Tests/slurm-versions/run
 
+# TORTURE="--seed 7 --round 3" replays a round; INJECTIONS= and LOAD= are passed on as well.
+INJECTIONS ?= 1000
+.PHONY: torture
+torture: setup ## Kill, cut, stop and starve tunnels at random, and check every byte (half an hour)
+	@$(call quietly,install PREFIX=$(TEST_PREFIX))
+	@Tests/torture/run --injections $(INJECTIONS) --prefix $(TEST_PREFIX) $(TORTURE)
+
+.PHONY: load
+load: setup ## Many tunnels, many connections, and much time (LOAD=--hour for an hour)
+	@$(call quietly,install PREFIX=$(TEST_PREFIX))
+	@Tests/load/run --prefix $(TEST_PREFIX) $(LOAD)
+
 .PHONY: check
 check: lint test ## Lint, then test
 

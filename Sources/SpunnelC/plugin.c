@@ -171,13 +171,15 @@ static int claim_from_environment(void)
 
 int slurm_spank_init_post_opt(spank_t spank, int argument_count, char **arguments)
 {
+	struct spunnel_host ours = host();
+
 	(void)spank;
 	(void)argument_count;
 	(void)arguments;
 	if (self.context == S_CTX_LOCAL)
 		return claim_from_environment();
 	if (self.context == S_CTX_ALLOCATOR)
-		submission_settle();
+		return submission_settle(&ours);
 	return 0;
 }
 

@@ -28,12 +28,14 @@ const struct core *core_loaded(void);
 const char *core_directory(void);
 
 /** In sbatch, when --tunnel was read: claims its ports and notes which jobs there are. Before
- *  submission_settle another call replaces the spec, as the command line does the script's lines.
+ *  submission_settle another call replaces the spec, as the command line does the script's lines;
+ *  a line that the command line will replace is only checked.
  *  @return 0, or -1 after an error was said */
 int submission_claim(const char *spec, const struct spunnel_host *host);
 
-/** In sbatch, when all options were read; of each component of a heterogeneous job. */
-void submission_settle(void);
+/** In sbatch, when all options were read; of each component of a heterogeneous job.
+ *  @return 0, or -1 after an error was said */
+int submission_settle(const struct spunnel_host *host);
 
 /** In sbatch, at its end: finds the job that it has submitted and has the core follow it, or says
  *  in one line why there is no tunnel. Without a claim it does nothing. */

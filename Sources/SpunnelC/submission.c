@@ -21,6 +21,7 @@ static struct {
 	int is_claimed;
 	int is_settled;  /* the command line has been read as well */
 	char *spec;      /* for messages */
+	char *held;      /* a line of the script that the command line seems to replace */
 	time_t time;     /* on slurmctld's clock, when these were all of the user's jobs: */
 	uint32_t *jobs;
 	uint32_t job_count;
@@ -71,7 +72,48 @@ static int remember_jobs(const struct spunnel_host *host)
 	return self.jobs != NULL ? 0 : say(host, "spunnel: --tunnel: note your jobs: no memory left");
 }
 
-int submission_claim(const char *spec, const struct spunnel_host *host)
+/* The last spec on sbatch's command line, owned, or NULL. Slurm reads the script's lines first, and
+ * a port that the script names may be taken when another one is typed for that very reason. What
+ * stands behind the script's name is found as well, and is none. */
+static char *typed_spec(void)
+{
+	static const char option[] = "--tunnel";
+	const size_t length = sizeof option - 1;
+	FILE *line = fopen("/proc/self/cmdline", "re");
+	char *word = NULL, *spec = NULL;
+	size_t size = 0;
+	int is_next = 0;
+
+	while (line != NULL && getdelim(&word, &size, '\0', line) > 0) {
+		const char *value = is_next ? word : NULL;
+
+		is_next = strcmp(word, option) == 0;
+		if (strncmp(word, option, length) == 0 && word[length] == '=')
+			value = word + length + 1;
+		if (value != NULL) {
+			free(spec);
+			spec = strdup(value);
+		}
+	}
+	free(word);
+	if (line != NULL)
+		(void)fclose(line);
+	return spec;
+}
+
+/* Notes a spec that another one follows. Returns whether it does. */
+static int is_replaced(const char *spec)
+{
+	char *typed = self.is_settled ? NULL : typed_spec();
+	int result = typed != NULL && strcmp(typed, spec) != 0;
+
+	free(typed);
+	free(self.held);
+	self.held = result ? strdup(spec) : NULL;
+	return self.held != NULL;
+}
+
+static int claim(const char *spec, const struct spunnel_host *host)
 {
 	const struct core *core = core_load(host);
 
@@ -95,9 +137,24 @@ int submission_claim(const char *spec, const struct spunnel_host *host)
 	return 0;
 }
 
-void submission_settle(void)
+int submission_claim(const char *spec, const struct spunnel_host *host)
 {
+	const struct core *core;
+
+	if (!is_replaced(spec))
+		return claim(spec, host);
+	core = core_load(host);
+	return core != NULL ? core->check(spec, host) : -1;
+}
+
+int submission_settle(const struct spunnel_host *host)
+{
+	int result = self.held != NULL ? claim(self.held, host) : 0;
+
+	free(self.held);
+	self.held = NULL;
 	self.is_settled = 1;
+	return result;
 }
 
 static int contains(const uint32_t *numbers, uint32_t count, uint32_t number)

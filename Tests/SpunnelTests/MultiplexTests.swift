@@ -73,6 +73,10 @@ import Testing
       ])
   }
 
+  @Test func anAliveCheckAsksForNothing() {
+    #expect(MultiplexRequest.alive == [0, 0, 0, 8, 0x10, 0, 0, 4, 0, 0, 0, 0])
+  }
+
   @Test func theHighestPortIsNotCut() throws {
     let bytes = MultiplexRequest.connect(host: "", port: try #require(Port(.max)))
     #expect(bytes.suffix(4) == [0, 0, 0xff, 0xff])
@@ -92,13 +96,14 @@ import Testing
   private static let chosen: [UInt8] =
     [0, 0, 0, 12, 0x80, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0x9c, 0x41]
   private static let exit: [UInt8] = [0, 0, 0, 12, 0x80, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 0]
-  private static let all = hello + done + opened + failed + denied + chosen + exit
+  private static let alive: [UInt8] = [0, 0, 0, 12, 0x80, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9]
+  private static let all = hello + done + opened + failed + denied + chosen + exit + alive
   private static let replies: [MultiplexReply] = [
     .hello(version: 4), .done, .opened, .failed("no"), .failed("x"), .chosen(port: 40001),
-    .other(0x8000_0004),
+    .other(0x8000_0004), .alive,
   ]
 
-  @Test(arguments: zip([hello, done, opened, failed, denied, chosen, exit], replies))
+  @Test(arguments: zip([hello, done, opened, failed, denied, chosen, exit, alive], replies))
   func oneReplyInOnePiece(bytes: [UInt8], reply: MultiplexReply) throws {
     var reader = MultiplexReader()
     #expect(try reader.take(bytes) == [reply])

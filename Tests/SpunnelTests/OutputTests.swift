@@ -121,7 +121,7 @@ import Testing
     #expect(view.forwardsCell == "8001:8000,D:1080")
     #expect(view.nodeCell == "-")
     let json = StatusReport([view], user: getuid()).object.text(isIndented: false)
-    #expect(json.contains(#""waiting":["8001:8000,D:1080"]"#))
+    #expect(json.contains(#""waiting":["8001:8000","D:1080"]"#))
     #expect(json.contains(#""state":"waiting""#))
   }
 

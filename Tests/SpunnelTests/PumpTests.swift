@@ -15,6 +15,9 @@ private final class Rig {
   let service: End
   /// What the pump is told when it asks.
   var isCut = false
+  /// Whether the test gives the answer, later.
+  var answersLater = false
+  private(set) var asked: [(isClosed: Bool, answer: (Bool) -> Void)] = []
   private(set) var ends: [PumpEnd] = []
   private(set) var moves = 0
 
@@ -23,18 +26,24 @@ private final class Rig {
     let far = try Wire.unix.pair()
     client = try End(near.right)
     service = try End(far.right)
-    var told: (cut: () -> Bool, end: (PumpEnd) -> Void, move: () -> Void) = ({ true }, { _ in }, {})
-    let cut: CutQuestion = { $1(told.cut()) }
+    var told: (cut: CutQuestion, end: (PumpEnd) -> Void, move: () -> Void) =
+      ({ _, answer in answer(true) }, { _ in }, {})
+    let cut: CutQuestion = { told.cut($0, $1) }
     let end: (PumpEnd) -> Void = { told.end($0) }
     let move: () -> Void = { told.move() }
     pump = Pump(
       loop, client: near.left, service: far.left, pool: pool, askIfCut: cut, moved: move,
       finished: end)
     told = (
-      { [weak self] in self?.isCut ?? true }, { [weak self] in self?.ends.append($0) },
+      { [weak self] in self?.answer($0, $1) }, { [weak self] in self?.ends.append($0) },
       { [weak self] in self?.moves += 1 }
     )
     try pump.start()
+  }
+
+  private func answer(_ isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
+    asked.append((isClosed, answer))
+    if !answersLater { answer(isCut) }
   }
 
   func work() {
@@ -199,6 +208,42 @@ private final class Rig {
     #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
     #expect(rig.client.failure == ECONNRESET)
     #expect(rig.ends == [.broken])
+  }
+
+  @Test func anSshThatClosesBeforeItExitsIsAskedFirst() throws {
+    let rig = try Rig(loop)
+    rig.answersLater = true
+    rig.service.send("half an")
+    rig.service.close()
+    #expect(try turn(rig) { rig.client.text == "half an" && !rig.asked.isEmpty })
+    #expect(rig.asked.map(\.isClosed) == [true])
+    #expect(!rig.client.sawEnd && rig.ends == [])
+    rig.asked.first?.answer(true)
+    #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
+    #expect(rig.client.failure == ECONNRESET)
+    #expect(rig.ends == [.broken])
+  }
+
+  @Test func anSshThatAnswersHasEndedTheConnectionInOrder() throws {
+    let rig = try Rig(loop)
+    rig.answersLater = true
+    rig.client.finish()
+    #expect(try turn(rig) { rig.service.sawEnd })
+    rig.service.send("whole")
+    rig.service.close()
+    #expect(try turn(rig) { !rig.asked.isEmpty })
+    #expect(!rig.client.sawEnd && rig.ends == [])
+    rig.asked.first?.answer(false)
+    #expect(try turn(rig) { rig.client.sawEnd })
+    #expect(rig.client.text == "whole" && rig.client.failure == nil)
+    #expect(rig.ends == [.complete])
+  }
+
+  @Test func aDirectionThatEndsAloneIsNoClosedSocket() throws {
+    let rig = try Rig(loop)
+    rig.service.finish()
+    #expect(try turn(rig) { rig.client.sawEnd })
+    #expect(rig.asked.map(\.isClosed) == [false])
   }
 
   @Test func anEndThatWasMeantStaysOneThoughSshDiesLater() throws {

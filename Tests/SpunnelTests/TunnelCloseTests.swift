@@ -96,8 +96,10 @@ import Testing
     #expect(try rig.turn { rig.ssh.orders().count == 1 })
     let master = try #require(rig.ssh.masters[0])
     try rig.tunnel.close(try #require(asked.grant))
+    #expect(try rig.turn { rig.ssh.orders().count == 2 })
     master.remoteAnswer = .agree
     master.carryOutLate(master.sessions[0])
+    #expect(master.remotes.count == 1)
     #expect(try rig.turn { master.remotes == [] && rig.ssh.orders().count > 2 })
     let other = try rig.open(":8888")
     #expect(try rig.turn { other.ready != nil })

@@ -17,6 +17,9 @@ STATE=${STATE%/}
 HOSTS=(login n1 n2)
 declare -A ADDRESS=([login]=10.79.0.1 [n1]=10.79.0.11 [n2]=10.79.0.12)
 
+# Two for most tests, ten for a crowd.
+USERS=(user{1..10})
+
 # The switch is a namespace that only holds the bridge: `link login down` needs a far end too, and
 # the machine's own network sees neither the bridge nor a cable.
 SWITCH=switch

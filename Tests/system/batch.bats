@@ -186,7 +186,8 @@ PY
     # The link is lost, so Slurm is asked, which does not answer.
     kill -KILL "$(ssh_of "$(whole "$job")")"
     finish held
-    eventually answers n1:8000 user1 8001 name
+    eventually grep -F "ask Slurm for the job" "$(record "$(whole "$job")" log)"
+    answers n1:8000 user1 8001 name
     service login slurmctld start
     counts "$(whole "$job")" state up
     answers n1:8000 user1 8001 name
@@ -194,12 +195,13 @@ PY
     within 12 nothing_left
 }
 
-@test "an srun inside the script opens no tunnel, nor does it say anything" {
-    as user1 sbatch --wait -w n1 --output batch.out --tunnel 8001:8000 --wrap \
-        'srun hostname; ls -d /tmp/spunnel-*; true'
+@test "an srun inside the script opens no tunnel, nor does it say anything, whatever is inherited" {
+    as user1 env SPUNNEL_TUNNEL=8002:8000 sbatch --wait -w n1 --output batch.out --tunnel 8001:8000 \
+        --wrap 'printenv SPUNNEL_TUNNEL; srun hostname; ls -d /tmp/spunnel-*; true'
     run as user1 cat batch.out
     as user1 rm batch.out
-    same n1 "${lines[0]}"
+    same 8002:8000 "${lines[0]}"
+    same n1 "${lines[1]}"
     holds "cannot access '/tmp/spunnel-*'"
     lacks "spunnel: "
 }

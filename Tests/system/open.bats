@@ -124,6 +124,7 @@ sshs() { processes ssh | wc -l; }
 
 @test "one task of an array" {
     local job
+    # shellcheck disable=SC2016 # expanded in the job
     job=$(as user1 sbatch --parsable --array 1-2 -w n1 -o /dev/null --wrap \
         'exec /home/tools/service.py $((8000 + SLURM_ARRAY_TASK_ID))')
     eventually ctl open "${job}_1" 8001:8001 --background
@@ -227,7 +228,7 @@ sshs() { processes ssh | wc -l; }
 
 @test "why ssh does not get there is said, and nothing is left" {
     local job
-    configure optional timeout=3
+    configure optional transport=ssh timeout=3
     job=$(batch -w n1)
     eventually runs "$job"
     service n1 sshd stop

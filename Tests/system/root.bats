@@ -110,9 +110,10 @@ traced() {
     eventually no_jobs
     kill "$tracer"
     wait "$tracer" || true
-    # Slurm looks into /proc and into its control groups as often as it needs to.
+    # Slurm looks into /proc and into its control groups as often as it needs to; the job's own
+    # program may be seen or not.
     sed -E 's/^[0-9]+ +//; s/ = .*//; /^[-+]/d; /resumed>/d' "$trace" |
-        grep -oE '^[a-z0-9]+\(|"/[^"]*"' | grep -vE '"/(proc|sys|run)/' |
+        grep -oE '^[a-z0-9]+\(|"/[^"]*"' | grep -vE '"/(proc|sys|run|bin|usr/bin)/' |
         sed -E 's/[0-9]+/N/g' | sort -u
 }
 

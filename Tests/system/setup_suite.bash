@@ -15,7 +15,7 @@ setup_suite() {
     "$CLUSTER/up" "${options[@]}" 3>&-
     # Where every user of every host can read them.
     mkdir -p "$STATE/home/tools"
-    install -m 755 "$TESTS"/{service,client,web,bad_input}.py "$STATE/home/tools/"
+    install -m 755 "$TESTS"/{service,client,web,bad_input,hostile}.py "$STATE/home/tools/"
 }
 
 teardown_suite() {

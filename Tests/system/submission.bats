@@ -64,7 +64,11 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     submits batch.sh
     calls "claim 8001:8000 submitted" "follow $(submitted)"
     submits --tunnel 9001:8000 batch.sh
-    calls "claim 8001:8000 submitted" close "claim 9001:8000 submitted" "follow $(submitted)"
+    # The script's port need not be free for that.
+    calls "check 8001:8000" "claim 9001:8000 submitted" "follow $(submitted)"
+    # What the script itself is given is no option of sbatch's.
+    submits batch.sh --tunnel 9001:8000
+    calls "check 8001:8000" "claim 8001:8000 submitted" "follow $(submitted)"
 }
 
 @test "of a heterogeneous job the first component is followed" {

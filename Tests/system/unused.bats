@@ -55,30 +55,3 @@ threads() { find "/proc/$(pid "$1")/task" -mindepth 1 -maxdepth 1 | wc -l; }
     run as user1 srun --help
     holds "--tunnel=spec"
 }
-
-@test "salloc --tunnel: the srun in it has the tunnel, another one beside it runs without and says so" {
-    # shellcheck disable=SC2016 # expanded in the allocation
-    start s user1 salloc -w n1 --tunnel 8001:8000 bash -c '
-        srun --overlap /home/tools/service.py 8000 &
-        until spunnelctl status | grep -q " up "; do sleep 0.05; done
-        srun --overlap echo second
-        wait'
-    eventually says s second
-    eventually says s serving
-    says s "localhost:8001 -> n1:8000"
-    says s "this step has no tunnel of its own: port 8001 is held by your own tunnel of job"
-    answers n1:8000 user1 8001 name
-}
-
-@test "an option inherited by a batch script opens no tunnel on the compute node" {
-    as user1 env SLURM_SPANK__SLURM_SPANK_OPTION_spunnel_tunnel=8001:8000 \
-        sbatch --wait -w n1 --output batch.out --wrap \
-        'env | grep -c ^SLURM_SPANK__SLURM_SPANK_OPTION_spunnel; srun hostname; ls -d /tmp/spunnel-*; true'
-    run as user1 cat batch.out
-    as user1 rm batch.out
-    # The option was there, srun ran, and no record was made.
-    same 1 "${lines[0]}"
-    same n1 "${lines[1]}"
-    holds "cannot access '/tmp/spunnel-*'"
-    lacks "spunnel: "
-}

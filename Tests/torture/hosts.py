@@ -90,10 +90,11 @@ def _process(pid, spaces):
 
 
 def descendants(pid, among):
-    """Of a process, itself included."""
+    """Of a process, itself included if it is of the cluster."""
     found = [one for one in among if one.pid == pid]
+    found += [one for one in among if one.parent == pid]
     for one in found:
-        found += [child for child in among if child.parent == one.pid]
+        found += [child for child in among if child.parent == one.pid and child not in found]
     return found
 
 

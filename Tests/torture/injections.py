@@ -95,7 +95,9 @@ def kill_jobs_watch(round_, chance):
 
 def kill_client(round_, chance):
     tunnel = pick(round_, chance)
-    targets = hosts.descendants(tunnel.client.pid, hosts.processes())[1:]
+    targets = hosts.descendants(tunnel.client.pid, hosts.processes())
+    if not targets:
+        raise Missed()
     tunnel.client_hit = True
     hosts.send(signal.SIGKILL, *targets)
     return f"kill -9 client of {tunnel.name}"
@@ -160,6 +162,7 @@ def kill_slurmd(round_, chance):
 def kill_slurmctld(round_, chance):
     pause = chance.uniform(0, 1.5)
     round_.slack = max(round_.slack, 20.0)
+    round_.controllers_killed += 1
     for tunnel in round_.tunnels:
         # Killed, it forgets jobs that are younger than some seconds; that is Slurm's own loss.
         if time.monotonic() - tunnel.begun < 8:

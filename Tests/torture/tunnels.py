@@ -252,7 +252,11 @@ class Tunnel:
             if state and state not in ("RUNNING", "PENDING", "COMPLETING"):
                 break
             if time.monotonic() > limit:
-                if not self.job_hit and state:
+                if not state and self.round.controllers_killed:
+                    # Slurm has lost it: killed, slurmctld forgets what it had not saved.
+                    self.job_hit = self.job_hit or time.monotonic()
+                    break
+                if not self.job_hit:
                     self.fail(f"the job is {state} {time.monotonic() - self.until:.1f} s after its time")
                 hosts.ask("login", "root", "scancel", str(self.job))
                 limit = time.monotonic() + 10

@@ -75,7 +75,7 @@ final class Link {
   ///   - record: where the sockets go
   init(
     _ loop: EventLoop, _ node: NodeName, number: Int, _ record: Record, _ settings: Settings,
-    observer: any LinkObserver
+    observer: (any LinkObserver)?
   ) {
     self.loop = loop
     self.node = node
@@ -107,7 +107,7 @@ final class Link {
   }
 
   /// The way that ssh takes.
-  var transport: Transport { supervisor.transport }
+  var transport: Transport? { supervisor.transport }
 
   var isIdle: Bool { carried.isEmpty && batches.isEmpty }
 

@@ -1,0 +1,273 @@
+#!/usr/bin/env bats
+# user2 against user1 on the login host: nothing of his runs as her, no byte of hers reaches him, and the
+# worst that he can do is a clear error.
+
+load helpers
+
+hostile() { as "$1" /home/tools/hostile.py "${@:2}"; }
+
+base() { echo "/tmp/spunnel-$(as user1 id -u)"; }
+
+setup() {
+    configure required
+    as root rm -rf /tmp/trap /tmp/ran
+    as user2 mkdir -m 777 /tmp/trap
+}
+
+teardown() {
+    clean_up
+    as root bash -c 'rm -rf /tmp/trap /tmp/ran /tmp/lent /tmp/spunnel-* /home/user1/bait /tmp/filler'
+    as root mount -o remount,size=50%,nr_inodes=1000000 /tmp
+}
+
+# The start fails with one line of ours that names the place, and nothing has run.
+is_refused() {
+    run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
+    [[ $status != 0 ]]
+    holds "$(base)"
+    holds "$1"
+    lacks "the job ran"
+}
+
+@test "whatever lies at the name of the records beforehand is refused by name, and nothing is written there" {
+    local kind why
+    for kind in directory file fifo socket link; do
+        hostile user2 plant "$(base)" "$kind" /tmp/trap
+        case $kind in
+        directory) why="it belongs to uid $(as user2 id -u)" ;;
+        *) why="it is not a directory" ;;
+        esac
+        is_refused "$why"
+        same "" "$(as root ls -A /tmp/trap)"
+        as root rm -rf "$(base)"
+    done
+}
+
+@test "a link to a directory of the owner's own, or a hard link to a file of hers, is not used" {
+    as user1 mkdir -m 700 bait
+    hostile user2 plant "$(base)" link /home/user1/bait
+    is_refused "it is not a directory"
+    same "" "$(as user1 ls -A bait)"
+    as root rm -f "$(base)"
+    # shellcheck disable=SC2016 # expanded on the login host
+    as root bash -c ': >/tmp/bait && chown user1: /tmp/bait && ln /tmp/bait "$0"' "$(base)"
+    is_refused "it is not a directory"
+    as root rm -f "$(base)" /tmp/bait
+}
+
+@test "records that others may enter, or that lie where others may rename, are refused" {
+    as user1 mkdir -m 755 "$(base)"
+    is_refused "its mode is 755 and not 700"
+    as root rmdir "$(base)"
+    as root bash -c 'mkdir -p /tmp/open && chmod 777 /tmp/open'
+    configure required state_dir=/tmp/open
+    run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
+    holds "cannot trust '/tmp/open': others may write to it and it is not sticky"
+    lacks "the job ran"
+    as root bash -c 'chown user2 /tmp/open && chmod 755 /tmp/open'
+    run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
+    holds "cannot trust '/tmp/open': it belongs to uid"
+    lacks "the job ran"
+    as root rm -rf /tmp/open
+}
+
+@test "thousands of directories, links, files, FIFOs, sockets and renames at that name, against starts all the while" {
+    local kind number good=0 refused=0 tries=0
+    for kind in directory link file fifo socket rename; do
+        start "race-$kind" user2 /home/tools/hostile.py race "$(base)" 10 "$kind" /tmp/trap
+    done
+    while ! ended race-directory; do
+        run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
+        if [[ $status == 0 ]]; then
+            holds "the job ran"
+            good=$((good + 1))
+        else
+            holds "spunnel"
+            holds "$(base)"
+            lacks "the job ran"
+            refused=$((refused + 1))
+        fi
+        as user1 spunnelctl status >/dev/null 2>&1 || [[ $? == 1 ]]
+    done
+    for kind in directory link file fifo socket rename; do
+        finish "race-$kind"
+        run output "race-$kind"
+        holds "found []"
+        number=${output#tries }
+        tries=$((tries + ${number%% *}))
+    done
+    echo "$tries tries, $good starts, $refused refused"
+    ((tries > 5000 && good + refused >= 3))
+    same "" "$(as root ls -A /tmp/trap)"
+}
+
+@test "between two tunnels the name is the attacker's at once, and the next start says so" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    # Beside a tunnel he cannot even touch it.
+    run hostile user2 plant "$(base)" link /tmp/trap
+    [[ $status != 0 ]]
+    run as user2 mv "$(base)" /tmp/elsewhere
+    [[ $status != 0 ]]
+    cancel s
+    eventually hostile user2 plant "$(base)" link /tmp/trap
+    is_refused "it is not a directory"
+    same "" "$(as root ls -A /tmp/trap)"
+}
+
+@test "no file, log, socket or descriptor of a tunnel opens for another user" {
+    local record path keeper
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    record=$(base)/$(step s)
+    for path in host status log control command 1.sock exit; do
+        run as user2 cat "$record/$path"
+        holds "Permission denied"
+        run as user2 touch "$record/$path"
+        holds "Permission denied"
+        run as user2 python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$record/$path"
+        holds "PermissionError"
+    done
+    # As the host numbers it: its own /proc.
+    keeper=$(as root pgrep -o -x spunnel-keeper)
+    for path in fd environ maps cwd root; do
+        run as user2 ls "/proc/$keeper/$path/"
+        [[ $status != 0 ]]
+        run as user2 cat "/proc/$keeper/$path"
+        [[ $status != 0 ]]
+    done
+    run as user2 kill -TERM "$keeper"
+    holds "not permitted"
+    answers n1:8000 user1 8001 name
+}
+
+@test "the attacker's spunnelctl does not see, close or extend the owner's tunnel" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    run as user2 spunnelctl status
+    lacks 8001
+    run as user2 spunnelctl close "$(step s)"
+    [[ $status != 0 ]]
+    run as user2 spunnelctl open "$(step s)" 8002:8000 --background
+    [[ $status != 0 ]]
+    answers n1:8000 user1 8001 name
+}
+
+@test "2000 connections that send and close at once: none reaches the service, the owner is served meanwhile" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    start flood user2 /home/tools/hostile.py flood 8001 2000
+    answers n1:8000 user1 8001 name
+    finish flood
+    same 0 "$status"
+    eventually counts "$(step s)" accepted 1
+    eventually counts "$(step s)" connections 0
+    # A line a minute, not one for each.
+    (($(wc -l <"$(record "$(step s)" log)") < 30))
+}
+
+@test "500 connections that stay: no byte comes back, none is left open" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    same "bytes 0" "$(hostile user2 hold 8001 500)"
+    answers n1:8000 user1 8001 name
+    eventually counts "$(step s)" refused 500
+    eventually counts "$(step s)" accepted 1
+}
+
+@test "a socket that the attacker has made stays his, whoever holds it then" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    start lend user2 /home/tools/hostile.py lend 8001 /tmp/lent
+    eventually says lend listening
+    same "closed before a byte" "$(hostile user1 borrow /tmp/lent)"
+    finish lend
+    counts "$(step s)" accepted 0
+}
+
+@test "a port that the attacker holds on either address is an error before anything is queued" {
+    local address before
+    for address in 127.0.0.1 ::1 0.0.0.0 ::; do
+        start "squat$address" user2 /home/tools/hostile.py squat 8001 "$address"
+        eventually says "squat$address" listening
+        before=$(next_job)
+        run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
+        [[ $status != 0 ]]
+        holds "8001"
+        lacks "the job ran"
+        same "$before" "$(next_job)"
+        kill -TERM "$(pid "squat$address")"
+        finish "squat$address"
+    done
+}
+
+@test "a port that a tunnel holds cannot be listened on as well, on any address that covers it" {
+    local address
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    for address in 127.0.0.1 ::1 0.0.0.0 ::; do
+        run hostile user2 squat 8001 "$address"
+        lacks listening
+        holds "Address already in use"
+    done
+    answers n1:8000 user1 8001 name
+    answers n1:8000 user1 -6 8001 name
+}
+
+@test "not a byte is left in /tmp: a running tunnel goes on, and the next one starts" {
+    as root mount -o remount,size=1m /tmp
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    as user2 dd if=/dev/zero of=/tmp/filler bs=4k status=none || true
+    answers same user1 8001 source 3000000
+    kill -KILL "$(ssh_of "$(step s)")"
+    answers n1:8000 user1 8001 name
+    # Sockets and directories take no room; log and status are done without.
+    serve t user1 -w n2 --tunnel 8002:8000 -- 8000
+    answers n2:8000 user1 8002 name
+    as root rm /tmp/filler
+    eventually counts "$(step s)" state up
+}
+
+@test "no file can be made in /tmp: a running tunnel goes on, the next one ends in one line that says so" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    as user2 mkdir -m 700 /tmp/filler
+    as root mount -o remount,nr_inodes=100 /tmp
+    # shellcheck disable=SC2016 # expanded on the login host
+    as user2 bash -c 'for number in {1..100}; do : >"/tmp/filler/$number" || exit 0; done'
+    answers same user1 8001 source 3000000
+    run as user1 srun -w n2 --tunnel 8002:8000 echo the job ran
+    [[ $status != 0 ]]
+    holds "No space left on device"
+    lacks "the job ran"
+    as root mount -o remount,nr_inodes=1000000 /tmp
+    answers n1:8000 user1 8001 name
+}
+
+@test "a record that names an option of ssh as its node is damaged, and runs nothing" {
+    as user1 mkdir -m 700 "$(base)"
+    as user1 mkdir -m 700 "$(base)/99.0"
+    # shellcheck disable=SC2016 # expanded on the login host
+    as user1 bash -c 'printf "%s\n" "node -oProxyCommand=touch /tmp/ran" "forward local -oProxyCommand=touch\$IFS/tmp/ran 8001 localhost 8000" >"$0/99.0/host"
+        printf "state up\nkeeper 1\nssh 1\n" >"$0/99.0/status"' "$(base)"
+    as user1 spunnelctl status || true
+    as user1 spunnelctl close 99.0 || true
+    as user1 spunnelctl open 99.0 8001:8000 || true
+    as user1 spunnelctl url 99.0 || true
+    as user1 srun -w n1 --tunnel 8001:8000 true
+    run as root ls /tmp/ran
+    [[ $status != 0 ]]
+}
+
+@test "shell text, newlines, escapes and 4 kB in names and specs are quoted, and run nothing" {
+    local text long
+    long=$(printf 'x%.0s' {1..4000})
+    # shellcheck disable=SC2016 # expanded nowhere
+    for text in '$(touch /tmp/ran)' '`touch /tmp/ran`' ';touch /tmp/ran;' $'a\nb\ttouch' $'\e[31mred\e]0;t\a' \
+        '-oProxyCommand=touch /tmp/ran' '%(touch)%h' '../../../tmp/ran' "$long"; do
+        run as user1 srun -w n1 --tunnel "$text" true
+        [[ $status != 0 ]]
+        # Slurm itself says the argument once more, as it was.
+        output=$(grep -aF spunnel: <<<"$output")
+        lacks $'\e'
+        run as user1 srun -w n1 --tunnel "8001:8000:$text" true
+        [[ $status != 0 ]]
+        output=$(grep -aF spunnel: <<<"$output")
+        lacks $'\e'
+        as user1 srun -w n1 -J "${text:0:200}" --tunnel 8001:8000 true
+    done
+    run as root ls /tmp/ran
+    [[ $status != 0 ]]
+}

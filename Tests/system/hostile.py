@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""What a stranger on the login host tries: hostile.py WHAT [ARGUMENT...], run as the attacker.
+
+  race NAME SECONDS KIND TARGET   puts a thing of KIND (directory, link, file, fifo, socket, rename) at NAME,
+                                  which leads to TARGET if it is a link, and takes it away, again and again;
+                                  prints how often, and what was found in it
+  plant NAME KIND TARGET          puts it there and leaves it
+  flood PORT COUNT                COUNT connections that send and close at once, with all their might
+  hold PORT COUNT                 COUNT connections that stay as long as they may; prints how many bytes came
+  squat PORT ADDRESS              listens there in every way there is; prints `listening` or why not
+  lend PORT PATH                  connects, and hands the socket to whoever connects to the unix socket PATH
+  borrow PATH                     takes a socket from there and asks for the service's name; prints the answer
+"""
+import os
+import shutil
+import socket
+import sys
+import time
+
+
+def plant(name, kind, target):
+    if kind == "directory":
+        os.mkdir(name, 0o777)
+        os.chmod(name, 0o777)
+    elif kind == "link":
+        os.symlink(target, name)
+    elif kind == "file":
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    elif kind == "fifo":
+        os.mkfifo(name, 0o666)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as end:
+            end.bind(name)
+    elif kind == "hardlink":
+        os.link(target, name)
+
+
+def race(name, seconds, kind, target):
+    tries = taken = 0
+    found = []
+    spare = f"{name}.{os.getpid()}"
+    end = time.monotonic() + float(seconds)
+    while time.monotonic() < end:
+        tries += 1
+        try:
+            if kind == "rename":
+                # Another race of the same attacker may have taken it away.
+                os.makedirs(spare, 0o777, exist_ok=True)
+                os.rename(spare, name)
+                os.rename(name, spare)
+                found += os.listdir(spare)
+            else:
+                plant(name, kind, target)
+                if kind == "directory":
+                    found += os.listdir(name)
+                    os.rmdir(name)
+                else:
+                    os.unlink(name)
+            taken += 1
+        except OSError:
+            # The owner's own, for now.
+            continue
+    if kind == "rename":
+        shutil.rmtree(spare, ignore_errors=True)
+    print(f"tries {tries} taken {taken} found {found}")
+
+
+def flood(port, count):
+    for _ in range(int(count)):
+        with socket.socket() as end:
+            try:
+                end.connect(("127.0.0.1", int(port)))
+                end.send(b"name\n")
+            except OSError:
+                pass
+    print("done")
+
+
+def hold(port, count):
+    ends = []
+    for _ in range(int(count)):
+        end = socket.socket()
+        end.settimeout(5)
+        try:
+            end.connect(("127.0.0.1", int(port)))
+            end.send(b"name\n")
+            ends.append(end)
+        except OSError:
+            end.close()
+    total = 0
+    for end in ends:
+        try:
+            total += len(end.recv(1000))
+        except OSError:
+            pass
+    print(f"bytes {total}")
+
+
+def squat(port, address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for option in (None, socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        end = socket.socket(family)
+        try:
+            if option:
+                end.setsockopt(socket.SOL_SOCKET, option, 1)
+            if family == socket.AF_INET6:
+                end.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            end.bind((address, int(port)))
+            end.listen()
+            print("listening", flush=True)
+            end.settimeout(20)
+            while True:
+                with end.accept()[0] as connection:
+                    connection.settimeout(2)
+                    print(f"got {connection.recv(1000)}", flush=True)
+                    connection.send(b"stolen\n")
+        except OSError as error:
+            print(error, flush=True)
+            end.close()
+
+
+def lend(port, path):
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket() as end:
+        listener.bind(path)
+        os.chmod(path, 0o777)
+        listener.listen()
+        print("listening", flush=True)
+        taker, _ = listener.accept()
+        end.connect(("127.0.0.1", int(port)))
+        socket.send_fds(taker, [b"x"], [end.fileno()])
+        time.sleep(2)
+
+
+def borrow(path):
+    with socket.socket(socket.AF_UNIX) as giver:
+        giver.connect(path)
+        _, descriptors, _, _ = socket.recv_fds(giver, 1, 1)
+    with socket.socket(fileno=descriptors[0]) as end:
+        end.settimeout(5)
+        try:
+            end.send(b"name\n")
+            answer = end.recv(1000)
+        except OSError:
+            answer = b""
+        print(answer.decode().strip() or "closed before a byte")
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
