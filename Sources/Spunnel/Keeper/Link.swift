@@ -280,6 +280,7 @@ final class Link {
 
   private func up() {
     upSince = Clock.milliseconds()
+    supervisor.hasLoggedIn()
     supervisor.succeeded()
     if !carried.isEmpty { observer?.linkIsUp(self) }
     openNext()

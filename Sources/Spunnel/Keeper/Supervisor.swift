@@ -39,6 +39,8 @@ final class Supervisor: EventHandler {
   /// The group of an ssh through srun that has ended: its srun may be about to end.
   private var leftover: pid_t?
 
+  private var shareTimer: EventLoop.Timer?
+
   /// Its process id, `nil` while none runs.
   private(set) var child: pid_t?
   /// What ssh said since it was started, the newest last.
@@ -216,8 +218,11 @@ extension Supervisor {
     if began != nil { return }
     began = Clock.milliseconds()
     guard choice.mayTurn else { return }
-    loop.after(milliseconds: share * 1000) { [weak self] in self?.shareIsOver() }
+    shareTimer = loop.after(milliseconds: share * 1000) { [weak self] in self?.shareIsOver() }
   }
+
+  /// To be called once ssh has logged in: no idle keeper is woken for nothing.
+  func hasLoggedIn() { loop.cancel(shareTimer) }
 
   private func shareIsOver() {
     // Once its control socket is there ssh has logged in.
