@@ -281,7 +281,8 @@ extension Keeper: CommandObserver {
         if case .failed = report { self?.closeIfUnused() }
       }
       if !isHeld { return }
-      if client.isOpen { held[ObjectIdentifier(client)] = (client, grant) } else { tunnel.close(grant) }
+      if !client.isOpen { return tunnel.close(grant) }
+      held[ObjectIdentifier(client)] = (client, grant)
     }
   }
 

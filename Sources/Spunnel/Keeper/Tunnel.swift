@@ -226,9 +226,8 @@ final class Tunnel {
     relay.remove(route)
     links.remove(route)
     if route.forward.kind != .remote { ends.release(route.forward.listen) }
-    if route.forward.kind == .dynamic, !routes.contains(where: { $0.isSocksEntrance && $0 !== route }) {
-      links.forgetVisits()
-    }
+    let isLast = !routes.contains { $0.isSocksEntrance && $0 !== route }
+    if route.isSocksEntrance && isLast { links.forgetVisits() }
   }
 
   /// Gives up the forwards that listen where these would.
