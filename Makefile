@@ -75,7 +75,9 @@ install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 	$(call install_whole,$(out)/spunnel-jobs,$(libexec)/spunnel-jobs)
 	$(call install_whole,$(out)/spunnel-sshd,$(libexec)/spunnel-sshd)
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
+	$(INSTALL) -d $(doc)/docs
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
+	$(INSTALL) -m 644 docs/*.md $(doc)/docs
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
 	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8
 
@@ -83,11 +85,11 @@ install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(bin)/spunnelctl
 	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd
-	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md)
+	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md) $(doc)/docs/*.md
 	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8
 	@# Only what lies below PREFIX, and only what is empty.
 	-cd $(DESTDIR)$(PREFIX) && rmdir -p --ignore-fail-on-non-empty lib/spunnel libexec/spunnel \
-		bin share/doc/spunnel share/man/man1 share/man/man8
+		bin share/doc/spunnel/docs share/man/man1 share/man/man8
 	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
 
 # Builds without a word, unless something fails.
@@ -147,6 +149,10 @@ fuzz: ## Fuzz what reads text or bytes from outside, each target SECONDS (60); t
 	@SECONDS_EACH=$(SECONDS) Tests/fuzz/run
 	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
 	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) SPUNNEL_BAD_INPUTS=300 bats -f "by lot" Tests/system/spec.bats
+
+.PHONY: coverage
+coverage: setup ## Count the lines that unit and system tests run, for each folder
+	@Tests/coverage $(TEST_PREFIX)
 
 .PHONY: sanitize
 sanitize: ## Run the unit tests and real commands under sanitizers and valgrind

@@ -41,8 +41,9 @@ let package = Package(
       name: "spunnel-keeper",
       dependencies: ["Spunnel"],
       swiftSettings: strict,
-      // No loader, no relocations: a keeper costs half the memory of a dynamic one.
-      linkerSettings: [.unsafeFlags(["-static-executable"])]
+      // No loader, no relocations: a keeper costs half the memory of a dynamic one. No sanitizer
+      // can be linked into such a program.
+      linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
     ),
     .target(
       name: "SpunnelCluster",

@@ -41,6 +41,7 @@ extension Cluster {
       throw .headless(name, steps: orphans.count)
     }
     let waiting = try settle(jobs, running, orphans)
+    TunnelProcesses.end(layout)
     try running.stop()
     JobProcesses.end(JobProcesses.find(layout))
     return .stopped(waiting: waiting)
@@ -139,5 +140,24 @@ enum JobProcesses {
     for id in ids { _ = kill(id, SIGTERM) }
     if waitUntil(milliseconds: 2_000, { !ids.contains { ProcessTable.isRunning($0) } }) { return }
     for id in ids { _ = kill(id, SIGKILL) }
+  }
+}
+
+/// The keepers of tunnels into a cluster's jobs: without a controller they would wait for ever to
+/// hear of the end.
+enum TunnelProcesses {
+  /// Milliseconds that they have for closing their ports.
+  private static let patience = 3000
+
+  static func end(_ layout: Layout) {
+    for keeper in find(layout) { Process.terminate(keeper) }
+    _ = waitUntil(milliseconds: patience) { find(layout).isEmpty }
+  }
+
+  private static func find(_ layout: Layout) -> [pid_t] {
+    let conf = "SLURM_CONF=" + layout.slurmConfiguration
+    return ProcessTable.own().filter { process in
+      process.arguments[0].hasSuffix("/spunnel-keeper") && process.environment.contains(conf)
+    }.map(\.id)
   }
 }

@@ -189,6 +189,9 @@ public enum Process {
     return child == 0 ? .child : .parent(child)
   }
 
+  /// Asks a process that is no child to end.
+  public static func terminate(_ process: pid_t) { _ = Glibc.kill(process, SIGTERM) }
+
   /// The name in ps(1), at most 15 bytes.
   public static func setName(_ name: String) { unsafe csystem_set_process_name(name) }
 

@@ -28,7 +28,7 @@ protocol Command: SendableMetatype {
   static var summary: String { get }
   /// What `--help` says behind the summary.
   static var details: String { get }
-  /// Whether a `--help` behind the first word may be meant for another program.
+  /// Whether a `--help` behind the word `exec` is meant for another program.
   static var takesCommandLine: Bool { get }
 
   /// - Parameter words: the command line behind the command's name
@@ -66,6 +66,7 @@ enum CommandLineTool {
   private static func dispatch(_ words: [String]) throws(CommandError) {
     guard let first = words.first else { throw .usage("name a command, as in spunnelctl status") }
     switch first {
+    case "help" where words.count > 1: return try dispatch([words[1], "--help"])
     case "-h", "--help", "help": return say(help)
     case "-V", "--version": return say("spunnel \(spunnelVersion)")
     default: break
@@ -74,7 +75,7 @@ enum CommandLineTool {
       throw .usage("'\(printable(first))' is no command")
     }
     let rest = Array(words.dropFirst())
-    let own = command.takesCommandLine ? Array(rest.prefix(1)) : rest
+    let own = command.takesCommandLine && rest.first == "exec" ? [] : rest
     if own.contains("--help") || own.contains("-h") { return say(help(for: command)) }
     try command.run(rest)
   }

@@ -139,13 +139,21 @@ import Testing
 
   @Test(
     arguments: [
-      ("8001", "R:8001:1,8002:80,D:1080"), ("R:8001", "8001:80,8002:80,D:1080"),
-      ("D:8001", "R:8001:1,8002:80,D:1080"), ("1080", "8001:80,R:8001:1,8002:80"),
-      ("8005", "8001:80,R:8001:1,8002:80,D:1080"),
-    ])
-  func aSpecIsLeftWithoutWhatListensAtOneEnd(removed: String, rest: String) throws {
-    let spec = try TunnelSpec("8001:80,R:8001:1,8002:80,D:1080")
-    let request = try #require(try TunnelSpec(removed).forwards.first)
-    #expect(spec.without(request).description == rest)
+      ("8001", "R:8001:1,8002:80,D:1080,/t/%j:1"), ("R:8001", "8001:80,8002:80,D:1080,/t/%j:1"),
+      ("D:8001", "R:8001:1,8002:80,D:1080,/t/%j:1"), ("1080", "8001:80,R:8001:1,8002:80,/t/%j:1"),
+      ("/t/%j:9", "8001:80,R:8001:1,8002:80,D:1080"),
+      ("/t/17:9", "8001:80,R:8001:1,8002:80,D:1080"),
+      ("8005", nil),
+    ] as [(String, String?)])
+  func aSubmitEndNamesAForwardAsTypedAndAsItCameOut(named: String, rest: String?) throws {
+    let spec = try TunnelSpec("8001:80,R:8001:1,8002:80,D:1080,/t/%j:1")
+    let facts = StepFacts(
+      step: StepName(job: 17, step: 0), nodes: [try #require(NodeName("n1"))], user: "user1")
+    let grant = Grant(spec, patience: nil, isEarly: false) { _ in }
+    grant.routes = try spec.plan(facts, anywhere: false).joined().map { Route($0) }
+    let request = try #require(try TunnelSpec(named).forwards.first)
+    let match = grant.match(request, facts: facts)
+    #expect(match?.rest.description == rest)
+    #expect(match?.routes.count == (rest == nil ? nil : 1))
   }
 }

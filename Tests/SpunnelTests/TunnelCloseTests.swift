@@ -12,7 +12,7 @@ import Testing
   init() throws { rig = try TunnelRig() }
 
   private func close(_ spec: String) throws -> Bool {
-    try rig.tunnel.close(matching: try TunnelSpec(spec))
+    try rig.tunnel.close(matching: try TunnelSpec(spec)).isEmpty
   }
 
   @Test func whatIsThereAlreadyIsRefusedAndStays() throws {
@@ -92,13 +92,20 @@ import Testing
   @Test func whoeverLeavesWhileItIsOpenedLeavesNothingBehind() throws {
     rig.ssh.prepare = { $0.remoteAnswer = .none }
     try rig.run()
+    let stays = try rig.open(":7000")
+    #expect(try rig.turn { stays.ready != nil })
     let asked = try rig.open("R:9000:53,:8000")
-    #expect(try rig.turn { rig.ssh.orders().count == 1 })
+    #expect(try rig.turn { rig.ssh.orders().count == 2 })
     let master = try #require(rig.ssh.masters[0])
     try rig.tunnel.close(try #require(asked.grant))
+    #expect(try rig.turn { rig.ssh.orders().count == 3 })
     master.remoteAnswer = .agree
-    master.carryOutLate(master.sessions[0])
-    #expect(try rig.turn { master.remotes == [] && rig.ssh.orders().count > 2 })
+    let late = master.sessions.first { session in
+      if case .remote? = session.requests.last { true } else { false }
+    }
+    master.carryOutLate(try #require(late))
+    #expect(master.remotes.count == 1)
+    #expect(try rig.turn { master.remotes == [] && rig.ssh.orders().count > 3 })
     let other = try rig.open(":8888")
     #expect(try rig.turn { other.ready != nil })
     rig.ssh.kill(try rig.tunnel.process)
@@ -106,6 +113,6 @@ import Testing
     #expect(
       rig.ssh.orders().map {
         if case .local(_, let to) = $0 { to } else { "\($0)" }
-      } == ["localhost:8888"])
+      } == ["localhost:7000", "localhost:8888"])
   }
 }

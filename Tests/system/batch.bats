@@ -186,7 +186,8 @@ PY
     # The link is lost, so Slurm is asked, which does not answer.
     kill -KILL "$(ssh_of "$(whole "$job")")"
     finish held
-    eventually answers n1:8000 user1 8001 name
+    eventually grep -F "ask Slurm for the job" "$(record "$(whole "$job")" log)"
+    answers n1:8000 user1 8001 name
     service login slurmctld start
     counts "$(whole "$job")" state up
     answers n1:8000 user1 8001 name

@@ -105,13 +105,15 @@ traced() {
         -e trace='%file,execve,execveat,socket,connect,unlink,rename,memfd_create' &
     tracer=$!
     within 5 grep -q "TracerPid:[[:space:]]*[1-9]" "/proc/$slurmd/status"
-    as user1 srun -w n1 true >&2
+    # Long enough for the extern step, where there is one, to be whole before the job ends.
+    as user1 srun -w n1 sleep 0.5 >&2
     eventually no_jobs
     kill "$tracer"
     wait "$tracer" || true
-    # Slurm looks into /proc and into its control groups as often as it needs to.
-    sed -E 's/^[0-9]+ +//; s/ = .*//; /^[-+]/d; /<unfinished|resumed>/d' "$trace" |
-        grep -oE '^[a-z0-9]+\(|"/[^"]*"' | grep -vE '"/(proc|sys|run)/' |
+    # Slurm looks into /proc and into its control groups as often as it needs to; the job's own
+    # program may be seen or not.
+    sed -E 's/^[0-9]+ +//; s/ = .*//; /^[-+]/d; /resumed>/d' "$trace" |
+        grep -oE '^[a-z0-9]+\(|"/[^"]*"' | grep -vE '"/(proc|sys|run|bin|usr/bin)/' |
         sed -E 's/[0-9]+/N/g' | sort -u
 }
 

@@ -248,7 +248,7 @@ watched() { output "$1" | jq -e "$2" | grep true; }
     eventually watched w '.tunnels[0].state == "up"'
     cancel s
     eventually [ "$(output w | tail -n 1 | jq -c .tunnels)" == '[]' ] || eventually empty_again
-    kill -INT "$(pgrep -x spunnelctl)"
+    kill -INT "$(pid w)"
     finish w
     same 0 "$status"
     # A line each, and no two that say the same.

@@ -12,6 +12,8 @@ protocol CommandObserver: AnyObject {
 
 final class CommandServer: EventHandler {
   private static let mostClients = 64
+  /// Milliseconds before another attempt when descriptors are used up.
+  private static let pause = 50
 
   private let loop: EventLoop
   private let socket: FileDescriptor
@@ -47,7 +49,17 @@ final class CommandServer: EventHandler {
           heard: { [weak self] in self?.observer?.commanded($0, by: $1) },
           ended: { [weak self] in self?.forget($0) })
       }
-    } catch {}
+    } catch {
+      // The socket would be reported again at once, for nothing.
+      loop.remove(socket.raw)
+      loop.after(milliseconds: CommandServer.pause) { [weak self] in self?.resume() }
+    }
+  }
+
+  private func resume() {
+    do throws(SystemError) { try loop.add(socket.raw, [.input], self) } catch {
+      loop.after(milliseconds: CommandServer.pause) { [weak self] in self?.resume() }
+    }
   }
 
   /// Tells everybody that the tunnel is over.
@@ -76,6 +88,8 @@ final class CommandClient: EventHandler {
     self.loop = loop
     self.socket = consume socket
   }
+
+  var isOpen: Bool { socket != nil }
 
   func start(
     heard: @escaping (KeeperCommand, CommandClient) -> Void,

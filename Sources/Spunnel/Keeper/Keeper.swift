@@ -25,7 +25,8 @@ final class Keeper: EventHandler {
   private var tunnel: Tunnel?
   private var job: JobWatch?
   private var commands: CommandServer?
-  private var grants: [ObjectIdentifier: Grant] = [:]
+  /// Forwards that live as long as whoever asked for them.
+  private var held: [ObjectIdentifier: (client: CommandClient, grant: Grant)] = [:]
   private var status = Status()
   private var hostFile = HostFile(nodes: [], forwards: [])
   private var statusTimer: EventLoop.Timer?
@@ -161,7 +162,11 @@ final class Keeper: EventHandler {
 
   /// What became of the forwards that the tunnel was started for.
   private func report(_ report: KeeperReport) {
-    if case .failed(let reason) = report { return fail(reason) }
+    if case .failed(let reason) = report {
+      // After a requeue, or of one that others have added to, only these forwards are over.
+      if wasUp { return closeIfUnused() }
+      return fail(reason)
+    }
     say(report)
     guard case .ready = report, !wasUp else { return }
     wasUp = true
@@ -261,8 +266,12 @@ extension Keeper: CommandObserver {
         client.say(.done)
       }
     case .close(let spec):
-      let found = tunnel.close(matching: spec)
-      client.say(found ? .done : .failed("no forward listens at '\(spec)'"))
+      let missing = tunnel.close(matching: spec)
+      let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
+      client.say(missing.isEmpty ? .done : .failed("no forward listens at \(ends)"))
+      for held in held.values where !tunnel.grants.contains(where: { $0 === held.grant }) {
+        held.client.say(.over("its forwards were closed"))
+      }
       if tunnel.grants.isEmpty { close("its last forward was closed") }
     case .open(let spec, let isHeld):
       // Somebody waits for it, so it fails in time; once there it is kept like any other.
@@ -271,12 +280,14 @@ extension Keeper: CommandObserver {
         client.say(report)
         if case .failed = report { self?.closeIfUnused() }
       }
-      if isHeld { grants[ObjectIdentifier(client)] = grant }
+      if !isHeld { return }
+      if !client.isOpen { return tunnel.close(grant) }
+      held[ObjectIdentifier(client)] = (client, grant)
     }
   }
 
   func commandEnded(_ client: CommandClient) {
-    if let grant = grants.removeValue(forKey: ObjectIdentifier(client)) { tunnel?.close(grant) }
+    if let held = held.removeValue(forKey: ObjectIdentifier(client)) { tunnel?.close(held.grant) }
     closeIfUnused()
   }
 

@@ -66,9 +66,19 @@ public struct KeeperRequest: Equatable, Sendable {
     self.settings = settings
   }
 
+  /// As many nodes as one argument has room for (execve(2), 128 KiB).
+  private static func list(_ nodes: [NodeName]) -> String {
+    var list = nodes[0].description
+    for node in nodes.dropFirst() {
+      if list.utf8.count + node.description.utf8.count > 100_000 { break }
+      list += "," + node.description
+    }
+    return list
+  }
+
   /// The words to start a keeper with.
   public var words: [String] {
-    let nodes = nodes.isEmpty ? "-" : nodes.map(\.description).joined(separator: ",")
+    let nodes = nodes.isEmpty ? "-" : KeeperRequest.list(nodes)
     return [step.description, life.rawValue, nodes, spec?.description ?? "-"] + arguments
   }
 }

@@ -42,6 +42,8 @@ final class Link {
     let probes: Bool
     let done: (Outcome) -> Void
     var deadline: EventLoop.Timer?
+    /// Whether `done` is told as well when the link is stopped.
+    var tellsItsEnd = false
 
     init(_ routes: [Route], probes: Bool, _ done: @escaping (Outcome) -> Void) {
       self.routes = routes
@@ -75,7 +77,7 @@ final class Link {
   ///   - record: where the sockets go
   init(
     _ loop: EventLoop, _ node: NodeName, number: Int, _ record: Record, _ settings: Settings,
-    observer: any LinkObserver
+    observer: (any LinkObserver)?
   ) {
     self.loop = loop
     self.node = node
@@ -107,9 +109,17 @@ final class Link {
   }
 
   /// The way that ssh takes.
-  var transport: Transport { supervisor.transport }
+  var transport: Transport? { supervisor.transport }
 
-  var isIdle: Bool { carried.isEmpty && batches.isEmpty }
+  /// Whether nothing wants it any more.
+  var isIdle: Bool { carried.isEmpty && batches.allSatisfy(\.routes.isEmpty) }
+
+  /// Whether a forward wants it, rather than SOCKS clients alone.
+  var isAskedFor: Bool {
+    (carried + batches.flatMap(\.routes)).contains {
+      $0.forward.kind != .dynamic || $0.isSocksEntrance
+    }
+  }
 
   // MARK: What it carries
 
@@ -127,12 +137,19 @@ final class Link {
   }
 
   /// Brings up the way to a service that a SOCKS client named.
-  func visit(_ route: Route) { add(Batch([route], probes: false) { _ in }) }
+  ///
+  /// - Parameter failed: told when there is none
+  func visit(_ route: Route, failed: @escaping () -> Void) {
+    add(Batch([route], probes: false) { if case .failed = $0 { failed() } })
+  }
 
   /// Finds out whether anything listens at the far ends.
   func probe(_ done: @escaping () -> Void) {
     let routes = carried.filter { $0.forward.kind == .local }
-    add(Batch(routes, probes: true) { _ in done() })
+    let batch = Batch(routes, probes: true) { _ in done() }
+    // Whoever asked is told, whatever comes of it.
+    batch.tellsItsEnd = true
+    add(batch)
   }
 
   private func add(_ batch: Batch) {
@@ -140,6 +157,7 @@ final class Link {
     if isUp {
       openNext()
     } else if process == nil && retry == nil {
+      refusal = nil
       if batch.deadline != nil { return connect() }
       retry = loop.after(milliseconds: Link.aside) { [weak self] in self?.connect() }
     }
@@ -231,8 +249,8 @@ final class Link {
   /// What it carried before is there again, or could not be had.
   private func returned(_ outcome: Opening.Outcome) {
     switch outcome {
-    // The end of ssh is told by itself.
-    case .lost: return
+    // The end of ssh is told by itself; if there is none, it is asked again.
+    case .lost: loop.after(milliseconds: Link.startPause) { [weak self] in self?.again() }
     case .failed(let reason):
       // An sshd that still holds the exec port of the lost connection, for one.
       observer?.linkNotes(reason)
@@ -281,8 +299,10 @@ final class Link {
       remove(route)
     }
     switch outcome {
-    // It is tried again with the next ssh.
-    case .lost: return
+    // It is tried again with the next ssh, or with this one if it is there after all.
+    case .lost:
+      loop.after(milliseconds: Link.startPause) { [weak self] in self?.openNext() }
+      return
     case .failed(let reason): settle(batch, .failed(reason))
     case .ready:
       wasUp = true
@@ -326,9 +346,13 @@ final class Link {
     loop.cancel(retry)
     opening?.stop()
     opening = nil
-    for batch in batches { loop.cancel(batch.deadline) }
+    let rest = batches
     batches = []
     carried = []
+    for batch in rest {
+      loop.cancel(batch.deadline)
+      if batch.tellsItsEnd { batch.done(.failed("the link to \(node) was ended")) }
+    }
     master = nil
     upSince = nil
     supervisor.stop()

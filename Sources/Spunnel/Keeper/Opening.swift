@@ -47,6 +47,7 @@ final class Opening {
   private var rest: [Route]
   private let probes: Bool
   private var asked: ControlConnection?
+  private var chosen: Set<Port> = []
   private var timers: [EventLoop.Timer] = []
   private let lastWords: () -> String?
   private var done: ((Outcome) -> Void)?
@@ -98,9 +99,14 @@ final class Opening {
     do throws(SystemError) {
       asked = try master.ask(loop, request, descriptors: descriptors, notify: then)
     } catch {
-      if error.code != EAGAIN { return finish(.lost) }
+      if !Opening.isPassing(error) { return finish(.lost) }
       after(Opening.busyPause) { $0.ask(request, descriptors: descriptors, then) }
     }
+  }
+
+  /// ssh is too busy, or this process has used up what it may have.
+  private static func isPassing(_ error: SystemError) -> Bool {
+    [EAGAIN, EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(error.code)
   }
 
   // MARK: Listening
@@ -159,6 +165,8 @@ final class Opening {
           return self.finish(.failed("\(self.node): sshd chose port '\(number)', which is none"))
         }
         self.letGo(forward) {
+          // It is free again at once, and might be chosen twice.
+          if !self.chosen.insert(port).inserted { return self.choose(route) }
           route.forward.connect = .port(port)
           // The probe's answer comes after sshd has stopped listening.
           self.openLocal(route)
@@ -193,7 +201,7 @@ final class Opening {
       after(Opening.nudgePause) { $0.nudge(route.forward.host, port) }
       after(Opening.probePatience) { $0.next() }
     } catch {
-      if error.code != EAGAIN { return finish(.lost) }
+      if !Opening.isPassing(error) { return finish(.lost) }
       after(Opening.busyPause) { $0.probe(route) }
     }
   }

@@ -18,27 +18,6 @@ protocol TunnelObserver: AnyObject {
   func tunnelMissesJob()
 }
 
-/// Forwards that were asked for together.
-final class Grant {
-  /// With the ports that were chosen for it, so that they stay the same when the job starts again.
-  fileprivate(set) var spec: TunnelSpec
-  fileprivate(set) var routes: [Route] = []
-  fileprivate let patience: Int?
-  fileprivate let report: (KeeperReport) -> Void
-  fileprivate var unopened = 0
-  /// Opened before anything of the job could listen: that it was refused says nothing.
-  fileprivate var isEarly: Bool
-
-  fileprivate init(
-    _ spec: TunnelSpec, patience: Int?, isEarly: Bool, report: @escaping (KeeperReport) -> Void
-  ) {
-    self.isEarly = isEarly
-    self.spec = spec
-    self.patience = patience
-    self.report = report
-  }
-}
-
 final class Tunnel {
   private let loop: EventLoop
   private let record: Record
@@ -46,15 +25,10 @@ final class Tunnel {
   private let ends: SubmitEnds
   private weak var observer: (any TunnelObserver)?
   let relay: Relay
-  /// Empty while the job has not started.
-  private(set) var nodes: [NodeName] = []
+  private let links: Links
   /// Whether the job was heard not to run.
   private var isStandingBy = false
   private(set) var grants: [Grant] = []
-  private var links: [NodeName: Link] = [:]
-  /// Links of services that SOCKS clients named, the oldest first.
-  private var visited: [Route] = []
-  private static let mostVisited = 64
 
   /// - Parameters:
   ///   - ends: with what srun has claimed
@@ -70,19 +44,24 @@ final class Tunnel {
     self.observer = observer
     relay = try Relay(
       loop, access: settings.access, owner: getuid(), patience: settings.timeout * 1000)
+    links = Links(loop, record, settings)
     relay.observer = self
+    links.observer = self
   }
+
+  /// Empty while the job has not started.
+  var nodes: [NodeName] { links.nodes }
 
   var routes: [Route] { grants.flatMap(\.routes) }
 
   /// Whether every link is up.
-  var isUp: Bool { !nodes.isEmpty && links.values.allSatisfy(\.isUp) }
+  var isUp: Bool { !nodes.isEmpty && links.areUp }
 
   /// ssh's process id, to the first node that has one.
-  var process: pid_t? { nodes.lazy.compactMap { self.links[$0]?.process }.first }
+  var process: pid_t? { links.first(\.process) }
 
   /// The way that ssh takes to the first node that has one.
-  var transport: Transport? { nodes.lazy.compactMap { self.links[$0]?.transport }.first }
+  var transport: Transport? { links.first(\.transport) }
 
   // MARK: What is asked for
 
@@ -153,9 +132,12 @@ final class Tunnel {
     }
   }
 
+  private var facts: StepFacts {
+    StepFacts(step: record.step, nodes: nodes, user: Host.userName)
+  }
+
   private func serve(_ grant: Grant) {
     do throws(SpecError) {
-      let facts = StepFacts(step: record.step, nodes: nodes, user: Host.userName)
       let planned = try grant.spec.plan(facts, anywhere: settings.targets == .any)
       let twice = planned.joined().first { forward in
         routes.contains { $0.forward.collides(with: forward) }
@@ -193,7 +175,8 @@ final class Tunnel {
     for route in grant.routes { byNode[route.forward.node, default: []].append(route) }
     grant.unopened = byNode.count
     for (node, routes) in byNode {
-      link(to: node).add(routes, patience: grant.patience) { [weak self, weak grant] outcome in
+      let link = links.link(to: node)
+      link.add(routes, patience: grant.patience) { [weak self, weak grant] outcome in
         if let self, let grant { self.opened(grant, outcome) }
       }
     }
@@ -210,12 +193,15 @@ final class Tunnel {
         grant.isEarly = false
         for route in grant.routes where route.far == .refused { route.far = .unknown }
       }
+      // Somebody waited for the first time only; after that it is kept like any other.
+      grant.patience = nil
       observer?.tunnelChanged()
       grant.report(.ready(grant.routes.map(\.forward)))
     }
   }
 
   private func fail(_ grant: Grant, _ reason: String) {
+    observer?.tunnelNotes("\(grant.spec): \(reason)")
     close(grant)
     grant.report(.failed(reason))
   }
@@ -225,7 +211,9 @@ final class Tunnel {
     guard grants.contains(where: { $0 === grant }) else { return }
     grants.removeAll { $0 === grant }
     withdraw(grant)
-    for port in grant.spec.ports where !isTaken(port, besides: grant) { ends.release(.port(port)) }
+    for port in grant.spec.ports where !isTaken(port, besides: grant) {
+      ends.release(.port(port))
+    }
     observer?.tunnelChanged()
   }
 
@@ -236,21 +224,25 @@ final class Tunnel {
 
   private func withdraw(_ route: Route) {
     relay.remove(route)
-    links[route.forward.node]?.remove(route)
+    links.remove(route)
     if route.forward.kind != .remote { ends.release(route.forward.listen) }
+    let isLast = !routes.contains { $0.isSocksEntrance && $0 !== route }
+    if route.isSocksEntrance && isLast { links.forgetVisits() }
   }
 
   /// Gives up the forwards that listen where these would.
   ///
-  /// - Returns: whether there were any
-  func close(matching spec: TunnelSpec) -> Bool {
-    var found = false
+  /// - Returns: those of the spec that there were none of
+  func close(matching spec: TunnelSpec) -> [ForwardRequest] {
+    var missing: [ForwardRequest] = []
     for request in spec.forwards {
-      for grant in grants where grant.closes(request) {
+      var found = false
+      for grant in grants {
+        guard let matched = grant.match(request, facts: facts) else { continue }
         found = true
-        for route in grant.routes where route.forward.listens(where: request) { withdraw(route) }
-        grant.routes.removeAll { $0.forward.listens(where: request) }
-        grant.spec = grant.spec.without(request)
+        for route in matched.routes { withdraw(route) }
+        grant.routes.removeAll { route in matched.routes.contains { $0 === route } }
+        grant.spec = matched.rest
         // Of a job that has not started it is held without a forward.
         if request.kind != .remote, case .port(let port) = request.listen {
           ends.release(.port(port))
@@ -259,9 +251,10 @@ final class Tunnel {
           close(grant)
         }
       }
+      if !found { missing.append(request) }
     }
     observer?.tunnelChanged()
-    return found
+    return missing
   }
 
   // MARK: The job
@@ -272,7 +265,7 @@ final class Tunnel {
     let hasJustStarted = isStandingBy
     standBy()
     isStandingBy = false
-    self.nodes = nodes
+    links.start(on: nodes)
     for grant in grants {
       if hasJustStarted { grant.isEarly = true }
       serve(grant)
@@ -285,15 +278,14 @@ final class Tunnel {
     isStandingBy = true
     if nodes.isEmpty { return }
     for route in routes { relay.remove(route) }
-    for route in visited { relay.remove(route) }
-    visited = []
-    for link in links.values { link.stop() }
-    links = [:]
-    nodes = []
+    links.stop()
     for grant in grants {
       // Free ports of a forward to every node have no port of their own to keep.
       for route in grant.routes where route.forward.kind != .remote {
-        if !grant.spec.names(route.forward.listen) { ends.release(route.forward.listen) }
+        // A path is bound anew: it may be another one on another node.
+        if route.forward.listen.port == nil || !grant.spec.names(route.forward.listen) {
+          ends.release(route.forward.listen)
+        }
       }
       grant.routes = []
       hold(grant)
@@ -305,41 +297,21 @@ final class Tunnel {
   func stop() {
     relay.close()
     ends.releaseAll()
-    for link in links.values { link.stop() }
-    links = [:]
+    links.stop()
   }
 
   // MARK: Links
 
-  private func link(to node: NodeName) -> Link {
-    if let link = links[node] { return link }
-    let number = nodes.firstIndex(of: node) ?? 0
-    let link = Link(loop, node, number: number, record, settings, observer: self)
-    links[node] = link
-    return link
-  }
-
   /// To be called whenever something has changed in the record.
-  func look() { for link in links.values { link.look() } }
+  func look() { links.look() }
 
   /// To be called whenever a child may have ended.
-  func reap() { for link in links.values { link.reap() } }
+  func reap() { links.reap() }
 
   /// Finds out whether anything listens at the far ends.
   ///
   /// - Parameter done: told once
-  func probe(_ done: @escaping () -> Void) {
-    var open = 1
-    let finish = {
-      open -= 1
-      if open == 0 { done() }
-    }
-    for link in links.values where link.isUp {
-      open += 1
-      link.probe(finish)
-    }
-    finish()
-  }
+  func probe(_ done: @escaping () -> Void) { links.probe(done) }
 }
 
 extension Tunnel: LinkObserver {
@@ -384,43 +356,10 @@ extension Tunnel: RelayObserver {
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route? {
     // The nodes by their names: what listens on their loopback addresses alone is reached as well.
     let node = nodes.first { $0.description == host.description }
-    if node == nil && !host.isLocal && settings.targets != .any { return nil }
-    let forward = Forward(
-      .dynamic, node: node ?? route.forward.node, listen: route.forward.listen,
-      host: node == nil ? host : .localhost, connect: .port(port))
-    if let index = visited.firstIndex(where: { $0.forward == forward }) {
-      let known = visited.remove(at: index)
-      visited.append(known)
-      return known
-    }
-    let target = Route(forward)
-    visited.append(target)
-    link(to: forward.node).visit(target)
-    if visited.count > Tunnel.mostVisited {
-      let oldest = visited.removeFirst()
-      links[oldest.forward.node]?.remove(oldest)
-    }
-    return target
-  }
-}
-
-extension Grant {
-  fileprivate func closes(_ request: ForwardRequest) -> Bool {
-    spec.forwards.contains { $0.listens(where: request) }
-      || routes.contains { $0.forward.listens(where: request) }
-  }
-}
-
-extension Forward {
-  /// Whether it listens where a request would: that names it.
-  fileprivate func listens(where request: ForwardRequest) -> Bool {
-    guard (kind == .remote) == (request.kind == .remote) else { return false }
-    return "\(listen)" == "\(request.listen)"
-  }
-}
-
-extension ForwardRequest {
-  fileprivate func listens(where request: ForwardRequest) -> Bool {
-    (kind == .remote) == (request.kind == .remote) && listen == request.listen && listen != .any
+    if node == nil && !host.isLoopback && settings.targets != .any { return nil }
+    return links.visit(
+      Forward(
+        .dynamic, node: node ?? route.forward.node, listen: route.forward.listen,
+        host: node == nil && !host.isLoopback ? host : .localhost, connect: .port(port)))
   }
 }

@@ -26,6 +26,8 @@ public struct HostFile: Equatable, Sendable {
       case "forward":
         guard let forward = Forward(words: value) else { return nil }
         forwards.append(forward)
+        // Nobody has so many: the record is not of our making.
+        if forwards.count > 10_000 { return nil }
       case "waiting":
         guard let spec = try? TunnelSpec(String(value)) else { return nil }
         waiting.append(spec)

@@ -28,9 +28,10 @@ public struct KeeperStart: ~Copyable {
     do throws(SystemError) {
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
       let pair = try FileDescriptor.streamPair()
-      let program = Program(
+      var program = Program(
         path: path, arguments: [path] + request.words,
         descriptors: [null.raw, null.raw, null.raw, pair.right.raw] + listeners)
+      program.raisesDescriptorLimit = true
       let ours = pair.left
       starter = try program.start()
       lifeline = consume ours

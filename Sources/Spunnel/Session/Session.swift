@@ -80,6 +80,9 @@ final class Session {
       return true
     } catch {
       claim.release()
+      // One that is only slow would go on with ports that listen no more.
+      let state = try? StateDirectory.find(in: claim.settings.stateDirectory, user: getuid())
+      _ = try? state?.requestExit(.wholeJob(job))
       voice.error("job \(job) has no tunnel: \(error.reason)")
       return false
     }
@@ -157,7 +160,11 @@ final class Session {
     guard let raw = lifeline?.raw else { return }
     // The keeper reads end of file, tears down, and closes its own end last.
     _ = shutdown(raw, CInt(SHUT_WR))
-    _ = lifeline?.waitReadable(milliseconds: Session.endPatience)
+    let deadline = Clock.milliseconds() + Session.endPatience
+    // What it reported meanwhile comes first.
+    while lifeline?.waitReadable(milliseconds: max(0, deadline - Clock.milliseconds())) ?? false,
+      let report = try? lifeline?.read(atMost: 4096) ?? nil, !report.isEmpty
+    {}
     lifeline = nil
   }
 }

@@ -60,6 +60,9 @@ public struct HostName: Hashable, Sendable, CustomStringConvertible {
   /// Whether it is the connecting side itself.
   public var isLocal: Bool { description == HostName.localhost.description }
 
+  /// Whether it is so by its name or by its address.
+  var isLoopback: Bool { isLocal || description == "127.0.0.1" || description == "::1" }
+
   /// As it stands before a colon and a port.
   public var bracketed: String { description.contains(":") ? "[\(description)]" : description }
 }

@@ -46,20 +46,17 @@ extension TunnelSpec {
   func names(_ end: Endpoint) -> Bool {
     forwards.contains { $0.kind != .remote && "\($0.listen)" == "\(end)" }
   }
-
-  /// The spec without what listens at one end.
-  func without(_ request: ForwardRequest) -> TunnelSpec {
-    TunnelSpec(
-      forwards: forwards.filter {
-        $0.listen != request.listen || ($0.kind == .remote) != (request.kind == .remote)
-      })
-  }
 }
 
 extension ForwardRequest {
   /// The same forward, with a submit port that was chosen.
   func listening(on port: Port) -> ForwardRequest {
     ForwardRequest(kind: kind, listen: .port(port), host: host, connect: connect)
+  }
+
+  /// Where it listens in a step: a list for a forward to every node.
+  func listens(_ facts: StepFacts) throws(SpecError) -> [Endpoint] {
+    try plan(facts, anywhere: true).map(\.listen)
   }
 
   fileprivate func plan(_ facts: StepFacts, anywhere: Bool) throws(SpecError) -> [Forward] {
