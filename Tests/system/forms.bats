@@ -33,8 +33,9 @@ no_tunnel() {
     nothing_left
 }
 
-# listed PATH [FIND-ARGUMENT]...: files of the login host with their modes and owners.
-listed() { as root find "$@" -printf '%p %m %u\n'; }
+# listed PATH [FIND-ARGUMENT]...: files of users on the login host with their modes and owners. The
+# repository may lie in the machine's /tmp, and is seen there.
+listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\n'; }
 
 # --- Ports -------------------------------------------------------------------------------------
 

@@ -61,6 +61,9 @@ def race(name, seconds, kind, target):
             # The owner's own, for now.
             continue
     if kind == "rename":
+        # What another race had put there, a FIFO for one, which rmtree would wait at.
+        if os.path.lexists(spare) and (os.path.islink(spare) or not os.path.isdir(spare)):
+            os.unlink(spare)
         shutil.rmtree(spare, ignore_errors=True)
     print(f"tries {tries} taken {taken} found {found}")
 
