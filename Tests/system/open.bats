@@ -66,7 +66,7 @@ sshs() { processes ssh | wc -l; }
     answers n2:8000 user1 8002 name
     run ctl close "$job" 8001:8000
     same 1 "$status"
-    holds "no forward listens at '8001:8000'"
+    holds "no forward listens at '8001'"
     ctl close "$job" 8002:n2:8000
     within 2 nothing_left
     runs "$job"
