@@ -38,7 +38,7 @@ node_is_clean() {
     local found host
     found=$(node_part; inner_steps; processes srun | grep -e --job-name=spunnel || true
         for host in n1 n2; do
-            host "$host" root find /tmp /var/tmp /dev/shm -mindepth 1 -not -user root
+            host "$host" root find /tmp /var/tmp /dev/shm -mindepth 1 \( -user user1 -o -user user2 \)
         done)
     [[ -z $found ]] || {
         echo "left behind: $found"
