@@ -171,16 +171,17 @@ static int claim_from_environment(void)
 
 int slurm_spank_init_post_opt(spank_t spank, int argument_count, char **arguments)
 {
-	struct spunnel_host ours = host();
+	struct spunnel_host ours;
 
 	(void)spank;
 	(void)argument_count;
 	(void)arguments;
 	if (self.context == S_CTX_LOCAL)
 		return claim_from_environment();
-	if (self.context == S_CTX_ALLOCATOR)
-		return submission_settle(&ours);
-	return 0;
+	if (self.context != S_CTX_ALLOCATOR)
+		return 0;
+	ours = host();
+	return submission_settle(&ours);
 }
 
 int slurm_spank_local_user_init(spank_t spank, int argument_count, char **arguments)
