@@ -55,9 +55,15 @@ $(out)/spunnel-sshd: Sources/SpunnelNode/spunnel-sshd.c
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $< $(LDFLAGS) -o $@
 
+# Swift's runtime needs C++'s. Linked in, srun loads no second library and no other version of it.
+$(out)/static/libstdc++.a:
+	@mkdir -p $(@D)
+	ln -sf "$$($(CC) -print-file-name=$(@F))" $@
+
+# Without $$ORIGIN, ten directories in which the loader would look for libc.
 .PHONY: swift
-swift: ## Build the core, the keeper and spunnelctl
-	$(SWIFT) build -c release $(SWIFT_FLAGS)
+swift: $(out)/static/libstdc++.a ## Build the core, the keeper and spunnelctl
+	$(SWIFT) build -c release --disable-local-rpath $(SWIFT_FLAGS)
 
 # Under another name first: every srun loads these files, and a half-written one would kill it.
 define install_whole

@@ -32,6 +32,9 @@ let package = Package(
         .unsafeFlags(
           [
             "-static-stdlib",
+            // lld takes what is used of the C++ runtime out of the archive that the Makefile puts
+            // there, and lays what srun loads out so that fewer pages are touched.
+            "-use-ld=lld", "-L", "\(Context.packageDirectory)/build/static",
             // Nothing but the contract is seen from outside: not the Swift runtime in it either.
             "-Xlinker", "--version-script=\(Context.packageDirectory)/core-exports.map",
           ], .when(configuration: .release))

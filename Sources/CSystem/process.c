@@ -1,4 +1,5 @@
-/* Starting processes: what runs between fork and exec may only use async-signal-safe calls. */
+/* Starting processes: what runs between vfork and exec may only use async-signal-safe calls, and
+ * runs in its caller's memory. */
 #define _GNU_SOURCE
 #include "csystem.h"
 
@@ -114,13 +115,27 @@ static int place_descriptors(const struct csystem_program *program, int report)
 	return count;
 }
 
-static void run_child(const struct csystem_program *program, int report, pid_t parent)
+static _Noreturn void give_up(int report, int failure)
 {
-	int failure, moved;
+	(void)!write(report, &failure, sizeof failure);
+	_exit(127);
+}
+
+static _Noreturn void run_child(const struct csystem_program *program, int report, pid_t parent)
+{
+	int moved;
 
 	reset_signals();
 	if (program->new_session)
 		(void)setsid();
+	if (program->detached) {
+		pid_t child = vfork();
+
+		if (child < 0)
+			give_up(report, errno);
+		if (child > 0)
+			_exit(0);
+	}
 	if (program->raise_descriptor_limit)
 		csystem_raise_descriptor_limit();
 	moved = place_descriptors(program, report);
@@ -129,11 +144,10 @@ static void run_child(const struct csystem_program *program, int report, pid_t p
 		die_with_parent(program->parent_death_signal, parent);
 		(void)execve(program->path, program->argv, program->envp);
 	}
-	failure = errno;
-	(void)!write(report, &failure, sizeof failure);
-	_exit(127);
+	give_up(report, errno);
 }
 
+/* vfork, not fork: srun's page tables are large, and a copy of them costs more than the whole rest. */
 pid_t csystem_spawn(const struct csystem_program *program)
 {
 	int report[2], failure = 0;
@@ -146,7 +160,7 @@ pid_t csystem_spawn(const struct csystem_program *program)
 	/* No handler of the host process may run in the child before its signals are reset. */
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	child = fork();
+	child = vfork();
 	if (child == 0)
 		run_child(program, report[1], parent);
 	failure = child < 0 ? errno : 0;
@@ -157,11 +171,13 @@ pid_t csystem_spawn(const struct csystem_program *program)
 		do
 			got = read(report[0], &failure, sizeof failure);
 		while (got < 0 && errno == EINTR);
-		if (got == (ssize_t)sizeof failure)
+		if (got != (ssize_t)sizeof failure)
+			failure = 0;
+		if (failure != 0 || program->detached) {
 			while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
 				;
-		else
-			failure = 0;
+			child = 0;
+		}
 	}
 	(void)close(report[0]);
 	return failure != 0 ? -failure : child;

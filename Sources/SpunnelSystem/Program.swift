@@ -31,7 +31,12 @@ public struct Program {
   /// Starts it.
   ///
   /// - Returns: its process id; the caller waits for it
-  public func start() throws(SystemError) -> pid_t {
+  public func start() throws(SystemError) -> pid_t { try spawn(detached: false) }
+
+  /// Starts it as nobody's child, to live on without this process: nobody waits for it.
+  public func startDetached() throws(SystemError) { _ = try spawn(detached: true) }
+
+  private func spawn(detached: Bool) throws(SystemError) -> pid_t {
     let argv = CStringVector(arguments)
     let given = CStringVector(environment ?? [])
     let child: pid_t = unsafe path.withCString { path in
@@ -42,7 +47,8 @@ public struct Program {
         var program = unsafe csystem_program(
           path: path, argv: argv.pointers, envp: envp, descriptors: first,
           descriptor_count: descriptors.count, parent_death_signal: parentDeathSignal,
-          new_session: newSession ? 1 : 0, raise_descriptor_limit: raisesDescriptorLimit ? 1 : 0)
+          new_session: newSession ? 1 : 0, detached: detached ? 1 : 0,
+          raise_descriptor_limit: raisesDescriptorLimit ? 1 : 0)
         return unsafe csystem_spawn(&program)
       }
     }

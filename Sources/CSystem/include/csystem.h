@@ -30,11 +30,13 @@ struct csystem_program {
 	size_t descriptor_count;
 	int parent_death_signal;        /**< sent to the child when the caller dies; 0: none */
 	int new_session;                /**< non-zero: setsid(2) */
+	int detached;                   /**< non-zero: it is nobody's child; without a death signal */
 	int raise_descriptor_limit;     /**< non-zero: soft RLIMIT_NOFILE up to the hard one */
 };
 
 /** Starts a program with every signal at its default and none blocked.
- *  @return its process id, or the negated errno of the step that failed, exec included. */
+ *  @return its process id, 0 if it is detached, or the negated errno of the step that failed, exec
+ *  included. */
 pid_t csystem_spawn(const struct csystem_program *program);
 
 /** fork(2), which Swift hides: only for a process with one thread.

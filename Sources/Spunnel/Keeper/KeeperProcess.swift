@@ -12,11 +12,6 @@ public enum KeeperProcess {
     Process.keepFilesPrivate()
     // ssh(1): no window that asks, where there is no terminal to ask at.
     Process.setEnvironment("SSH_ASKPASS_REQUIRE", "never")
-    do throws(SystemError) {
-      // srun waits for the process that it started; the keeper is that one's child and in the end
-      // nobody's, so that srun never has a zombie.
-      if case .parent = try Process.fork() { return 0 }
-    } catch { return 1 }
     let lifeline = FileDescriptor(owning: KeeperRequest.lifeline)
     do throws(RecordError) {
       let record = try Record.create(

@@ -16,7 +16,6 @@ public struct KeeperStart: ~Copyable {
   private static let margin = 3000
 
   private let lifeline: FileDescriptor
-  private let starter: pid_t
 
   /// - Parameters:
   ///   - prefix: where Spunnel is installed, as in `/opt/spunnel`
@@ -33,7 +32,8 @@ public struct KeeperStart: ~Copyable {
         descriptors: [null.raw, null.raw, null.raw, pair.right.raw] + listeners)
       program.raisesDescriptorLimit = true
       let ours = pair.left
-      starter = try program.start()
+      // Its end is no news for srun: it waits for its tasks alone.
+      try program.startDetached()
       lifeline = consume ours
     } catch { throw KeeperFailure("\(error): is Spunnel installed as a whole?") }
   }
@@ -46,8 +46,6 @@ public struct KeeperStart: ~Copyable {
   public borrowing func hear(
     seconds: Int, until isFinal: (KeeperReport) -> Bool
   ) throws(KeeperFailure) -> KeeperReport {
-    // The process that was started ends as soon as the keeper is its child; one that hangs is ended.
-    defer { Process.kill(starter) }
     let limit = seconds * 1000 + KeeperStart.margin
     let deadline = Clock.milliseconds() + limit
     var heard: [UInt8] = []
