@@ -21,7 +21,7 @@ import Testing
   private final class Told {
     var ready = 0
     var reasons: [String] = []
-    func take(_ outcome: Link.Outcome) {
+    func take(_ outcome: Cargo.Outcome) {
       switch outcome {
       case .ready: ready += 1
       case .failed(let reason): reasons.append(reason)

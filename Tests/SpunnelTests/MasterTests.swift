@@ -6,21 +6,13 @@ import Testing
 
 @testable import Spunnel
 
-@Suite struct MasterTests {
+@Suite struct MasterTests: MasterSuite {
   private final class Told { var answers: [Bool] = [] }
 
-  private let loop: EventLoop
-  private let scratch: Scratch
-  private let fake: FakeMaster
-  private let master: Master
+  let rig: MasterRig
   private let told = Told()
 
-  init() throws {
-    loop = try EventLoop()
-    scratch = try Scratch()
-    fake = try FakeMaster(scratch)
-    master = try Master(fake.record, link: 0)
-  }
+  init() throws { rig = try MasterRig() }
 
   private func check() { master.check(loop) { [told] in told.answers.append($0) } }
 

@@ -6,19 +6,11 @@ import Testing
 
 @testable import Spunnel
 
-@Suite struct OpeningForwardsTests {
-  private let loop: EventLoop
-  private let scratch: Scratch
-  private let fake: FakeMaster
-  private let master: Master
+@Suite struct OpeningForwardsTests: MasterSuite {
+  let rig: MasterRig
   private let told = ToldOpening()
 
-  init() throws {
-    loop = try EventLoop()
-    scratch = try Scratch()
-    fake = try FakeMaster(scratch)
-    master = try Master(fake.record, link: 0)
-  }
+  init() throws { rig = try MasterRig() }
 
   private func open(_ routes: [Route], probes: Bool = true) {
     let opening = Opening(
@@ -26,13 +18,6 @@ import Testing
       lastWords: { [told] in told.refusal }, done: { [told] in told.take($0) })
     told.openings.append(opening)
     opening.start()
-  }
-
-  private func turn(until condition: () -> Bool) throws -> Bool {
-    try loop.turn {
-      try fake.work()
-      return condition()
-    }
   }
 
   private static func choice(_ number: Int) -> FakeMaster.Request {

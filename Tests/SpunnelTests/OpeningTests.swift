@@ -6,19 +6,11 @@ import Testing
 
 @testable import Spunnel
 
-@Suite struct OpeningTests {
-  private let loop: EventLoop
-  private let scratch: Scratch
-  private let fake: FakeMaster
-  private let master: Master
+@Suite struct OpeningTests: MasterSuite {
+  let rig: MasterRig
   private let told = ToldOpening()
 
-  init() throws {
-    loop = try EventLoop()
-    scratch = try Scratch()
-    fake = try FakeMaster(scratch)
-    master = try Master(fake.record, link: 0)
-  }
+  init() throws { rig = try MasterRig() }
 
   @discardableResult
   private func open(
@@ -37,13 +29,6 @@ import Testing
     told.openings.append(opening)
     opening.start()
     return opening
-  }
-
-  private func turn(until condition: () -> Bool) throws -> Bool {
-    try loop.turn {
-      try fake.work()
-      return condition()
-    }
   }
 
   private func local(_ number: Int, _ exec: UInt16) -> FakeMaster.Request {

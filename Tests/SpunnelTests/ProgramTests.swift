@@ -121,6 +121,27 @@ import Testing
     #expect(helper.status() == 137)
   }
 
+  @Test func aDetachedProgramIsNobodysChildAndLeadsNoSession() throws {
+    let null = try FileDescriptor.open("/dev/null", O_RDWR)
+    let pipe = try PipeBox()
+    try Program(
+      path: "/bin/bash", arguments: ["bash", "-c", "read -a stat </proc/$$/stat; echo ${stat[@]}"],
+      environment: helperPath, descriptors: [null.raw, pipe.writer, null.raw]
+    ).startDetached()
+    // proc(5): pid, name, state, parent, group, session.
+    let stat = try pipe.read().split(separator: " ").prefix(6).compactMap { pid_t($0) }
+    #expect(stat.count == 4)
+    let (child, parent, session) = (stat[0], stat[1], stat[3])
+    #expect(parent != getpid())
+    #expect(session != child && session != getsid(0))
+  }
+
+  @Test func aDetachedProgramThatCannotRunIsAnError() {
+    #expect(throws: SystemError("start /nothing-there", ENOENT)) {
+      try Program(path: "/nothing-there", arguments: ["x"], descriptors: [0]).startDetached()
+    }
+  }
+
   @Test func theLimitOfOpenFilesIsRaisedOnRequest() throws {
     var program = program("/bin/bash", ["-c", "ulimit -Sn; ulimit -Hn"])
     program.raisesDescriptorLimit = true

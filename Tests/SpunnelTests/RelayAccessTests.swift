@@ -7,43 +7,21 @@ import Testing
 @testable import Spunnel
 
 @Suite(.enabled(if: isRoot, "a client of another user needs root"))
-struct RelayAccessTests {
-  private let loop: EventLoop
-  private let scratch: Scratch
-  private let master: FakeMaster
-  private let tunnel = StandIn()
-  private let ports = HeldPorts()
+struct RelayAccessTests: RelaySuite {
+  let rig: RelayRig
 
   init() throws {
-    loop = try EventLoop()
-    scratch = try Scratch()
-    master = try FakeMaster(scratch)
+    rig = try RelayRig()
     tunnel.sockets = try master.sockets(for: [try service(8000)])
   }
 
-  private func relay(_ access: Settings.Access = .owner, owner: uid_t = getuid()) throws -> Relay {
-    let relay = try Relay(loop, access: access, owner: owner, patience: 60_000)
-    relay.observer = tunnel
-    return relay
-  }
-
-  private func open(_ relay: Relay) throws -> UInt16 {
-    let port = try ports.listen()
-    try relay.add(try #require(ports.sockets.last).raw, Route(try forward("\(port):8000")))
-    return port
-  }
-
-  private func turn(_ clients: [End] = [], until condition: () -> Bool) throws -> Bool {
-    try loop.turn {
-      try master.work()
-      for client in clients { client.work() }
-      return condition()
-    }
+  private func port(_ relay: Relay) throws -> UInt16 {
+    try #require(open(relay).forward.listen.port).number
   }
 
   @Test func aStrangerIsRefusedAndNamed() throws {
     let relay = try relay()
-    let port = try open(relay)
+    let port = try port(relay)
     let helper = try dial(port)
     #expect(try turn { relay.refused == 1 })
     #expect(tunnel.lines == ["refused uid \(stranger) on port \(port)"])
@@ -54,7 +32,7 @@ struct RelayAccessTests {
 
   @Test func aStrangerWhoTriesAgainAndAgainIsNotedOnceForEachPort() throws {
     let relay = try relay()
-    let ports = [try open(relay), try open(relay)]
+    let ports = [try port(relay), try port(relay)]
     for count in 1...3 {
       let helper = try dial(ports[0])
       #expect(try turn { relay.refused == count && helper.said.hasSuffix("over\n") })
@@ -90,14 +68,14 @@ struct RelayAccessTests {
 
   @Test func accessForTheHostLetsEveryoneIn() throws {
     let relay = try relay(.host)
-    let helper = try dial(try open(relay))
+    let helper = try dial(try port(relay))
     #expect(try turn { helper.said == "ping\nover\n" })
     #expect((relay.accepted, relay.refused) == (1, 0))
   }
 
   @Test func theOwnerAndRootMayConnect() throws {
     let relay = try relay(owner: stranger)
-    let port = try open(relay)
+    let port = try port(relay)
     let (owner, root) = (try dial(port), try End(try connectLoopback(port)))
     root.send("root")
     #expect(try turn([root]) { owner.said == "ping\nover\n" && root.text == "root" })

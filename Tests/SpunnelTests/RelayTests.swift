@@ -6,33 +6,10 @@ import Testing
 
 @testable import Spunnel
 
-@Suite struct RelayTests {
-  private let loop: EventLoop
-  private let scratch: Scratch
-  private let master: FakeMaster
-  private let tunnel = StandIn()
-  private let ports = HeldPorts()
+@Suite struct RelayTests: RelaySuite {
+  let rig: RelayRig
 
-  init() throws {
-    loop = try EventLoop()
-    scratch = try Scratch()
-    master = try FakeMaster(scratch)
-  }
-
-  private func relay(
-    _ access: Settings.Access = .owner, owner: uid_t = getuid(), patience: Int = 60_000
-  ) throws -> Relay {
-    let relay = try Relay(loop, access: access, owner: owner, patience: patience)
-    relay.observer = tunnel
-    return relay
-  }
-
-  /// Opens a port of the kernel's choice, whose way there is not there yet.
-  private func open(_ relay: Relay, to exec: UInt16 = 8000) throws -> Route {
-    let route = Route(try forward("\(try ports.listen()):\(exec)"))
-    try relay.add(try #require(ports.sockets.last).raw, route)
-    return route
-  }
+  init() throws { rig = try RelayRig() }
 
   /// Opens a port with a way to its service.
   private func serve(_ relay: Relay, to exec: UInt16 = 8000) throws -> Route {
@@ -43,14 +20,6 @@ import Testing
 
   private func client(_ route: Route) throws -> End {
     try End(try connectLoopback(try #require(route.forward.listen.port).number))
-  }
-
-  private func turn(_ clients: [End] = [], until condition: () -> Bool) throws -> Bool {
-    try loop.turn {
-      try master.work()
-      for client in clients { client.work() }
-      return condition()
-    }
   }
 
   @Test func aConnectionIsServedAndCounted() throws {
@@ -230,8 +199,8 @@ import Testing
 
   @Test func aSocksClientGoesWhereItSays() throws {
     let relay = try relay()
-    let entrance = Route(try forward("D:\(try ports.listen())"))
-    try relay.add(try #require(ports.sockets.last).raw, entrance)
+    let entrance = Route(try forward("D:\(try rig.ports.listen())"))
+    try relay.add(try #require(rig.ports.sockets.last).raw, entrance)
     let target = Route(try forward("8001:8000"))
     tunnel.sockets = try master.sockets(for: [target.service])
     tunnel.resolve = { host, port in "\(host):\(port)" == "web:80" ? target : nil }

@@ -5,14 +5,7 @@ import Testing
 @testable import Spunnel
 
 @Suite struct SSHDiagnosisTests {
-  struct Case: Sendable, CustomTestStringConvertible {
-    let name: String
-    let lines: [String]
-    let said: String
-    let advice: String
-    let retry: SSHDiagnosis.Retry
-    var testDescription: String { name }
-  }
+  typealias Case = DiagnosisCase
 
   private static let cases: [Case] = [
     Case(
@@ -160,7 +153,7 @@ import Testing
   }
 
   @Test func aMissingProgramIsNamed() {
-    let diagnosis = SSHDiagnosis(missing: "/opt/ssh\n")
+    let diagnosis = SSHDiagnosis.missing("/opt/ssh\n")
     #expect(diagnosis.said.contains("'/opt/ssh?'"))
     #expect(diagnosis.retry == .never)
   }

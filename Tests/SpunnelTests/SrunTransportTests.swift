@@ -137,15 +137,7 @@ private func way(
 }
 
 @Suite struct SrunDiagnosisTests {
-  struct Case: Sendable, CustomTestStringConvertible {
-    let name: String
-    let lines: [String]
-    let said: String
-    let advice: String
-    let retry: SSHDiagnosis.Retry
-    var isGone = false
-    var testDescription: String { name }
-  }
+  typealias Case = DiagnosisCase
 
   private static let closed = "Connection closed by UNKNOWN port 65535"
 

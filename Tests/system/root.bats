@@ -194,3 +194,10 @@ NAMES
     same "spunnel_check spunnel_claim spunnel_close spunnel_follow spunnel_open" \
         "$(symbols --defined-only "${PLUGIN%/*}/libSpunnel.so")"
 }
+
+@test "the core brings srun no runtime but the C library's" {
+    same "libc.so.6 libgcc_s.so.1 libm.so.6" "$(readelf -d "${PLUGIN%/*}/libSpunnel.so" |
+        sed -nE '/ld-linux/d; s/.*\(NEEDED\).*\[(.*)\]/\1/p' | sort | xargs)"
+    run readelf -d "${PLUGIN%/*}/libSpunnel.so"
+    lacks RUNPATH
+}

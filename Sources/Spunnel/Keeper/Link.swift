@@ -1,4 +1,4 @@
-// The connection to one node: one ssh, what it carries, and how it comes back when it was lost.
+// The connection to one node: one ssh, what is opened over it, and how it comes back when it was lost.
 
 import Glibc
 import SpunnelSystem
@@ -16,12 +16,6 @@ protocol LinkObserver: AnyObject {
 }
 
 final class Link {
-  enum Outcome {
-    case ready
-    /// One line for the user.
-    case failed(String)
-  }
-
   /// Milliseconds between two attempts while the first connection is made.
   private static let startPause = 250
   /// Milliseconds before the first attempt when nobody waits for it: the tasks are being started,
@@ -35,23 +29,6 @@ final class Link {
   /// Milliseconds for which a connection must have held before the pauses start anew.
   private static let stable = 30_000
 
-  /// Forwards that were asked for together and are not all there yet.
-  private final class Batch {
-    var routes: [Route]
-    /// Whether the far sshd is asked for each.
-    let probes: Bool
-    let done: (Outcome) -> Void
-    var deadline: EventLoop.Timer?
-    /// Whether `done` is told as well when the link is stopped.
-    var tellsItsEnd = false
-
-    init(_ routes: [Route], probes: Bool, _ done: @escaping (Outcome) -> Void) {
-      self.routes = routes
-      self.probes = probes
-      self.done = done
-    }
-  }
-
   let node: NodeName
   private let number: Int
   private let loop: EventLoop
@@ -59,8 +36,7 @@ final class Link {
   private let settings: Settings
   private let supervisor: Supervisor
   private weak var observer: (any LinkObserver)?
-  private var carried: [Route] = []
-  private var batches: [Batch] = []
+  private let cargo: Cargo
   private var master: Master?
   private var opening: Opening?
   private var retry: EventLoop.Timer?
@@ -85,6 +61,7 @@ final class Link {
     self.record = record
     self.settings = settings
     self.observer = observer
+    cargo = Cargo(loop)
     supervisor = Supervisor(
       loop, settings, node: node, controlPath: record.controlPath(of: number), record: record)
     supervisor.observer = self
@@ -112,14 +89,10 @@ final class Link {
   var transport: Transport? { supervisor.transport }
 
   /// Whether nothing wants it any more.
-  var isIdle: Bool { carried.isEmpty && batches.allSatisfy(\.routes.isEmpty) }
+  var isIdle: Bool { cargo.isEmpty }
 
   /// Whether a forward wants it, rather than SOCKS clients alone.
-  var isAskedFor: Bool {
-    (carried + batches.flatMap(\.routes)).contains {
-      $0.forward.kind != .dynamic || $0.isSocksEntrance
-    }
-  }
+  var isAskedFor: Bool { cargo.isAskedFor }
 
   // MARK: What it carries
 
@@ -128,12 +101,8 @@ final class Link {
   /// - Parameters:
   ///   - patience: milliseconds after which they have failed; `nil`: never, it is tried for ever
   ///   - done: told once, unless the link is stopped before
-  func add(_ routes: [Route], patience: Int?, done: @escaping (Outcome) -> Void) {
-    let batch = Batch(routes, probes: true, done)
-    if let patience {
-      batch.deadline = loop.after(milliseconds: patience) { [weak self] in self?.expire(batch) }
-    }
-    add(batch)
+  func add(_ routes: [Route], patience: Int?, done: @escaping (Cargo.Outcome) -> Void) {
+    add(Batch(routes, probes: true, done), patience: patience)
   }
 
   /// Brings up the way to a service that a SOCKS client named.
@@ -145,35 +114,31 @@ final class Link {
 
   /// Finds out whether anything listens at the far ends.
   func probe(_ done: @escaping () -> Void) {
-    let routes = carried.filter { $0.forward.kind == .local }
-    let batch = Batch(routes, probes: true) { _ in done() }
+    let routes = cargo.carried.filter { $0.forward.kind == .local }
     // Whoever asked is told, whatever comes of it.
-    batch.tellsItsEnd = true
-    add(batch)
+    add(Batch(routes, probes: true, tellsItsEnd: true) { _ in done() })
   }
 
-  private func add(_ batch: Batch) {
-    batches.append(batch)
+  private func add(_ batch: Batch, patience: Int? = nil) {
+    cargo.add(batch, patience: patience) { [weak self] in self?.expire($0) }
     if isUp {
       openNext()
     } else if process == nil && retry == nil {
       refusal = nil
-      if batch.deadline != nil { return connect() }
+      if batch.hasDeadline { return connect() }
       retry = loop.after(milliseconds: Link.aside) { [weak self] in self?.connect() }
     }
   }
 
   /// Gives a forward up; its service's socket goes with the last that uses it.
   func remove(_ route: Route) {
-    carried.removeAll { $0 === route }
-    for batch in batches { batch.routes.removeAll { $0 === route } }
+    cargo.remove(route)
     guard let master else { return }
     switch route.forward.kind {
     case .remote:
       close(.remote(listen: route.forward.listen, to: route.service), on: master)
     case .local, .dynamic:
-      let others = carried + batches.flatMap(\.routes)
-      if others.contains(where: { $0.service == route.service }) { return }
+      if cargo.needs(route.service) { return }
       if let forward = master.sockets.drop(route.service) { close(forward, on: master) }
     }
   }
@@ -217,7 +182,7 @@ final class Link {
     do throws(SystemError) {
       let master = try Master(record, link: number)
       self.master = master
-      open(carried, probes: false) { [weak self] in self?.returned($0) }
+      reopen()
     } catch {
       // ssh is busy, or has just gone, which its end will tell.
       observer?.linkNotes("ask ssh: \(error)")
@@ -262,7 +227,12 @@ final class Link {
 
   private func again() {
     if master == nil || opening != nil || isUp { return }
-    open(carried, probes: false) { [weak self] in self?.returned($0) }
+    reopen()
+  }
+
+  /// Opens what was carried before.
+  private func reopen() {
+    open(cargo.carried, probes: false) { [weak self] in self?.returned($0) }
   }
 
   /// Asks again for what the far sshd did not take back: it may still hold the lost connection's.
@@ -272,7 +242,7 @@ final class Link {
     observer?.linkNotes("\(node) does not listen on \(ends) again yet")
     loop.after(milliseconds: pause) { [weak self] in
       guard let self, self.isUp else { return }
-      let left = routes.filter { route in self.carried.contains { $0 === route } }
+      let left = routes.filter { self.cargo.carries($0) }
       if !left.isEmpty { self.add(Batch(left, probes: false) { _ in }) }
     }
     pause = min(pause * 2, Link.longestPause)
@@ -282,53 +252,44 @@ final class Link {
     upSince = Clock.milliseconds()
     supervisor.hasLoggedIn()
     supervisor.succeeded()
-    if !carried.isEmpty { observer?.linkIsUp(self) }
+    if !cargo.carried.isEmpty { observer?.linkIsUp(self) }
     openNext()
   }
 
   private func openNext() {
-    guard isUp, opening == nil, let batch = batches.first else { return }
+    guard isUp, opening == nil, let batch = cargo.next else { return }
     let routes = batch.routes
     open(routes, probes: batch.probes) { [weak self] in self?.opened(batch, routes, $0) }
   }
 
   private func opened(_ batch: Batch, _ routes: [Route], _ outcome: Opening.Outcome) {
     // Given up while they were being opened, or too late.
-    let isWanted = batches.contains { $0 === batch }
-    for route in routes where !isWanted || !batch.routes.contains(where: { $0 === route }) {
-      remove(route)
-    }
+    let isWanted = cargo.isWaiting(batch)
+    for route in routes where !isWanted || !batch.wants(route) { remove(route) }
     switch outcome {
     // It is tried again with the next ssh, or with this one if it is there after all.
     case .lost:
       loop.after(milliseconds: Link.startPause) { [weak self] in self?.openNext() }
       return
-    case .failed(let reason): settle(batch, .failed(reason))
+    case .failed(let reason): cargo.settle(batch, .failed(reason))
     case .ready:
       wasUp = true
       if !isWanted { break }
-      carried += batch.routes.filter { route in !carried.contains { $0 === route } }
+      cargo.carry(batch)
       observer?.linkIsUp(self)
-      settle(batch, .ready)
+      cargo.settle(batch, .ready)
     }
     openNext()
-  }
-
-  private func settle(_ batch: Batch, _ outcome: Outcome) {
-    guard batches.contains(where: { $0 === batch }) else { return }
-    batches.removeAll { $0 === batch }
-    loop.cancel(batch.deadline)
-    batch.done(outcome)
   }
 
   // MARK: ssh goes
 
   private func expire(_ batch: Batch) {
     if let refusal = supervisor.unfinished ?? refusal {
-      return settle(batch, .failed("\(node): \(refusal.message)"))
+      return cargo.settle(batch, .failed("\(node): \(refusal.message)"))
     }
     let said = supervisor.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
-    settle(
+    cargo.settle(
       batch,
       .failed(
         "\(node) is not reached within \(settings.timeout) seconds\(said): see whether ssh \(node) "
@@ -337,7 +298,7 @@ final class Link {
 
   /// Those who wait with a deadline are told; the others wait on.
   private func giveUp() {
-    for batch in batches where batch.deadline != nil { expire(batch) }
+    for batch in cargo.urgent { expire(batch) }
   }
 
   /// Ends ssh and whatever it carries, a bounded time. Nobody is told.
@@ -346,13 +307,7 @@ final class Link {
     loop.cancel(retry)
     opening?.stop()
     opening = nil
-    let rest = batches
-    batches = []
-    carried = []
-    for batch in rest {
-      loop.cancel(batch.deadline)
-      if batch.tellsItsEnd { batch.done(.failed("the link to \(node) was ended")) }
-    }
+    cargo.clear("the link to \(node) was ended")
     master = nil
     upSince = nil
     supervisor.stop()
@@ -379,7 +334,7 @@ extension Link: SupervisorObserver {
     if isOver { return }
     if isIdle && !wasUp { return }
     if let since, Clock.milliseconds() - since > Link.stable { pause = Link.firstPause }
-    let isStart = !wasUp && batches.contains { $0.deadline != nil }
+    let isStart = !wasUp && !cargo.urgent.isEmpty
     if isStart { judge(diagnosis) } else { refusal = diagnosis }
     if isIdle { return }
     let delay = isStart ? Link.startPause : pause

@@ -1,4 +1,4 @@
-// Asks ssh for its configuration, starts it, listens to what it says, and knows when it is gone.
+// Starts ssh: asks it for its configuration first, and goes through srun where the node refuses it.
 
 import Glibc
 import SpunnelSystem
@@ -11,12 +11,7 @@ protocol SupervisorObserver: AnyObject {
   func sshEnded(_ diagnosis: SSHDiagnosis)
 }
 
-final class Supervisor: EventHandler {
-  private static let mostLines = 40
-  /// Reads in a row: what is left is reported again.
-  private static let mostReads = 16
-  /// Milliseconds between TERM and KILL.
-  private static let patience = 500
+final class Supervisor {
   /// Milliseconds that an srun may take to end its step in order.
   private static let srunPatience = 1000
 
@@ -26,10 +21,9 @@ final class Supervisor: EventHandler {
   private let controlPath: String
   private let record: Record
   weak var observer: (any SupervisorObserver)?
-  private var errors: FileDescriptor?
-  private var answer: FileDescriptor?
+  /// The one that runs, or the last that ran.
+  private var ssh: SSHProcess?
   private var configuration: SSHConfiguration?
-  private var partial: [UInt8] = []
   private var choice: TransportChoice
   private var srun: SrunTransport?
   /// Whether what runs is `ssh -G`.
@@ -38,13 +32,7 @@ final class Supervisor: EventHandler {
   private var began: Int?
   /// The group of an ssh through srun that has ended: its srun may be about to end.
   private var leftover: pid_t?
-
   private var shareTimer: EventLoop.Timer?
-
-  /// Its process id, `nil` while none runs.
-  private(set) var child: pid_t?
-  /// What ssh said since it was started, the newest last.
-  private(set) var lines: [String] = []
 
   /// - Parameters:
   ///   - settings: the site's program, arguments and timeout
@@ -68,71 +56,61 @@ final class Supervisor: EventHandler {
   /// The tunnel is up.
   func succeeded() { choice.succeeded() }
 
+  /// ssh's process id, `nil` while none runs.
+  var child: pid_t? { ssh?.child }
+
+  /// What ssh said since it was started, the newest last.
+  var lines: [String] { ssh?.lines ?? [] }
+
   /// Starts ssh. - Returns: what is wrong when it cannot be started
   func start() -> SSHDiagnosis? {
     begin()
     while true {
-      guard let diagnosis = attempt() else { return nil }
-      if let told = failed(diagnosis) { return told }
+      do throws(SSHDiagnosis) {
+        try attempt()
+        return nil
+      } catch {
+        if let told = failed(error) { return told }
+      }
     }
   }
 
-  private func attempt() -> SSHDiagnosis? {
-    lines = []
-    partial = []
-    switch choice.current {
-    case .srun: return launchThroughSrun()
-    case .ssh:
-      isAsking = configuration == nil
-      guard let configuration else { return launch(SSHCommand(asking: settings, node: node)) }
-      var settings = settings
+  private func attempt() throws(SSHDiagnosis) {
+    ssh = nil
+    isAsking = choice.current == .ssh && configuration == nil
+    var settings = settings
+    if choice.current == .srun {
+      let srun = try preparedSrun()
+      try launch(
+        SSHCommand(settings, controlPath: controlPath, through: srun),
+        environment: srun.environment(from: Process.environment()))
+    } else if let configuration {
       // Of an ssh that may be given up, the connecting ends in time for the other way.
       if choice.mayTurn { settings.timeout = share }
-      return launch(SSHCommand(settings, node: node, controlPath: controlPath, configuration))
+      try launch(SSHCommand(settings, node: node, controlPath: controlPath, configuration))
+    } else {
+      try launch(SSHCommand(asking: settings, node: node))
     }
   }
 
-  private func launch(_ command: SSHCommand, environment: [String]? = nil) -> SSHDiagnosis? {
-    let name = command.arguments.first ?? "ssh"
-    guard let path = Program.find(name, searchPath: Supervisor.searchPath) else {
-      return SSHDiagnosis(missing: name)
-    }
-    do throws(SystemError) {
-      let null = try FileDescriptor.open("/dev/null", O_RDWR)
-      let errors = try FileDescriptor.pipe()
-      let answer = try FileDescriptor.pipe()
-      var program = Program(
-        path: path, arguments: command.arguments, environment: environment,
-        descriptors: [null.raw, answer.writer.raw, errors.writer.raw])
-      // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
-      program.parentDeathSignal = SIGKILL
-      program.raisesDescriptorLimit = true
-      child = try program.start()
-      let listener = errors.reader
-      let reader = answer.reader
-      try loop.add(listener.raw, [.input], self)
-      self.errors = consume listener
-      self.answer = consume reader
-      return nil
-    } catch {
-      return error.code == ENOENT ? SSHDiagnosis(missing: name) : SSHDiagnosis(unstarted: error)
+  private func launch(
+    _ command: SSHCommand, environment: [String]? = nil
+  ) throws(SSHDiagnosis) {
+    ssh = try SSHProcess(loop, command, environment: environment) { [weak self] line in
+      self?.observer?.sshSays(line)
     }
   }
-
-  private static var searchPath: String { Process.environment("PATH") ?? "/usr/bin:/bin" }
 
   /// To be called whenever a child may have ended.
   func reap() {
-    guard let child, case .ended(let code) = Process.poll(child) else { return }
-    self.child = nil
-    listen()
-    closeErrors()
+    guard let ssh, let process = ssh.child, let code = ssh.reap() else { return }
     if isAsking {
-      configuration = told()
+      // When it has written nothing, the real ssh will say what is wrong.
+      configuration = SSHConfiguration(ssh.readAnswer())
       guard let diagnosis = start() else { return }
       observer?.sshEnded(diagnosis)
     } else if choice.current == .srun, let srun {
-      leave(child)
+      leave(process)
       ended(SSHDiagnosis(lines: lines, through: srun, exitCode: code))
     } else {
       // Of single connections ssh has spoken before: that is not why it ended.
@@ -141,39 +119,17 @@ final class Supervisor: EventHandler {
     }
   }
 
-  /// What `ssh -G` has written. When that is nothing, the real ssh will say what is wrong.
-  private func told() -> SSHConfiguration {
-    let bytes = try? answer?.read(atMost: 1 << 16) ?? nil
-    return SSHConfiguration(String(decoding: bytes ?? [], as: UTF8.self))
-  }
-
   /// Ends ssh and waits for it, a bounded time.
   func stop() {
-    if let child {
-      self.child = nil
-      if choice.current == .srun {
-        Process.end(child, patience: Supervisor.patience)
-        leftover = child
-      } else {
-        Process.end(group: child, patience: Supervisor.patience)
-      }
-    }
+    let isThroughSrun = choice.current == .srun
+    if isThroughSrun, let child { leftover = child }
+    ssh?.end(alone: isThroughSrun)
     if let leftover { Process.settle(group: leftover, patience: Supervisor.srunPatience) }
     leftover = nil
-    closeErrors()
   }
 
-  func handle(_ descriptor: CInt, _ readiness: Readiness) { listen() }
-
-  /// Reads what ssh has said by now; not for ever, whatever its children write.
-  func listen() {
-    for _ in 0..<Supervisor.mostReads {
-      guard let bytes = try? errors?.read(atMost: 4096) ?? nil else { return }
-      if bytes.isEmpty { return closeErrors() }
-      partial += bytes
-      takeLines()
-    }
-  }
+  /// Reads what ssh has said by now.
+  func listen() { ssh?.listen() }
 
   /// Why ssh could not connect to a port of the far host, as it said last.
   var lastRefusal: String? {
@@ -181,30 +137,8 @@ final class Supervisor: EventHandler {
     return lines.last { $0.contains("open failed") }
   }
 
-  /// Whether ssh is gone or going: the kernel marks a process before it closes its descriptors, so
-  /// an end of file from a process that is not marked is one that was meant.
-  var isEnding: Bool {
-    guard let child else { return true }
-    return Process.isExiting(child)
-  }
-
-  private func takeLines() {
-    while let end = partial.firstIndex(where: { $0 == 10 || $0 == 13 }) {
-      let line = String(decoding: partial[..<end], as: UTF8.self)
-      partial.removeFirst(end + 1)
-      if line.isEmpty { continue }
-      lines.append(line)
-      if lines.count > Supervisor.mostLines { lines.removeFirst() }
-      observer?.sshSays(line)
-    }
-    // A line without an end must not grow for ever.
-    if partial.count > 4096 { partial = [] }
-  }
-
-  private func closeErrors() {
-    if let raw = errors?.raw { loop.remove(raw) }
-    errors = nil
-  }
+  /// Whether ssh is gone or going.
+  var isEnding: Bool { ssh?.isEnding ?? true }
 }
 
 // MARK: - The way through srun
@@ -243,37 +177,29 @@ extension Supervisor {
     if let told = failed(diagnosis) ?? start() { observer?.sshEnded(told) }
   }
 
-  private func launchThroughSrun() -> SSHDiagnosis? {
-    isAsking = false
-    if srun == nil, let diagnosis = prepareSrun() { return diagnosis }
-    guard let srun else { return nil }
-    return launch(
-      SSHCommand(settings, controlPath: controlPath, through: srun),
-      environment: srun.environment(from: Process.environment()))
-  }
-
-  /// Finds what is needed and makes the keys, once for all attempts.
-  private func prepareSrun() -> SSHDiagnosis? {
+  /// The way through srun: what is needed is found and keys are made once for all attempts.
+  private func preparedSrun() throws(SSHDiagnosis) -> SrunTransport {
+    if let srun { return srun }
     var programs: [String] = []
     for name in ["srun", "ssh-keygen"] {
-      guard let path = Program.find(name, searchPath: Supervisor.searchPath) else {
-        return SSHDiagnosis(missingForSrun: name)
-      }
+      guard let path = SSHProcess.find(name) else { throw .missingForSrun(name) }
       programs.append(path)
     }
     // Without links: the node may know only where they lead, or only them.
     guard let keeper = Host.executable, let slash = keeper.lastIndex(of: "/") else {
-      return SSHDiagnosis(missingForSrun: SrunTransport.helperName)
+      throw .missingForSrun(SrunTransport.helperName)
     }
+    let keys: TunnelKeys
     do throws(TunnelKeysError) {
-      let keys = try TunnelKeys.make(for: node, in: record.directory, program: programs[1])
-      do throws(UnsafePath) {
-        srun = try SrunTransport(
-          job: record.step.job, node: node, srun: programs[0],
-          helper: keeper[...slash] + SrunTransport.helperName, keys: keys)
-        return nil
-      } catch { return SSHDiagnosis(unsafe: error) }
-    } catch { return SSHDiagnosis(keyless: error) }
+      keys = try TunnelKeys.make(for: node, in: record.directory, program: programs[1])
+    } catch { throw .keyless(error) }
+    do throws(UnsafePath) {
+      let made = try SrunTransport(
+        job: record.step.job, node: node, srun: programs[0],
+        helper: keeper[...slash] + SrunTransport.helperName, keys: keys)
+      srun = made
+      return made
+    } catch { throw .unsafe(error) }
   }
 
   /// An srun whose ssh is gone ends by itself, once it has ended its step; one that hangs is ended.
@@ -292,21 +218,5 @@ extension Supervisor {
     listen()
     return SSHDiagnosis(
       refusal, then: SSHDiagnosis(lines: lines, pending: srun, seconds: settings.timeout))
-  }
-}
-
-extension SSHDiagnosis {
-  /// The program is not there.
-  init(missing program: String) {
-    said = "no program '\(printable(program))' is to be found"
-    advice = "install the OpenSSH client, or set ssh_cmd= in plugstack.conf"
-    retry = .never
-  }
-
-  /// The program could not be started.
-  init(unstarted error: SystemError) {
-    said = "\(error)"
-    advice = "ask your administrator"
-    retry = .never
   }
 }

@@ -185,7 +185,7 @@ final class Tunnel {
     }
   }
 
-  private func opened(_ grant: Grant, _ outcome: Link.Outcome) {
+  private func opened(_ grant: Grant, _ outcome: Cargo.Outcome) {
     guard grants.contains(where: { $0 === grant }) else { return }
     switch outcome {
     case .failed(let reason): fail(grant, reason)

@@ -1,7 +1,7 @@
 // What ssh said when it gave up: the line that matters, what to do next, and whether to try again.
 
 /// One failed attempt to connect, understood.
-struct SSHDiagnosis: Equatable {
+struct SSHDiagnosis: Error, Equatable {
   /// Whether another attempt at once may succeed.
   enum Retry: Equatable {
     /// It will not help.

@@ -119,27 +119,6 @@ extension SSHDiagnosis {
     retry = .never
   }
 
-  /// There is a path that no shell may see.
-  init(unsafe path: UnsafePath) {
-    said = "the path '\(printable(path.path))' cannot be handed to srun"
-    advice = "choose one of letters, digits and /._+- alone, or set transport=ssh in plugstack.conf"
-    retry = .never
-  }
-
-  /// There are no keys for the tunnel.
-  init(keyless error: TunnelKeysError) {
-    said = "no keys for the tunnel: \(error.said)"
-    advice = "ask your administrator, or set transport=ssh in plugstack.conf"
-    retry = .never
-  }
-
-  /// A program of the submit host that the way through srun needs is not there.
-  init(missingForSrun program: String) {
-    said = "no program '\(program)' is to be found"
-    advice = "put it on PATH"
-    retry = .never
-  }
-
   /// Whether the job is over, and with it every tunnel into it.
   var jobIsGone: Bool { SSHDiagnosis.ends.contains { said.contains($0) } }
 }

@@ -1,0 +1,131 @@
+// One ssh while it runs: what it says, whether it is gone, and how it is ended.
+
+import Glibc
+import SpunnelSystem
+
+final class SSHProcess: EventHandler {
+  private static let mostLines = 40
+  /// Reads in a row: what is left is reported again.
+  private static let mostReads = 16
+  /// Milliseconds between TERM and KILL.
+  private static let patience = 500
+
+  private let loop: EventLoop
+  private let heard: (String) -> Void
+  private var errors: FileDescriptor?
+  private let answer: FileDescriptor
+  private var partial: [UInt8] = []
+
+  /// Its process id and its group's, `nil` once it has ended.
+  private(set) var child: pid_t?
+  /// What it said on its standard error, the newest last.
+  private(set) var lines: [String] = []
+
+  /// Starts it.
+  ///
+  /// - Parameters:
+  ///   - environment: `NAME=value` entries; `nil` for this process's own
+  ///   - heard: told each line of its standard error
+  /// - Throws: what is wrong when it cannot be started
+  init(
+    _ loop: EventLoop, _ command: SSHCommand, environment: [String]? = nil,
+    heard: @escaping (String) -> Void
+  ) throws(SSHDiagnosis) {
+    let name = command.arguments.first ?? "ssh"
+    guard let path = SSHProcess.find(name) else { throw .missing(name) }
+    do throws(SystemError) {
+      let null = try FileDescriptor.open("/dev/null", O_RDWR)
+      let errors = try FileDescriptor.pipe()
+      let answer = try FileDescriptor.pipe()
+      var program = Program(
+        path: path, arguments: command.arguments, environment: environment,
+        descriptors: [null.raw, answer.writer.raw, errors.writer.raw])
+      // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
+      program.parentDeathSignal = SIGKILL
+      program.raisesDescriptorLimit = true
+      child = try program.start()
+      self.loop = loop
+      self.heard = heard
+      self.answer = answer.reader
+      let listener = errors.reader
+      let raw = listener.raw
+      self.errors = consume listener
+      try loop.add(raw, [.input], self)
+    } catch {
+      throw error.code == ENOENT ? .missing(name) : .unstarted(error)
+    }
+  }
+
+  /// A program on this process's `PATH`.
+  static func find(_ name: String) -> String? {
+    Program.find(name, searchPath: Process.environment("PATH") ?? "/usr/bin:/bin")
+  }
+
+  func handle(_ descriptor: CInt, _ readiness: Readiness) { listen() }
+
+  /// Reads what it has said by now; not for ever, whatever its children write.
+  func listen() {
+    for _ in 0..<SSHProcess.mostReads {
+      guard let bytes = try? errors?.read(atMost: 4096) ?? nil else { return }
+      if bytes.isEmpty { return closeErrors() }
+      partial += bytes
+      takeLines()
+    }
+  }
+
+  private func takeLines() {
+    while let end = partial.firstIndex(where: { $0 == 10 || $0 == 13 }) {
+      let line = String(decoding: partial[..<end], as: UTF8.self)
+      partial.removeFirst(end + 1)
+      if line.isEmpty { continue }
+      lines.append(line)
+      if lines.count > SSHProcess.mostLines { lines.removeFirst() }
+      heard(line)
+    }
+    // A line without an end must not grow for ever.
+    if partial.count > 4096 { partial = [] }
+  }
+
+  /// What it has written to its standard output; a pipe holds what `ssh -G` writes.
+  func readAnswer() -> String {
+    let bytes = try? answer.read(atMost: 1 << 16)
+    return String(decoding: bytes ?? [], as: UTF8.self)
+  }
+
+  /// Whether it is gone or going: the kernel marks a process before it closes its descriptors, so
+  /// an end of file from a process that is not marked is one that was meant.
+  var isEnding: Bool {
+    guard let child else { return true }
+    return Process.isExiting(child)
+  }
+
+  /// To be called whenever a child may have ended.
+  ///
+  /// - Returns: the exit status, once, when it has ended
+  func reap() -> Int? {
+    guard let child, case .ended(let code) = Process.poll(child) else { return nil }
+    self.child = nil
+    listen()
+    closeErrors()
+    return code
+  }
+
+  /// Ends it and waits for it, a bounded time.
+  ///
+  /// - Parameter alone: not what it has started: that ends by itself
+  func end(alone: Bool) {
+    guard let child else { return }
+    self.child = nil
+    if alone {
+      Process.end(child, patience: SSHProcess.patience)
+    } else {
+      Process.end(group: child, patience: SSHProcess.patience)
+    }
+    closeErrors()
+  }
+
+  private func closeErrors() {
+    if let raw = errors?.raw { loop.remove(raw) }
+    errors = nil
+  }
+}

@@ -1,0 +1,42 @@
+// What keeps ssh from being started at all. It does not pass by itself, so it is tried once.
+
+import SpunnelSystem
+
+extension SSHDiagnosis {
+  private init(unstartable said: String, advice: String) {
+    self.init(said: said, advice: advice, retry: .never)
+  }
+
+  /// ssh is not there.
+  static func missing(_ program: String) -> SSHDiagnosis {
+    SSHDiagnosis(
+      unstartable: "no program '\(printable(program))' is to be found",
+      advice: "install the OpenSSH client, or set ssh_cmd= in plugstack.conf")
+  }
+
+  /// A program of the submit host that the way through srun needs is not there.
+  static func missingForSrun(_ program: String) -> SSHDiagnosis {
+    SSHDiagnosis(
+      unstartable: "no program '\(program)' is to be found", advice: "put it on PATH")
+  }
+
+  /// ssh could not be started.
+  static func unstarted(_ error: SystemError) -> SSHDiagnosis {
+    SSHDiagnosis(unstartable: "\(error)", advice: "ask your administrator")
+  }
+
+  /// There is a path that no shell may see.
+  static func unsafe(_ path: UnsafePath) -> SSHDiagnosis {
+    SSHDiagnosis(
+      unstartable: "the path '\(printable(path.path))' cannot be handed to srun",
+      advice: "choose one of letters, digits and /._+- alone, or set transport=ssh in "
+        + "plugstack.conf")
+  }
+
+  /// There are no keys for the tunnel.
+  static func keyless(_ error: TunnelKeysError) -> SSHDiagnosis {
+    SSHDiagnosis(
+      unstartable: "no keys for the tunnel: \(error.said)",
+      advice: "ask your administrator, or set transport=ssh in plugstack.conf")
+  }
+}
