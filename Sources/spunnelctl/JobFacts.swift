@@ -25,13 +25,19 @@ struct JobFacts {
     do throws(SystemError) { result = try jobs.capture(milliseconds: 30_000) } catch {
       throw .failure("ask Slurm for job '\(printable(text))': \(error)")
     }
-    if !result.succeeded { throw .failure(printable(result.lastLine)) }
+    if !result.succeeded { throw .failure(words(of: result.lastLine)) }
     guard let facts = JobFacts(result.output) else {
       throw .failure(
         "ask Slurm for job '\(printable(text))': spunnel-jobs said "
           + "'\(printable(result.lastLine))': is Spunnel installed as a whole?")
     }
     return facts
+  }
+
+  /// The helper's line under the name of the command that was typed.
+  private static func words(of line: String) -> String {
+    let name = "spunnel-jobs: "
+    return printable(line.hasPrefix(name) ? String(line.dropFirst(name.count)) : line)
   }
 
   init?(_ text: String) {

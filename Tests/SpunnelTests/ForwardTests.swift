@@ -118,6 +118,15 @@ import Testing
     #expect(command.hasPrefix("ssh -L \(option) "), "\(command)")
   }
 
+  @Test func twoSocketsOfOneExecPortDoNotShareAPortThere() throws {
+    let announcement = Announcement(try forwards("/tmp/%n:all:8000,8000:80", nodes: "n1,n2"))
+    #expect(
+      announcement.command == "ssh -L ./0:/tmp/0 -L ./1:/tmp/1 -L 8000:localhost:8000 "
+        + "\(Host.userName)@\(Host.name)")
+    let sockets = Announcement(try forwards("/tmp/%n:all:8002", nodes: "n1,n2"))
+    #expect(sockets.command?.hasPrefix("ssh -L 8002:/tmp/0 -L ./1:/tmp/1 ") == true)
+  }
+
   @Test func withoutASubmitEndThereIsNothingToCarryOn() throws {
     let announcement = Announcement(try forwards("R:9000:5432"))
     #expect(announcement.command == nil && announcement.addresses == [])

@@ -104,6 +104,21 @@ import Testing
     link.stop()
   }
 
+  @Test func theSameRefusalIsNotedOnce() throws {
+    add(try routes("8001:8000"))
+    #expect(try turn { told.ready == 1 })
+    for channel in 2...5 {
+      try ssh.say("channel \(channel): open failed: connect failed: Connection refused")
+    }
+    try ssh.say("channel 6: open failed: connect failed: No route to host")
+    #expect(try turn { notes.lines.contains { $0.hasSuffix("No route to host") } })
+    #expect(notes.lines.filter { $0.hasSuffix("Connection refused") }.count == 1)
+    // Each of them is some connection's.
+    for _ in 2...6 { #expect(link.takeRefusal()) }
+    #expect(!link.takeRefusal())
+    link.stop()
+  }
+
   @Test func aServiceThatTwoForwardsShareGoesWithTheLast() throws {
     let routes = try routes("8001:8000,8002:8000")
     add(routes)

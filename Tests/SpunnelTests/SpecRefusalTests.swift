@@ -7,7 +7,8 @@ import Testing
 @Suite struct SpecRefusalTests {
   /// Refused in a forward that is the whole spec.
   private enum Why {
-    case parts, end, many, auto
+    case parts, end, many, auto, letter
+    case address(String)
     case port(String), range(String), reserved(String), host(String)
     case path(String, String)
 
@@ -17,6 +18,8 @@ import Testing
       case .parts: .tooManyParts(forward: forward)
       case .end: .lacksEnd(forward: forward)
       case .many: .manyNodesOneEnd(forward: forward)
+      case .letter: .letterL(forward: forward)
+      case .address(let text): .bindAddress(text: text, forward: forward)
       case .auto: .misplacedAuto(forward: forward)
       case .port(let text): .noPort(text: text, forward: forward)
       case .range(let text): .outOfRange(text: text, forward: forward)
@@ -31,6 +34,8 @@ import Testing
       switch self {
       case .parts, .end, .many: printable(forward)
       case .auto: "auto"
+      case .letter: "L:"
+      case .address(let text): text
       case .port(let text), .range(let text), .reserved(let text), .host(let text): text
       case .path(let text, _): text
       }
@@ -52,7 +57,12 @@ import Testing
     ("R", .end), ("R:", .end), ("R:9000:", .end), ("R:9000:h:", .end), ("R:/p", .end),
     ("R::80", .end), ("D", .end), ("8001:[::1]:", .end),
     ("8001:all:8000", .many), ("/tmp/s:all:80", .many), ("/tmp/%j:all:80", .many),
-    ("auto", .auto), (":all:auto", .auto), ("8001:all:auto", .auto),
+    ("L:8001:8000", .letter), ("L", .letter), ("localhost:8001:8000", .address("localhost")),
+    ("127.0.0.1:8001:n1:80", .address("127.0.0.1")), ("*:8001:80", .address("*")),
+    ("[::1]:8001:80", .address("[::1]")), ("8001:web.sock", .path("web.sock", rooted)),
+    ("8001:~/web", .path("~/web", rooted)), ("./s:80", .path("./s", rooted)),
+    ("R:9000:./s", .path("./s", rooted)), ("auto", .auto), (":all:auto", .auto),
+    ("8001:all:auto", .auto),
     ("http", .port("http")), (" ", .port(" ")), ("8001;8000", .port("8001;8000")),
     ("abc:8000", .port("abc")), ("8001:http", .port("http")), ("8001x:8000", .port("8001x")),
     ("8001:8000x", .port("8000x")), ("+8001:8000", .port("+8001")), ("-8001:8", .port("-8001")),
@@ -62,7 +72,8 @@ import Testing
     ("8\t001:80", .port("8?001")), ("٨٠٠١:8000", .port("٨٠٠١")), ("８００１:80", .port("８００１")),
     ("8001:8²", .port("8²")), ("8001,\u{301}:80", .port("8001,\u{301}")),
     ("8001:\u{301}80", .port("8001:\u{301}80")), ("\u{202e}8001:80", .port("?8001")),
-    ("[::1]:80", .port("[::1]")), ("8001:[::1:80", .port("[::1:80")), ("tmp/s:80", .port("tmp/s")),
+    ("[::1]:80", .port("[::1]")), ("8001:[::1:80", .port("[::1:80")),
+    ("tmp/s:80", .path("tmp/s", rooted)),
     ("auto:8000", .port("auto")), ("R:auto:80", .port("auto")), ("R:9000:auto", .port("auto")),
     ("D:auto", .port("auto")), ("8001:D", .port("D")), ("r:9000:80", .port("r")),
     ("8001:0", .range("0")), ("8001:00", .range("00")), ("0", .range("0")), ("R:0:80", .range("0")),

@@ -104,7 +104,7 @@ import Testing
 
   @Test func withoutItsDirectoryThereIsNoSocket() {
     let path = scratch.path + "/none/web.sock"
-    #expect(throws: SubmitError.system(SystemError("bind \(path)", ENOENT))) {
+    #expect(throws: SubmitError.unplaced(path: path, SystemError("bind \(path)", ENOENT))) {
       try SubmitSocket.bind(path: path)
     }
   }

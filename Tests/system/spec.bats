@@ -18,8 +18,10 @@ refused() {
 
 @test "a forward that is none is refused, quoted" {
     refused '' "''"
-    refused 127.0.0.1:8001:n1:8000 "'127.0.0.1:8001:n1:8000' has too many parts"
-    refused localhost:8001:8000 "'localhost' in 'localhost:8001:8000' is no port"
+    refused 127.0.0.1:8001:n1:8000 "'127.0.0.1' in '127.0.0.1:8001:n1:8000' is an address to listen on"
+    refused localhost:8001:8000 "'localhost' in 'localhost:8001:8000' is an address to listen on"
+    refused L:8001:8000 "'L:' in 'L:8001:8000' says nothing new"
+    refused 8001:web.sock "'web.sock' in '8001:web.sock' is no socket's path: write it from the root"
     refused 8001::8000 "'' in '8001::8000' is no host"
     refused 8001:-oProxyCommand=id:8000 "'-oProxyCommand=id' in '8001:-oProxyCommand=id:8000' is no host"
     refused 8001:+x:8000 "'+x' in '8001:+x:8000' is no host"

@@ -28,6 +28,8 @@ final class Link {
   private static let longestPause = 30_000
   /// Milliseconds for which a connection must have held before the pauses start anew.
   private static let stable = 30_000
+  /// Milliseconds for which the same refusal is not noted again.
+  private static let silence = 60_000
 
   let node: NodeName
   private let number: Int
@@ -44,6 +46,8 @@ final class Link {
   private var pause = Link.firstPause
   private var upSince: Int?
   private var refusals = 0
+  /// The refusal of a connection that was noted last, and when.
+  private var told: (reason: String, at: Int)?
   private var wasUp = false
   private var isOver = false
 
@@ -317,8 +321,22 @@ final class Link {
 
 extension Link: SupervisorObserver {
   func sshSays(_ line: String) {
-    if line.contains("open failed") { refusals += 1 }
+    if line.contains("open failed") {
+      refusals += 1
+      if !isNews(line) { return }
+    }
     observer?.linkNotes("ssh: \(line)")
+  }
+
+  /// Whether a refused connection is worth a line of the log: a page that is loaded again and again
+  /// would fill it with the same one.
+  private func isNews(_ line: String) -> Bool {
+    // `channel 5: open failed: …`; the number differs each time.
+    let reason = line.drop { $0 != ":" }
+    let now = Clock.milliseconds()
+    if let told, told.reason == reason, now - told.at < Link.silence { return false }
+    told = (String(reason), now)
+    return true
   }
 
   func sshEnded(_ diagnosis: SSHDiagnosis) {

@@ -17,7 +17,9 @@ public struct Announcement {
   /// The command that carries the submit ends on to the user's own computer; `nil` when there are
   /// none.
   public var command: String? {
-    let options = all.compactMap(\.carrying).map { "-L \($0)" }
+    // Two sockets of one exec port cannot both have it there.
+    var taken: Set<Port> = Set(all.compactMap { $0.kind == .remote ? nil : $0.listen.port })
+    let options = all.compactMap { $0.carrying(&taken) }.map { "-L \($0)" }
     if options.isEmpty { return nil }
     return "ssh \(options.joined(separator: " ")) \(Host.userName)@\(Host.name)"
   }
@@ -37,11 +39,15 @@ extension Forward {
 
   /// What ssh's `-L` takes on the user's own computer to reach the submit end. A path becomes the
   /// exec port there, or a file of the same name where ssh is started.
-  fileprivate var carrying: String? {
+  ///
+  /// - Parameter taken: the ports there that other forwards have
+  fileprivate func carrying(_ taken: inout Set<Port>) -> String? {
     if kind == .remote { return nil }
     if let port = listen.port { return "\(port):localhost:\(port)" }
     guard let path = listen.path else { return nil }
-    if let port = connect.port, port.number >= 1024 { return "\(port):\(quoted(path))" }
+    if let port = connect.port, port.number >= 1024, taken.insert(port).inserted {
+      return "\(port):\(quoted(path))"
+    }
     let name = path.split(separator: "/").last ?? "socket"
     return "\(quoted("./\(name)")):\(quoted(path))"
   }

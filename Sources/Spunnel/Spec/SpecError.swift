@@ -6,6 +6,8 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
   case emptyForward(spec: String)
   case tooManyParts(forward: String)
   case lacksEnd(forward: String)
+  case letterL(forward: String)
+  case bindAddress(text: String, forward: String)
   case noPort(text: String, forward: String)
   case outOfRange(text: String, forward: String)
   case reserved(text: String, forward: String)
@@ -29,6 +31,11 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
         + "<submit port>:<node>:<exec port>"
     case .lacksEnd(let forward):
       "'\(forward)' lacks a port: write <submit port>:<exec port>, as in 8001:8000"
+    case .letterL(let forward):
+      "'L:' in '\(forward)' says nothing new: leave it out, as in 8001:8000"
+    case .bindAddress(let text, let forward):
+      "'\(text)' in '\(forward)' is an address to listen on: submit ports are on localhost alone, so "
+        + "leave it out, as in 8001:8000"
     case .noPort(let text, let forward):
       "'\(text)' in '\(forward)' is no port: a port is a number from 1 to 65535"
     case .outOfRange(let text, let forward):

@@ -120,6 +120,7 @@ private struct SpecParser {
       guard let end = parts.first else { throw .lacksEnd(forward: shown) }
       return ForwardRequest(
         kind: .dynamic, listen: try submitEnd(end), host: .nearest, connect: .any)
+    case "L": throw .letterL(forward: shown)
     default: return try local(parts)
     }
   }
@@ -143,6 +144,9 @@ private struct SpecParser {
   }
 
   private func local(_ parts: [String]) throws(SpecError) -> ForwardRequest {
+    if parts.count > 2, SpecParser.isAddress(parts[0]) {
+      throw .bindAddress(text: printable(parts[0]), forward: shown)
+    }
     switch parts.count {
     case 1:
       if parts[0] == "auto" { throw .misplacedAuto(forward: shown) }
@@ -160,6 +164,19 @@ private struct SpecParser {
       return ForwardRequest(kind: .local, listen: listen, host: host, connect: connect)
     default: throw .tooManyParts(forward: shown)
     }
+  }
+
+  /// Whether it can only be meant as ssh's `bind_address`.
+  private static func isAddress(_ part: String) -> Bool {
+    part == "*" || part == "localhost" || part.hasPrefix("[")
+      || part.contains(".") && !part.contains("/")
+  }
+
+  /// Whether it can only be meant as a path, without a slash at its beginning.
+  private static func isRelativePath(_ part: String) -> Bool {
+    guard let first = part.utf8.first, first != UInt8(ascii: "/") else { return false }
+    let isNumber = UInt8(ascii: "0")...UInt8(ascii: "9") ~= first
+    return !isNumber && part.contains("/") || part.hasSuffix(".sock")
   }
 
   private func checkMany(_ listen: RequestedEnd, _ connect: RequestedEnd) throws(SpecError) {
@@ -241,6 +258,7 @@ private struct SpecParser {
 
   private func port(_ part: String) throws(SpecError) -> Port {
     if part.isEmpty { throw .lacksEnd(forward: shown) }
+    if SpecParser.isRelativePath(part) { _ = try path(part) }
     guard part.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
       throw .noPort(text: printable(part), forward: shown)
     }

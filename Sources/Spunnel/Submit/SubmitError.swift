@@ -9,6 +9,8 @@ enum SubmitError: Error, Equatable, CustomStringConvertible {
   case own(Port, StepName)
   /// There is something at the path already.
   case taken(path: String)
+  /// No socket can be made at the path.
+  case unplaced(path: String, SystemError)
   case system(SystemError)
   /// There is no place for the tunnel's record.
   case record(RecordError)
@@ -23,6 +25,8 @@ enum SubmitError: Error, Equatable, CustomStringConvertible {
         + "another submit port, or end that one with spunnelctl close \(step.job)"
     case .taken(let path):
       "'\(printable(path))' is there already: take another path, or remove it if nothing uses it"
+    case .unplaced(let path, let error):
+      "'\(printable(path))': \(error.reason): take a path in a directory that is there and yours"
     case .system(let error): "\(error)"
     case .record(let error): "\(error)"
     }

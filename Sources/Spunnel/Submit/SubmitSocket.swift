@@ -108,6 +108,9 @@ final class SubmitSocket {
       return SubmitSocket(try listen(path), file: SocketFile(path))
     } catch {
       if error.code == EADDRINUSE { throw .taken(path: path) }
+      if [ENOENT, ENOTDIR, EACCES, EROFS].contains(error.code) {
+        throw .unplaced(path: path, error)
+      }
       throw .system(error)
     }
   }
