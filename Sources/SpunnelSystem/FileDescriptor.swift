@@ -123,6 +123,21 @@ extension FileDescriptor {
 }
 
 extension FileDescriptor {
+  /// What a wait came to.
+  public enum Wait { case readable, late, interrupted }
+
+  /// Waits for input or a hang-up, or for a signal that asks this process to end, which whoever in it
+  /// takes signals gets afterwards. For its main thread.
+  ///
+  /// - Parameter milliseconds: how long, zero or more
+  public borrowing func waitInterruptibly(milliseconds: Int) -> Wait {
+    switch csystem_poll_interruptibly(raw, CInt(milliseconds)) {
+    case 0: .late
+    case -EINTR: .interrupted
+    default: .readable
+    }
+  }
+
   /// Whether both directions of a socket are over (poll(2), `POLLHUP`).
   public borrowing func isHungUp() -> Bool {
     var entry = pollfd(fd: raw, events: 0, revents: 0)

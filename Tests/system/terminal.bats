@@ -3,6 +3,12 @@
 
 load helpers
 
+teardown() {
+    configure optional
+    rm -f "$STATE/home/user1/.ssh/config"
+    clean_up
+}
+
 @test "srun --pty --tunnel 8001:8000,8889:8888 bash: files go down and up through both ports" {
     local sum
     as user1 mkdir -p web
@@ -69,6 +75,20 @@ assert login("user1", "/home/tools/client.py", "8001", "name") == "n1:8000\n"
 while t.isalive():
     t.sendintr()
     t.expect([pexpect.EOF, "srun:"])
+PY
+    within 2 nothing_left
+}
+
+@test "Ctrl-C while srun waits for its tunnel ends the waiting, and srun gets it" {
+    configure optional transport=ssh timeout=300
+    echo 'ProxyCommand sleep 300' >"$STATE/home/user1/.ssh/config"
+    terminal <<'PY'
+t = Terminal("user1", "srun", "-w", "n1", "--tunnel", "8001:8000", "sleep", "300")
+eventually(lambda: login("root", "pgrep", "-c", "-x", "spunnel-keeper"), "1\n")
+while t.isalive():
+    t.sendintr()
+    t.expect([pexpect.EOF, "srun:"])
+assert "spunnel: no tunnel: interrupted" in t.seen, t.seen
 PY
     within 2 nothing_left
 }

@@ -75,6 +75,12 @@ int csystem_peer_user(int socket, uid_t *user);
 /** splice(2) at the descriptors' own offsets, non-blocking. @return bytes moved, 0 at end of file */
 ssize_t csystem_splice(int source, int target, size_t limit);
 
+/** ppoll(2) for input on one descriptor, in the main thread of a program that keeps INT, QUIT, TERM
+ *  and HUP blocked for a thread of its own to take: one of them ends the waiting, and that thread
+ *  gets it afterwards. Those that are not blocked do what they do anyway.
+ *  @return 1: there is something to read or the end; 0: the time is over; -EINTR: a signal came */
+int csystem_poll_interruptibly(int descriptor, int milliseconds);
+
 /** ioctl(TIOCGWINSZ) of a terminal. */
 int csystem_terminal_size(int terminal, unsigned short *rows, unsigned short *columns);
 

@@ -56,9 +56,11 @@ public struct KeeperStart: ~Copyable {
         if case .failed(let reason) = report { throw KeeperFailure(reason) }
         if isFinal(report) { return report }
       }
-      let left = deadline - Clock.milliseconds()
-      guard left > 0, lifeline.waitReadable(milliseconds: left) else {
+      switch lifeline.waitInterruptibly(milliseconds: max(0, deadline - Clock.milliseconds())) {
+      case .readable: break
+      case .late:
         throw KeeperFailure("the keeper did not answer within \(limit / 1000) seconds")
+      case .interrupted: throw KeeperFailure("interrupted before it was there")
       }
       let more = try? lifeline.read(atMost: 4096) ?? nil
       guard let more, !more.isEmpty, heard.count < 1 << 20 else {

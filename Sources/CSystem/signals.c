@@ -1,0 +1,54 @@
+/* Waiting in a process whose signals are somebody else's. */
+#define _GNU_SOURCE
+#include "csystem.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+static const int interrupts[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+#define COUNT (sizeof interrupts / sizeof *interrupts)
+
+static volatile sig_atomic_t seen[NSIG];
+
+static volatile sig_atomic_t any_seen;
+
+static void see(int number)
+{
+	seen[number] = any_seen = 1;
+}
+
+int csystem_poll_interruptibly(int descriptor, int milliseconds)
+{
+	struct pollfd entry = {.fd = descriptor, .events = POLLIN};
+	struct timespec patience = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+	struct sigaction ours = {.sa_handler = see}, before[COUNT];
+	sigset_t blocked, during;
+	int ready, failure;
+
+	(void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+	during = blocked;
+	any_seen = 0;
+	for (size_t i = 0; i < COUNT; i++) {
+		if (!sigismember(&blocked, interrupts[i]))
+			continue;
+		seen[interrupts[i]] = 0;
+		(void)sigaction(interrupts[i], &ours, &before[i]);
+		(void)sigdelset(&during, interrupts[i]);
+	}
+	/* The kernel prefers the main thread to another that waits in sigwait(3). */
+	do
+		ready = ppoll(&entry, 1, &patience, &during);
+	while (ready < 0 && errno == EINTR && !any_seen);
+	failure = errno;
+	for (size_t i = 0; i < COUNT; i++) {
+		if (!sigismember(&blocked, interrupts[i]))
+			continue;
+		(void)sigaction(interrupts[i], &before[i], NULL);
+		if (seen[interrupts[i]])
+			(void)kill(getpid(), interrupts[i]);
+	}
+	return ready < 0 ? -failure : ready;
+}
