@@ -266,8 +266,9 @@ import Testing
 
   @Test func whoWaitsIsToldInTimeWhatSshSaid() throws {
     try ssh.refuse("Access denied by pam_slurm_adopt: you have no active jobs on this node")
-    add(try routes("8001:8000"), patience: 100)
     add(try routes("8002:8000"), patience: nil)
+    #expect(try turn { notes.lines.contains { $0.hasPrefix("ssh to n1 ended: Access") } })
+    add(try routes("8001:8000"), patience: 100)
     #expect(try turn { told.reasons.count == 1 })
     #expect(told.reasons[0].hasPrefix("n1: Access denied by pam_slurm_adopt"))
     // The other waits on.
