@@ -58,7 +58,8 @@ $(out)/spunnel-sshd: Sources/SpunnelNode/spunnel-sshd.c
 # Swift's runtime needs C++'s. Linked in, srun loads no second library and no other version of it.
 $(out)/static/libstdc++.a:
 	@mkdir -p $(@D)
-	ln -sf "$$($(CC) -print-file-name=$(@F))" $@
+	@archive=$$($(CC) -print-file-name=$(@F)); [ -f "$$archive" ] && ln -sf "$$archive" $@ || \
+		echo "$(@F): not found, so srun --tunnel will load libstdc++.so: install libstdc++-static" >&2
 
 # Without $$ORIGIN, ten directories in which the loader would look for libc.
 .PHONY: swift
@@ -125,7 +126,7 @@ lint: setup ## Check format and shell scripts
 	shellcheck --external-sources $(SHELL_SCRIPTS)
 
 .PHONY: test
-test: setup ## Run the tests: Slurm's versions, units, system
+test: setup ## Run the tests: versions of Slurm, units, system; fuzzing, torture, load in short
 	@Tests/run $(TEST_PREFIX)
 
 .PHONY: test-versions

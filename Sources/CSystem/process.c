@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-void csystem_raise_descriptor_limit(void)
+static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
 
@@ -72,13 +72,20 @@ static void close_from(int first)
 		(void)close(fd);
 }
 
-static void reset_signals(void)
+static void reset_handlers(void)
 {
 	struct sigaction action = {.sa_handler = SIG_DFL};
-	sigset_t none;
 
 	for (int number = 1; number < NSIG; number++)
 		(void)sigaction(number, &action, NULL);
+}
+
+/* Last of all: whoever dies by a signal before exec lets its parent go on in memory that the other
+ * child still uses. */
+static void unblock_signals(void)
+{
+	sigset_t none;
+
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -125,7 +132,7 @@ static _Noreturn void run_child(const struct csystem_program *program, int repor
 {
 	int moved;
 
-	reset_signals();
+	reset_handlers();
 	if (program->new_session)
 		(void)setsid();
 	if (program->detached) {
@@ -137,11 +144,12 @@ static _Noreturn void run_child(const struct csystem_program *program, int repor
 			_exit(0);
 	}
 	if (program->raise_descriptor_limit)
-		csystem_raise_descriptor_limit();
+		raise_descriptor_limit();
 	moved = place_descriptors(program, report);
 	if (moved >= 0) {
 		report = moved;
 		die_with_parent(program->parent_death_signal, parent);
+		unblock_signals();
 		(void)execve(program->path, program->argv, program->envp);
 	}
 	give_up(report, errno);
@@ -150,7 +158,7 @@ static _Noreturn void run_child(const struct csystem_program *program, int repor
 /* vfork, not fork: srun's page tables are large, and a copy of them costs more than the whole rest. */
 pid_t csystem_spawn(const struct csystem_program *program)
 {
-	int report[2], failure = 0;
+	int report[2], failure = 0, status = 0;
 	sigset_t all, before;
 	pid_t parent = getpid(), child;
 	ssize_t got;
@@ -174,10 +182,13 @@ pid_t csystem_spawn(const struct csystem_program *program)
 		if (got != (ssize_t)sizeof failure)
 			failure = 0;
 		if (failure != 0 || program->detached) {
-			while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+			while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 				;
 			child = 0;
 		}
+		/* Killed from outside before it had a child of its own. */
+		if (failure == 0 && status != 0)
+			failure = ECHILD;
 	}
 	(void)close(report[0]);
 	return failure != 0 ? -failure : child;

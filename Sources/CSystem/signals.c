@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 static const int interrupts[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
@@ -20,10 +21,20 @@ static void see(int number)
 	seen[number] = any_seen = 1;
 }
 
+/* In milliseconds. */
+static int64_t now(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * INT64_C(1000) + time.tv_nsec / 1000000;
+}
+
 int csystem_poll_interruptibly(int descriptor, int milliseconds)
 {
 	struct pollfd entry = {.fd = descriptor, .events = POLLIN};
-	struct timespec patience = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+	int64_t end = now() + milliseconds, left;
+	struct timespec patience;
 	struct sigaction ours = {.sa_handler = see}, before[COUNT];
 	sigset_t blocked, during;
 	int ready, failure;
@@ -39,9 +50,11 @@ int csystem_poll_interruptibly(int descriptor, int milliseconds)
 		(void)sigdelset(&during, interrupts[i]);
 	}
 	/* The kernel prefers the main thread to another that waits in sigwait(3). */
-	do
+	do {
+		left = end > now() ? end - now() : 0;
+		patience = (struct timespec){left / 1000, left % 1000 * 1000000};
 		ready = ppoll(&entry, 1, &patience, &during);
-	while (ready < 0 && errno == EINTR && !any_seen);
+	} while (ready < 0 && errno == EINTR && !any_seen);
 	failure = errno;
 	for (size_t i = 0; i < COUNT; i++) {
 		if (!sigismember(&blocked, interrupts[i]))

@@ -20,7 +20,7 @@ const char *core_directory(void)
 		return directory;
 	if (dladdr(&core, &self) == 0 || self.dli_fname == NULL ||
 	    (end = strrchr(self.dli_fname, '/')) == NULL)
-		return ".";
+		return NULL;
 	(void)snprintf(directory, sizeof directory, "%.*s", (int)(end - self.dli_fname), self.dli_fname);
 	return directory;
 }
@@ -47,9 +47,12 @@ const struct core *core_load(const struct spunnel_host *host)
 
 	if (is_loaded)
 		return &core;
+	/* Never from the directory that srun happens to run in. */
+	if (core_directory() == NULL)
+		return refuse(host, "nobody knows where the plugin lies");
 	(void)snprintf(path, sizeof path, "%s/libSpunnel.so", core_directory());
-	/* NODELETE: a Swift runtime cannot be taken out of a process again. LOCAL: its symbols, and
-	 * those of the C++ library that it needs, are nobody else's business. */
+	/* NODELETE: a Swift runtime cannot be taken out of a process again. LOCAL: its symbols are
+	 * nobody else's business. */
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (library == NULL)
 		return refuse(host, dlerror());

@@ -13,6 +13,7 @@ char *expand_nodes(const char *ranges)
 	host_list list = slurm_hostlist_create(ranges);
 	char *names = NULL, *name;
 	size_t length = 0;
+	int failure = ENOENT;
 
 	if (list == NULL)
 		return NULL;
@@ -25,6 +26,7 @@ char *expand_nodes(const char *ranges)
 			free(name);
 			free(names);
 			names = NULL;
+			failure = ENOMEM;
 			break;
 		}
 		names = longer;
@@ -35,6 +37,8 @@ char *expand_nodes(const char *ranges)
 		free(name);
 	}
 	slurm_hostlist_destroy(list);
+	if (names == NULL)
+		errno = failure;
 	return names;
 }
 
@@ -47,8 +51,6 @@ char *step_nodes(uint32_t job, uint32_t step)
 	if (layout == NULL)
 		return NULL;
 	names = expand_nodes(layout->node_list);
-	if (names == NULL)
-		errno = ENOMEM;
 	slurm_job_step_layout_free(layout);
 	return names;
 }

@@ -169,7 +169,7 @@ static int configuration(int host_key, int authorized)
 		       "PrintMotd no\n"
 		       "UseDNS no\n"
 		       /* An srun that was killed with -9 leaves the step without an end of file; this
-			* ends it half a minute later. */
+			* ends it within half a minute. */
 		       "ClientAliveInterval 5\n"
 		       "ClientAliveCountMax 2\n"
 		       "LogLevel INFO\n",

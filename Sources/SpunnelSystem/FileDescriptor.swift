@@ -51,11 +51,13 @@ extension FileDescriptor {
   }
 
   /// pipe2(2). Both ends are non-blocking.
-  public static func pipe() throws(SystemError) -> Pipe {
+  ///
+  /// - Parameter capacity: bytes that it would hold rather than the system's default; a user who has
+  ///   many pipes is given that all the same (pipe(7), `pipe-user-pages-soft`)
+  public static func pipe(capacity: Int? = nil) throws(SystemError) -> Pipe {
     var ends: [CInt] = [-1, -1]
     try checkNegated("pipe", unsafe csystem_pipe(&ends))
-    // More at once means fewer turns; a user who has many pipes is given the default.
-    _ = csystem_set_pipe_capacity(ends[0], 1 << 20)
+    if let capacity { _ = csystem_set_pipe_capacity(ends[0], CInt(capacity)) }
     return Pipe(reader: FileDescriptor(owning: ends[0]), writer: FileDescriptor(owning: ends[1]))
   }
 
@@ -101,12 +103,6 @@ extension FileDescriptor {
     return Int(result.st_size)
   }
 
-  /// Sets `O_NONBLOCK`.
-  public func makeNonBlocking() throws(SystemError) {
-    let flags = try check("fcntl") { fcntl(raw, F_GETFL) }
-    try check("fcntl") { fcntl(raw, F_SETFL, flags | O_NONBLOCK) }
-  }
-
   /// Waits for input or a hang-up.
   ///
   /// - Parameter milliseconds: how long; negative: for ever
@@ -132,9 +128,9 @@ extension FileDescriptor {
   /// - Parameter milliseconds: how long, zero or more
   public borrowing func waitInterruptibly(milliseconds: Int) -> Wait {
     switch csystem_poll_interruptibly(raw, CInt(milliseconds)) {
-    case 0: .late
+    case 1: .readable
     case -EINTR: .interrupted
-    default: .readable
+    default: .late
     }
   }
 

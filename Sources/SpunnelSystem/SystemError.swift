@@ -24,6 +24,11 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   public var description: String { "\(operation): \(reason)" }
+
+  /// Whether a limit is reached, of this process, its user or the host: it may pass.
+  public var isExhaustion: Bool {
+    [EAGAIN, EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(code)
+  }
 }
 
 /// Runs a call that returns -1 and sets errno, again as long as a signal interrupts it.

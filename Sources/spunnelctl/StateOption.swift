@@ -28,7 +28,7 @@ struct StateOption {
     if let directory, !directory.hasPrefix("/") {
       throw .usage("--state-dir '\(printable(directory))' is no absolute path")
     }
-    let line = PluginLine.find()
+    let line = try PluginLine.find()
     stateDirectory = directory ?? line?.settings.stateDirectory ?? Settings().stateDirectory
     // The last one counts.
     arguments = (line?.arguments ?? []) + (directory.map { ["state_dir=\($0)"] } ?? [])
@@ -42,25 +42,27 @@ private struct PluginLine {
   let settings: Settings
 
   /// - Returns: the first line that names `spunnel.so`; `nil` when there is none
-  static func find() -> PluginLine? {
+  /// - Throws: what is wrong with its arguments: srun refuses them as well
+  static func find() throws(CommandError) -> PluginLine? {
     let configuration = environment("SLURM_CONF") ?? "/etc/slurm/slurm.conf"
     guard let end = configuration.lastIndex(of: "/") else { return nil }
-    return find(in: configuration[..<end] + "/plugstack.conf", depth: 0)
+    return try find(in: configuration[..<end] + "/plugstack.conf", depth: 0)
   }
 
-  private static func find(in path: String, depth: Int) -> PluginLine? {
+  private static func find(in path: String, depth: Int) throws(CommandError) -> PluginLine? {
     guard depth < 8, let text = content(of: path) else { return nil }
     for line in text.split(separator: "\n") {
       let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init)
       guard words.count >= 2, !words[0].hasPrefix("#") else { continue }
       if words[0] == "include" {
         for file in matches(of: words[1]) {
-          if let line = find(in: file, depth: depth + 1) { return line }
+          if let line = try find(in: file, depth: depth + 1) { return line }
         }
       } else if words[1].hasSuffix("spunnel.so") {
         let arguments = Array(words[2...])
-        guard let settings = try? Settings(arguments: arguments) else { return nil }
-        return PluginLine(arguments: arguments, settings: settings)
+        do throws(SettingsError) {
+          return PluginLine(arguments: arguments, settings: try Settings(arguments: arguments))
+        } catch { throw .failure("plugstack.conf: \(error)") }
       }
     }
     return nil

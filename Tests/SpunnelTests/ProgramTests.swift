@@ -128,9 +128,15 @@ import Testing
       path: "/bin/bash", arguments: ["bash", "-c", "read -a stat </proc/$$/stat; echo ${stat[@]}"],
       environment: helperPath, descriptors: [null.raw, pipe.writer, null.raw]
     ).startDetached()
+    var said = ""
+    #expect(
+      try eventually {
+        said += try pipe.read()
+        return said.hasSuffix("\n")
+      })
     // proc(5): pid, name, state, parent, group, session.
-    let stat = try pipe.read().split(separator: " ").prefix(6).compactMap { pid_t($0) }
-    #expect(stat.count == 4)
+    let stat = said.split(separator: " ").prefix(6).compactMap { pid_t($0) }
+    try #require(stat.count == 4)
     let (child, parent, session) = (stat[0], stat[1], stat[3])
     #expect(parent != getpid())
     #expect(session != child && session != getsid(0))

@@ -1,5 +1,7 @@
 // What OpenSSH says when it fails, quoted from 9.2, and what is made of it.
 
+import Glibc
+import SpunnelSystem
 import Testing
 
 @testable import Spunnel
@@ -150,6 +152,17 @@ import Testing
     let lines = ["\u{1b}[2J\u{7}a@n1: Permission denied (publickey)."]
     let diagnosis = SSHDiagnosis(lines: lines, node: node, exitCode: 255)
     #expect(diagnosis.said == "?[2J?a@n1: Permission denied (publickey)")
+  }
+
+  @Test(
+    arguments: [
+      (EAGAIN, SSHDiagnosis.Retry.untilTimeout), (EMFILE, .untilTimeout), (ENOMEM, .untilTimeout),
+      (EACCES, .never), (ENOEXEC, .never),
+    ])
+  func aLimitThatIsReachedMayPassAndIsNoRefusalOfTheNode(code: CInt, retry: SSHDiagnosis.Retry) {
+    let diagnosis = SSHDiagnosis.unstarted(SystemError("start /usr/bin/ssh", code))
+    #expect(diagnosis.retry == retry)
+    #expect(!diagnosis.isRefusal)
   }
 
   @Test func aMissingProgramIsNamed() {

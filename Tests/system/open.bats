@@ -238,3 +238,10 @@ sshs() { processes ssh | wc -l; }
     holds "no sshd answers on n1"
     within 2 nothing_left
 }
+
+@test "a plugstack.conf that srun refuses is refused here as well" {
+    configure optional timeout=soon
+    run ctl status
+    same 1 "$status"
+    holds "spunnelctl: plugstack.conf: malformed argument 'timeout=soon'"
+}

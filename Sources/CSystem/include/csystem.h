@@ -1,5 +1,5 @@
-/* What Linux offers and Swift cannot say: variadic calls, macros, and what runs between fork and
- * exec. Every function returns a value of zero or more, or the negated errno. */
+/* What Linux offers and Swift cannot say: variadic calls, macros, and what runs between vfork
+ * and exec. Every function returns a value of zero or more, or the negated errno. */
 #ifndef CSYSTEM_H
 #define CSYSTEM_H
 
@@ -43,9 +43,6 @@ pid_t csystem_spawn(const struct csystem_program *program);
  *  @param parent_death_signal sent to the child when the caller dies; 0: none
  *  @return the child's process id, 0 in the child, or the negated errno */
 pid_t csystem_fork(int parent_death_signal);
-
-/** Raises the soft limit of open files to the hard one; failure is harmless. */
-void csystem_raise_descriptor_limit(void);
 
 /** Names the process for ps(1) and top(1). @param name at most 15 bytes are kept */
 void csystem_set_process_name(const char *name);

@@ -96,7 +96,8 @@ final class PipePool {
     var reader: CInt { pipe.reader.raw }
     var writer: CInt { pipe.writer.raw }
 
-    fileprivate init() throws(SystemError) { pipe = try FileDescriptor.pipe() }
+    // More at once means fewer turns.
+    fileprivate init() throws(SystemError) { pipe = try FileDescriptor.pipe(capacity: 1 << 20) }
   }
 
   /// More lie idle only after a crowd.

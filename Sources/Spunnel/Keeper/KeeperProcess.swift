@@ -1,4 +1,4 @@
-// How a keeper becomes a process of its own, and who cleans up when it is killed.
+// The keeper's executable, and who cleans up when it is killed.
 
 import Glibc
 import SpunnelSystem

@@ -3,7 +3,7 @@
 import Glibc
 import SpunnelSystem
 
-/// What a link tells its keeper.
+/// What a link tells its tunnel.
 protocol LinkObserver: AnyObject {
   /// A line for the log.
   func linkNotes(_ line: String)
@@ -303,6 +303,12 @@ final class Link {
   /// Those who wait with a deadline are told; the others wait on.
   private func giveUp() {
     for batch in cargo.urgent { expire(batch) }
+  }
+
+  /// To be called before it is stopped, when there are others to stop as well.
+  func terminate() {
+    isOver = true
+    supervisor.terminate()
   }
 
   /// Ends ssh and whatever it carries, a bounded time. Nobody is told.

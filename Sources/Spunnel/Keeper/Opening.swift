@@ -99,14 +99,9 @@ final class Opening {
     do throws(SystemError) {
       asked = try master.ask(loop, request, descriptors: descriptors, notify: then)
     } catch {
-      if !Opening.isPassing(error) { return finish(.lost) }
+      if !error.isExhaustion { return finish(.lost) }
       after(Opening.busyPause) { $0.ask(request, descriptors: descriptors, then) }
     }
-  }
-
-  /// ssh is too busy, or this process has used up what it may have.
-  private static func isPassing(_ error: SystemError) -> Bool {
-    [EAGAIN, EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(error.code)
   }
 
   // MARK: Listening
@@ -201,7 +196,7 @@ final class Opening {
       after(Opening.nudgePause) { $0.nudge(route.forward.host, port) }
       after(Opening.probePatience) { $0.next() }
     } catch {
-      if !Opening.isPassing(error) { return finish(.lost) }
+      if !error.isExhaustion { return finish(.lost) }
       after(Opening.busyPause) { $0.probe(route) }
     }
   }

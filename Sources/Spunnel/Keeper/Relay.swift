@@ -4,7 +4,7 @@
 import Glibc
 import SpunnelSystem
 
-/// What the relay tells its keeper and asks of it.
+/// What the relay tells its tunnel and asks of it.
 protocol RelayObserver: AnyObject {
   /// A line for the log.
   func relayNotes(_ line: String)

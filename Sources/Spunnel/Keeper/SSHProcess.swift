@@ -13,7 +13,7 @@ final class SSHProcess: EventHandler {
   private let loop: EventLoop
   private let heard: (String) -> Void
   private var errors: FileDescriptor?
-  private let answer: FileDescriptor
+  private var answer: FileDescriptor?
   private var partial: [UInt8] = []
 
   /// Its process id and its group's, `nil` once it has ended.
@@ -43,14 +43,18 @@ final class SSHProcess: EventHandler {
       // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
       program.parentDeathSignal = SIGKILL
       program.raisesDescriptorLimit = true
-      child = try program.start()
       self.loop = loop
       self.heard = heard
-      self.answer = answer.reader
+      let reader = answer.reader
+      self.answer = consume reader
       let listener = errors.reader
       let raw = listener.raw
       self.errors = consume listener
       try loop.add(raw, [.input], self)
+      do throws(SystemError) { child = try program.start() } catch {
+        closeErrors()
+        throw error
+      }
     } catch {
       throw error.code == ENOENT ? .missing(name) : .unstarted(error)
     }
@@ -86,9 +90,10 @@ final class SSHProcess: EventHandler {
     if partial.count > 4096 { partial = [] }
   }
 
-  /// What it has written to its standard output; a pipe holds what `ssh -G` writes.
-  func readAnswer() -> String {
-    let bytes = try? answer.read(atMost: 1 << 16)
+  /// What it has written to its standard output, once; a pipe holds what `ssh -G` writes.
+  func takeAnswer() -> String {
+    let bytes = try? answer?.read(atMost: 1 << 16) ?? nil
+    answer = nil
     return String(decoding: bytes ?? [], as: UTF8.self)
   }
 

@@ -3,7 +3,7 @@
 import Glibc
 import SpunnelSystem
 
-/// What the supervisor tells its keeper.
+/// What the supervisor tells its link.
 protocol SupervisorObserver: AnyObject {
   /// ssh said a line on its standard error.
   func sshSays(_ line: String)
@@ -30,8 +30,8 @@ final class Supervisor {
   private var isAsking = false
   /// When the first attempt began, in milliseconds of the monotonic clock.
   private var began: Int?
-  /// The group of an ssh through srun that has ended: its srun may be about to end.
-  private var leftover: pid_t?
+  /// The groups of those through srun that have ended: their srun may be about to end.
+  private var leftovers: Set<pid_t> = []
   private var shareTimer: EventLoop.Timer?
 
   /// - Parameters:
@@ -106,7 +106,7 @@ final class Supervisor {
     guard let ssh, let process = ssh.child, let code = ssh.reap() else { return }
     if isAsking {
       // When it has written nothing, the real ssh will say what is wrong.
-      configuration = SSHConfiguration(ssh.readAnswer())
+      configuration = SSHConfiguration(ssh.takeAnswer())
       guard let diagnosis = start() else { return }
       observer?.sshEnded(diagnosis)
     } else if choice.current == .srun, let srun {
@@ -119,13 +119,18 @@ final class Supervisor {
     }
   }
 
+  /// Asks ssh to end, for whoever has many to stop.
+  func terminate() {
+    if let child { Process.terminate(child) }
+  }
+
   /// Ends ssh and waits for it, a bounded time.
   func stop() {
     let isThroughSrun = choice.current == .srun
-    if isThroughSrun, let child { leftover = child }
+    if isThroughSrun, let child { leftovers.insert(child) }
     ssh?.end(alone: isThroughSrun)
-    if let leftover { Process.settle(group: leftover, patience: Supervisor.srunPatience) }
-    leftover = nil
+    for group in leftovers { Process.settle(group: group, patience: Supervisor.srunPatience) }
+    leftovers = []
   }
 
   /// Reads what ssh has said by now.
@@ -204,10 +209,9 @@ extension Supervisor {
 
   /// An srun whose ssh is gone ends by itself, once it has ended its step; one that hangs is ended.
   private func leave(_ group: pid_t) {
-    leftover = group
+    leftovers.insert(group)
     loop.after(milliseconds: Supervisor.srunPatience * 2) { [weak self] in
-      guard let self, self.leftover == group else { return }
-      self.leftover = nil
+      guard self?.leftovers.remove(group) != nil else { return }
       Process.settle(group: group, patience: 0)
     }
   }

@@ -178,6 +178,8 @@ final class Tunnel {
     for route in grant.routes { byNode[route.forward.node, default: []].append(route) }
     grant.unopened = byNode.count
     for (node, routes) in byNode {
+      // One may fail at once, and with it all of them.
+      guard grants.contains(where: { $0 === grant }) else { return }
       let link = links.link(to: node)
       link.add(routes, patience: grant.patience) { [weak self, weak grant] outcome in
         if let self, let grant { self.opened(grant, outcome) }

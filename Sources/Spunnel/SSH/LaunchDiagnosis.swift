@@ -1,10 +1,11 @@
-// What keeps ssh from being started at all. It does not pass by itself, so it is tried once.
+// What keeps ssh from being started at all: it is this host's, and most of it does not pass by itself.
 
+import Glibc
 import SpunnelSystem
 
 extension SSHDiagnosis {
-  private init(unstartable said: String, advice: String) {
-    self.init(said: said, advice: advice, retry: .never)
+  private init(unstartable said: String, advice: String, retry: Retry = .never) {
+    self.init(said: said, advice: advice, retry: retry, isLocal: true)
   }
 
   /// ssh is not there.
@@ -22,7 +23,12 @@ extension SSHDiagnosis {
 
   /// ssh could not be started.
   static func unstarted(_ error: SystemError) -> SSHDiagnosis {
-    SSHDiagnosis(unstartable: "\(error)", advice: "ask your administrator")
+    error.isExhaustion
+      ? SSHDiagnosis(
+        unstartable: "\(error)",
+        advice: "end some of your processes on this host, or ask for a higher limit",
+        retry: .untilTimeout)
+      : SSHDiagnosis(unstartable: "\(error)", advice: "ask your administrator")
   }
 
   /// There is a path that no shell may see.

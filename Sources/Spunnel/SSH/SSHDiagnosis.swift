@@ -17,11 +17,14 @@ struct SSHDiagnosis: Error, Equatable {
   /// What the user can do.
   let advice: String
   let retry: Retry
+  /// Whether this host is the reason, and no other way leads around it.
+  let isLocal: Bool
 
-  init(said: String, advice: String, retry: Retry) {
+  init(said: String, advice: String, retry: Retry, isLocal: Bool = false) {
     self.said = said
     self.advice = advice
     self.retry = retry
+    self.isLocal = isLocal
   }
 
   private struct Rule: Sendable {
@@ -97,14 +100,13 @@ struct SSHDiagnosis: Error, Equatable {
       guard var index = lines.lastIndex(where: { $0.contains(rule.sign) }) else { continue }
       // After a bad configuration ssh counts what was wrong; what it was stands before.
       if index > 0 && lines[index].contains(": terminating, ") { index -= 1 }
-      said = SSHDiagnosis.plain(lines[index])
-      advice = rule.advice(node)
-      retry = rule.retry
+      self.init(
+        said: SSHDiagnosis.plain(lines[index]), advice: rule.advice(node), retry: rule.retry)
       return
     }
-    said = lines.last.map(SSHDiagnosis.plain) ?? SSHDiagnosis.end(exitCode)
-    advice = "see whether ssh \(node) works"
-    retry = .never
+    self.init(
+      said: lines.last.map(SSHDiagnosis.plain) ?? SSHDiagnosis.end(exitCode),
+      advice: "see whether ssh \(node) works", retry: .never)
   }
 
   /// A channel that the far sshd refused to open.

@@ -109,14 +109,13 @@ extension SSHDiagnosis {
   private init(helperSaid line: String, _ srun: SrunTransport) {
     let plain = SSHDiagnosis.plain(line)
     let parts = plain.split(separator: ": ")
-    if parts.count > 1, let last = parts.last {
-      said = "\(srun.node): \(parts.dropLast().joined(separator: ": "))"
-      advice = String(last)
-    } else {
-      said = "\(srun.node): \(plain)"
-      advice = "ask your administrator"
+    guard parts.count > 1, let last = parts.last else {
+      self.init(said: "\(srun.node): \(plain)", advice: "ask your administrator", retry: .never)
+      return
     }
-    retry = .never
+    self.init(
+      said: "\(srun.node): \(parts.dropLast().joined(separator: ": "))", advice: String(last),
+      retry: .never)
   }
 
   /// Whether the job is over, and with it every tunnel into it.

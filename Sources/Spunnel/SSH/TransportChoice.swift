@@ -75,21 +75,23 @@ extension SSHDiagnosis {
   /// Whether the node, or the way to it, keeps ssh out, so that another way is worth trying. A host
   /// key that is wrong, forwarding that is forbidden and a configuration that is broken are for a
   /// person to look at.
-  var isRefusal: Bool { retry != .never || said.contains("Could not resolve hostname") }
+  var isRefusal: Bool {
+    !isLocal && (retry != .never || said.contains("Could not resolve hostname"))
+  }
 
   /// ssh could not log in in its share of the time.
   ///
   /// - Parameter seconds: that share
   init(silent node: NodeName, seconds: Int) {
-    said = "ssh did not log in within \(seconds) seconds"
-    advice = "see whether ssh \(node) works"
-    retry = .briefly
+    self.init(
+      said: "ssh did not log in within \(seconds) seconds",
+      advice: "see whether ssh \(node) works", retry: .briefly)
   }
 
   /// Both ways failed: one line for the two, ssh's words first.
   init(_ refusal: SSHDiagnosis, then diagnosis: SSHDiagnosis) {
-    said = "\(refusal.said); and through srun: \(diagnosis.said)"
-    advice = "\(refusal.advice); or for srun: \(diagnosis.advice)"
-    retry = diagnosis.retry
+    self.init(
+      said: "\(refusal.said); and through srun: \(diagnosis.said)",
+      advice: "\(refusal.advice); or for srun: \(diagnosis.advice)", retry: diagnosis.retry)
   }
 }

@@ -71,6 +71,8 @@ public func spunnel_open(
     guard let nodes = NodeName.list(nodes) else {
       host.voice.error(
         "no tunnel: Slurm names the nodes '\(printable(nodes))', which are no host names")
+      session.close()
+      slot.session = nil
       return -1
     }
     let isOpen = session.open(

@@ -1,6 +1,6 @@
 // What happens inside srun: claim the ports, start the keeper, wait for its word, let it go.
 //
-// No thread, no signal handler, nothing that runs while the job runs.
+// No thread, nothing that runs while the job runs.
 
 import Glibc
 import SpunnelSystem
@@ -45,7 +45,7 @@ final class Session {
     guard let claim = claim.take() else { return true }
     do throws(KeeperFailure) {
       // The tasks cannot be told a port that is not chosen yet.
-      let waits = Session.waits(claim.settings) || spec.wantsExecPort
+      let waits = Session.waits(claim.settings, voice) || spec.wantsExecPort
       let keeper = try start(
         claim, waits ? .lifeline : .patientLifeline, step, nodes, directory)
       let report = try keeper.hear(seconds: claim.settings.timeout) { report in
@@ -103,11 +103,14 @@ final class Session {
   }
 
   /// Whether the tasks wait for the tunnel: as the user says, else as the site says.
-  private static func waits(_ settings: Settings) -> Bool {
+  private static func waits(_ settings: Settings, _ voice: Voice) -> Bool {
     switch Process.environment("SPUNNEL_WAIT") {
-    case "0", "no": false
-    case "1", "yes": true
-    default: settings.wait
+    case "0", "no": return false
+    case "1", "yes": return true
+    case nil, "": return settings.wait
+    case .some(let text):
+      voice.error("SPUNNEL_WAIT '\(printable(text))' is neither 0 nor 1: it is left aside")
+      return settings.wait
     }
   }
 

@@ -39,9 +39,6 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
     !text.unicodeScalars.contains { $0.properties.isWhitespace } && printable(text) == text
   }
 
-  /// Whether the path is the same for every job.
-  var isFixed: Bool { !description.contains("%") }
-
   /// The path for one node of one step.
   func path(_ facts: PathFacts) throws(Refusal) -> String {
     let path = try expanded { letter in

@@ -34,8 +34,8 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
     case .letterL(let forward):
       "'L:' in '\(forward)' says nothing new: leave it out, as in 8001:8000"
     case .bindAddress(let text, let forward):
-      "'\(text)' in '\(forward)' is an address to listen on: submit ports are on localhost alone, so "
-        + "leave it out, as in 8001:8000"
+      "'\(text)' in '\(forward)' is an address to listen on: a port is on localhost alone, so leave "
+        + "it out"
     case .noPort(let text, let forward):
       "'\(text)' in '\(forward)' is no port: a port is a number from 1 to 65535"
     case .outOfRange(let text, let forward):

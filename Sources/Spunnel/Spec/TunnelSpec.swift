@@ -116,6 +116,7 @@ private struct SpecParser {
       return try remote(parts)
     case "D":
       parts.removeFirst()
+      try checkAddress(parts, atMost: 1)
       if parts.count > 1 { throw .tooManyParts(forward: shown) }
       guard let end = parts.first else { throw .lacksEnd(forward: shown) }
       return ForwardRequest(
@@ -143,10 +144,15 @@ private struct SpecParser {
     return parts
   }
 
-  private func local(_ parts: [String]) throws(SpecError) -> ForwardRequest {
-    if parts.count > 2, SpecParser.isAddress(parts[0]) {
-      throw .bindAddress(text: printable(parts[0]), forward: shown)
+  /// Refuses ssh's `bind_address` before a listening end.
+  private func checkAddress(_ parts: [String], atMost count: Int) throws(SpecError) {
+    if parts.count > count, let first = parts.first, SpecParser.isAddress(first) {
+      throw .bindAddress(text: printable(first), forward: shown)
     }
+  }
+
+  private func local(_ parts: [String]) throws(SpecError) -> ForwardRequest {
+    try checkAddress(parts, atMost: 2)
     switch parts.count {
     case 1:
       if parts[0] == "auto" { throw .misplacedAuto(forward: shown) }
@@ -169,7 +175,7 @@ private struct SpecParser {
   /// Whether it can only be meant as ssh's `bind_address`.
   private static func isAddress(_ part: String) -> Bool {
     part == "*" || part == "localhost" || part.hasPrefix("[")
-      || part.contains(".") && !part.contains("/")
+      || part.contains(".") && !part.contains("/") && !isRelativePath(part)
   }
 
   /// Whether it can only be meant as a path, without a slash at its beginning.
@@ -189,6 +195,7 @@ private struct SpecParser {
   }
 
   private func remote(_ parts: [String]) throws(SpecError) -> ForwardRequest {
+    try checkAddress(parts, atMost: 1)
     guard let first = parts.first, !first.isEmpty else { throw .lacksEnd(forward: shown) }
     let listen: RequestedEnd =
       first.hasPrefix("/") ? .path(try path(first)) : .port(try listeningPort(first))

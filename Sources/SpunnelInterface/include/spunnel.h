@@ -2,7 +2,8 @@
  *
  * The plugin finds these functions with dlsym(3) once a tunnel was asked for, in srun, salloc and
  * sbatch only; Swift implements them with `@c @implementation`, so that the compiler checks both sides.
- * None of them exits, raises a signal, starts a thread or keeps a pointer that it was given. */
+ * None of them exits, starts a thread, or keeps a signal handler or a pointer that it was given. A signal
+ * that ends the waiting for a tunnel is given back to srun. */
 #ifndef SPUNNEL_H
 #define SPUNNEL_H
 
