@@ -17,7 +17,7 @@ private final class Rig {
   var isCut = false
   /// Whether the test gives the answer, later.
   var answersLater = false
-  private(set) var asked: [(isClosed: Bool, answer: (Bool) -> Void)] = []
+  private(set) var asked: [(end: ServiceEnd, answer: (Bool) -> Void)] = []
   private(set) var ends: [PumpEnd] = []
   private(set) var moves = 0
 
@@ -41,8 +41,8 @@ private final class Rig {
     try pump.start()
   }
 
-  private func answer(_ isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
-    asked.append((isClosed, answer))
+  private func answer(_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
+    asked.append((end, answer))
     if !answersLater { answer(isCut) }
   }
 
@@ -216,7 +216,7 @@ private final class Rig {
     rig.service.send("half an")
     rig.service.close()
     #expect(try turn(rig) { rig.client.text == "half an" && !rig.asked.isEmpty })
-    #expect(rig.asked.map(\.isClosed) == [true])
+    #expect(rig.asked.map(\.end.isClosed) == [true])
     #expect(!rig.client.sawEnd && rig.ends == [])
     rig.asked.first?.answer(true)
     #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
@@ -243,7 +243,7 @@ private final class Rig {
     let rig = try Rig(loop)
     rig.service.finish()
     #expect(try turn(rig) { rig.client.sawEnd })
-    #expect(rig.asked.map(\.isClosed) == [false])
+    #expect(rig.asked.map(\.end.isClosed) == [false])
   }
 
   @Test func anEndThatWasMeantStaysOneThoughSshDiesLater() throws {

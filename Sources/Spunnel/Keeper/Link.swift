@@ -34,6 +34,9 @@ final class Link {
   private static let longestPause = 30_000
   /// Milliseconds for which a connection must have held before the pauses start anew.
   private static let stable = 30_000
+  /// Milliseconds for which a refusal explains an end of file; one whose client was gone by then
+  /// must not be held against a later connection.
+  private static let refusalIsNews = 1000
 
   /// Forwards that were asked for together and are not all there yet.
   private final class Batch {
@@ -68,6 +71,7 @@ final class Link {
   private var pause = Link.firstPause
   private var upSince: Int?
   private var refusals = 0
+  private var lastRefusal = 0
   private var wasUp = false
   private var isOver = false
 
@@ -96,16 +100,25 @@ final class Link {
   /// ssh's process id, `nil` while none runs.
   var process: pid_t? { supervisor.child }
 
-  /// Finds out whether an end of file from ssh is none, because ssh is gone or going.
+  /// Finds out whether an end of file from ssh is none: because ssh is gone or going, or because the
+  /// far end refused the connection, which is no empty answer of the service.
   ///
   /// - Parameters:
-  ///   - isClosed: whether ssh has closed the socket: for a service's end alone it shuts one
-  ///     direction down
+  ///   - end: for a service's end alone ssh shuts one direction down and does not close the socket
   ///   - answer: told once, at once or when ssh has answered
-  func askIfCut(isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
-    if !isClosed || supervisor.isEnding { return answer(isClosed) }
+  func askIfCut(_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
+    if !end.isClosed || supervisor.isEnding { return answer(end.isClosed) }
     guard let master else { return answer(true) }
-    master.check(loop) { answer(!$0) }
+    master.check(loop) { [weak self] isThere in
+      answer(!isThere || end.isEmpty && self?.hasJustRefused ?? true)
+    }
+  }
+
+  /// Whether ssh has said so a moment ago: it speaks before it closes the socket (channels.c,
+  /// `channel_input_open_failure`).
+  private var hasJustRefused: Bool {
+    supervisor.listen()
+    return refusals > 0 && Clock.milliseconds() - lastRefusal < Link.refusalIsNews
   }
 
   /// The way that ssh takes.
@@ -362,7 +375,10 @@ final class Link {
 
 extension Link: SupervisorObserver {
   func sshSays(_ line: String) {
-    if line.contains("open failed") { refusals += 1 }
+    if line.contains("open failed") {
+      refusals += 1
+      lastRefusal = Clock.milliseconds()
+    }
     observer?.linkNotes("ssh: \(line)")
   }
 
