@@ -239,6 +239,7 @@ def step_clock(round_, chance):
     step, seconds = chance.uniform(*STEPS) * chance.choice((1, -1)), chance.uniform(1, 3)
     # Slurm counts its waiting by this clock, and sends again what it took for lost.
     round_.slack = max(round_.slack, 25.0)
+    round_.clock_stepped = True
     # The cluster's own commands count by it as well.
     with hosts.daemons:
         done = subprocess.Popen([str(hosts.HERE / "clock.py"), f"{step:.1f}", f"{seconds:.1f}"],
