@@ -70,7 +70,10 @@ def limited(process, option, value):
 
 def free_descriptor(pid):
     """The lowest number that is not in use: with a limit of that much nothing can be opened."""
-    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    try:
+        used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    except (FileNotFoundError, ProcessLookupError):
+        raise Missed() from None
     return next(number for number in range(1 << 20) if number not in used)
 
 
