@@ -254,6 +254,27 @@ import Testing
     #expect(notes.ups == 0 && notes.losses == 0 && link.isIdle)
   }
 
+  private func isCut(isEmpty: Bool) throws -> Bool? {
+    var answer: Bool?
+    link.askIfCut(ServiceEnd(isClosed: true, isEmpty: isEmpty)) { answer = $0 }
+    #expect(try turn { answer != nil })
+    return answer
+  }
+
+  @Test func aConnectionThatTheFarEndHasRefusedIsNoEmptyAnswer() throws {
+    add(try routes("8001:8000"))
+    #expect(try turn { told.ready == 1 })
+    #expect(try isCut(isEmpty: true) == false)
+    let line = "channel 2: open failed: connect failed: Too many open files"
+    try ssh.say(line)
+    #expect(try turn { notes.lines.contains("ssh: \(line)") })
+    #expect(try isCut(isEmpty: false) == false)
+    #expect(try isCut(isEmpty: true) == true)
+    #expect(link.takeRefusal())
+    #expect(try isCut(isEmpty: true) == false)
+    link.stop()
+  }
+
   @Test func aRefusedLoginIsTriedAgainUntilItWorks() throws {
     try ssh.refuse("Access denied by pam_slurm_adopt: you have no active jobs on this node")
     add(try routes("8001:8000"))

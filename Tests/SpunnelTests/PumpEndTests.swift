@@ -37,7 +37,7 @@ import Testing
     rig.service.send("half an")
     rig.service.close()
     #expect(try turn(rig) { rig.client.text == "half an" && !rig.asked.isEmpty })
-    #expect(rig.asked.map(\.isClosed) == [true])
+    #expect(rig.asked.map(\.end.isClosed) == [true])
     #expect(!rig.client.sawEnd && rig.ends == [])
     rig.asked.first?.answer(true)
     #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
@@ -64,7 +64,7 @@ import Testing
     let rig = try PumpRig(loop)
     rig.service.finish()
     #expect(try turn(rig) { rig.client.sawEnd })
-    #expect(rig.asked.map(\.isClosed) == [false])
+    #expect(rig.asked.map(\.end.isClosed) == [false])
   }
 
   @Test func anEndThatWasMeantStaysOneThoughSshDiesLater() throws {

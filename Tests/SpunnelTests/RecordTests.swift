@@ -177,6 +177,20 @@ import Testing
     #expect(lines.last?.hasSuffix("Z three") == true)
   }
 
+  @Test func whatHappensWhileTheLogCannotBeOpenedIsWrittenLater() throws {
+    let record = try create()
+    defer { record.remove() }
+    try scratch.makeDirectory("\(name)/17.0/log")
+    for number in 1...100 { record.log("line \(number)") }
+    let removed = unsafe rmdir("\(scratch.path)/\(name)/17.0/log")
+    #expect(removed == 0)
+    record.write(Status())
+    let lines = try scratch.read("\(name)/17.0/log").split(separator: "\n")
+    #expect(lines.count == 40)
+    #expect(lines.first?.hasSuffix("Z line 61") == true)
+    #expect(lines.last?.hasSuffix("Z line 100") == true)
+  }
+
   @Test func aLongLogIsMovedAway() throws {
     let record = try create()
     defer { record.remove() }

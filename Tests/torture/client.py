@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""The user at the submit port in a torture round: client.py PORT SEED UNTIL keeps several checked
-streams going, both ways, until the time UNTIL, and prints what became of them as JSON lines.
+"""The user at the submit port in a torture round: client.py PORT SEED UNTIL [CROWD] keeps several
+checked streams going, both ways, until the time UNTIL, and prints what became of them as JSON lines.
+With CROWD it is so many at once, each of which ends soon.
 
 Every connection ends as one of: `whole`, `reset` (any error of a socket), `refused` (nobody
 listens), `short` (an end of file that came too early), `empty` (the same before the first byte),
@@ -132,16 +133,24 @@ class Worker:
         chance = self.random
         if self.kind == "bulk":
             return chance.randrange(2 << 20), chance.randrange(2 << 20), 0, 0.1
+        if self.kind == "crowd":
+            return chance.randrange(1 << 15), chance.randrange(1 << 15), 100, 0
         if self.kind == "slow":
             return chance.randrange(1 << 17), chance.randrange(1 << 17), 60, 0
         return chance.randrange(2000), chance.randrange(2000), 0, 0.04
 
 
-def main(port, seed, until):
+def main(port, seed, until, crowd="0"):
     totals = collections.Counter()
     until = float(until)
-    workers = [Worker(kind, int(port), seed, until, totals) for kind in ("bulk", "slow", "short")]
-    threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
+    if int(crowd):
+        threads = [threading.Thread(
+            target=Worker("crowd", int(port), f"{seed}/{number}", until, totals).one, args=(number,),
+            daemon=True) for number in range(int(crowd))]
+    else:
+        threads = [threading.Thread(
+            target=Worker(kind, int(port), seed, until, totals).run, daemon=True)
+            for kind in ("bulk", "slow", "short")]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 CLUSTER = HERE.parent / "cluster"
@@ -11,6 +12,8 @@ STATE = pathlib.Path(os.environ.get("SPUNNEL_CLUSTER_DIR", "/run/spunnel-cluster
 HOSTS = ("login", "n1", "n2")
 NODES = ("n1", "n2")
 USERS = {"user1": 70001, "user2": 70002}
+# One change of daemons or of a host at a time: a host that starts again wants its daemons.
+daemons = threading.Lock()
 
 Process = collections.namedtuple("Process", "pid parent name host uid words")
 
@@ -150,6 +153,19 @@ def listening(host):
             if words[3] == "0A" and address in ("0100007F", "00000000000000000000000001000000"):
                 ports.add(int(port, 16))
     return ports
+
+
+def connections(process):
+    """The TCP connections of a process, as (near port, far port)."""
+    sockets = set()
+    try:
+        for name in os.listdir(f"/proc/{process.pid}/fd"):
+            sockets.add(os.readlink(f"/proc/{process.pid}/fd/{name}"))
+        lines = [line.split() for line in open(f"/proc/{process.pid}/net/tcp")][1:]
+    except OSError:
+        return set()
+    return {tuple(int(end.partition(":")[2], 16) for end in words[1:3]) for words in lines
+            if f"socket:[{words[9]}]" in sockets}
 
 
 def records():

@@ -1,51 +1,18 @@
 """What torture does to tunnels, hosts and daemons. Each injection is a function of a round and a
 random generator; it notes which tunnels may feel it, does it, and returns what it did in words."""
-import os
-import resource
+import contextlib
 import signal
 import subprocess
 import threading
 import time
 
 import hosts
+import scarcity
+from hosts import daemons
+from targets import Missed, is_srun, part, pick, sessions, srun_of
 
-# One change of daemons or of a host at a time: a host that starts again wants its daemons.
-daemons = threading.Lock()
 # One illness of a cable at a time, for each host.
 cables = {host: threading.Lock() for host in hosts.HOSTS}
-
-
-class Missed(Exception):
-    """There was nobody to do it to."""
-
-
-def pick(round_, chance, wanted=lambda tunnel: True):
-    """A tunnel whose job runs and whose keeper lives."""
-    now = time.monotonic()
-    fit = [tunnel for tunnel in round_.tunnels
-           if tunnel.until and not tunnel.gone and not tunnel.job_hit and now < tunnel.until - 0.3
-           and wanted(tunnel)]
-    if not fit:
-        raise Missed()
-    return chance.choice(fit)
-
-
-def part(tunnel, name, among=None):
-    found = tunnel.parts(among).get(name)
-    if not found:
-        raise Missed()
-    return found
-
-
-def srun_of(tunnel, among):
-    found = tunnel.srun(among)
-    if not found:
-        raise Missed()
-    return found
-
-
-def is_srun(tunnel):
-    return tunnel.kind == "srun"
 
 
 # --- Killing ---------------------------------------------------------------------------------
@@ -60,37 +27,29 @@ def kill_srun(round_, chance):
     return f"kill -9 srun {targets[0].pid} of {tunnel.name}"
 
 
-def kill_keeper(round_, chance):
-    tunnel = pick(round_, chance)
-    target = part(tunnel, "keeper")
-    tunnel.touch("kill keeper", gone=True)
+def kill_part(round_, chance, name, wanted=lambda tunnel: True, **touch):
+    tunnel = pick(round_, chance, wanted)
+    target = part(tunnel, name)
+    tunnel.touch(f"kill {name}", **touch)
     hosts.send(signal.SIGKILL, target)
-    return f"kill -9 keeper {target.pid} of {tunnel.name}"
+    return f"kill -9 {name} {target.pid} of {tunnel.name}"
+
+
+def kill_keeper(round_, chance):
+    return kill_part(round_, chance, "keeper", gone=True)
 
 
 def kill_guardian(round_, chance):
-    tunnel = pick(round_, chance)
-    target = part(tunnel, "guardian")
-    tunnel.touch("kill guardian", gone=True)
-    hosts.send(signal.SIGKILL, target)
-    return f"kill -9 guardian {target.pid} of {tunnel.name}"
+    return kill_part(round_, chance, "guardian", gone=True)
 
 
 def kill_ssh(round_, chance):
-    tunnel = pick(round_, chance)
-    target = part(tunnel, "ssh")
-    tunnel.touch("kill ssh")
-    hosts.send(signal.SIGKILL, target)
-    return f"kill -9 ssh {target.pid} of {tunnel.name}"
+    return kill_part(round_, chance, "ssh")
 
 
 def kill_jobs_watch(round_, chance):
-    tunnel = pick(round_, chance, lambda tunnel: not is_srun(tunnel))
-    target = part(tunnel, "spunnel-jobs")
     # It is started again after two seconds, and may find the job's end only then.
-    tunnel.touch("kill spunnel-jobs", slack=2.5)
-    hosts.send(signal.SIGKILL, target)
-    return f"kill -9 spunnel-jobs {target.pid} of {tunnel.name}"
+    return kill_part(round_, chance, "spunnel-jobs", lambda tunnel: not is_srun(tunnel), slack=2.5)
 
 
 def kill_client(round_, chance):
@@ -101,12 +60,6 @@ def kill_client(round_, chance):
     tunnel.client_hit = True
     hosts.send(signal.SIGKILL, *targets)
     return f"kill -9 client of {tunnel.name}"
-
-
-def sessions(node, user, among):
-    """The processes of a user's ssh sessions on a node, and their parents that are still root."""
-    return [one for one in among if one.host == node and one.name == "sshd"
-            and any(word in (f"sshd: {user}", f"sshd: {user} [priv]") for word in one.words)]
 
 
 def kill_sshd_session(round_, chance):
@@ -220,53 +173,107 @@ def terminate_keeper(round_, chance):
 # --- Stopping ----------------------------------------------------------------------------------
 
 
+# What stays stopped for a minute is counted in seconds that the jobs of its round have to spare.
+MINUTE = 60.0
+
+
 def pause_for(targets, seconds):
     stopped = hosts.send(signal.SIGSTOP, *targets)
-    time.sleep(seconds)
-    hosts.resume(stopped)
-
-
-def stop_part(round_, chance, name):
-    tunnel, seconds = pick(round_, chance), chance.uniform(0.2, 3)
-    target = part(tunnel, name)
-    tunnel.touch(f"stop {name}", slack=seconds)
-    pause_for([target], seconds)
-    return f"SIGSTOP of {name} {target.pid} of {tunnel.name} for {seconds:.1f} s"
-
-
-def stop_keeper(round_, chance):
-    return stop_part(round_, chance, "keeper")
-
-
-def stop_ssh(round_, chance):
-    return stop_part(round_, chance, "ssh")
-
-
-def stop_guardian(round_, chance):
-    return stop_part(round_, chance, "guardian")
-
-
-def stop_srun(round_, chance):
-    tunnel, seconds = pick(round_, chance, is_srun), chance.uniform(0.2, 3)
-    targets = srun_of(tunnel, hosts.processes())
-    tunnel.touch("stop srun", slack=seconds)
-    pause_for(targets, seconds)
-    return f"SIGSTOP of srun of {tunnel.name} for {seconds:.1f} s"
-
-
-def suspend(round_, chance):
-    host, seconds = chance.choice(hosts.HOSTS), chance.uniform(0.5, 3)
-    round_.slack = max(round_.slack, 15.0)
-    for tunnel in round_.tunnels:
-        if host in ("login", tunnel.node):
-            tunnel.touch(f"suspend {host}", slack=seconds)
-        tunnel.quiet_until = max(tunnel.quiet_until, time.monotonic() + seconds)
-    stopped = hosts.stop_all(host)
     try:
         time.sleep(seconds)
     finally:
         hosts.resume(stopped)
-    return f"suspended {host} for {seconds:.1f} s ({len(stopped)} processes)"
+
+
+def stop(tunnel, name, targets, seconds):
+    if seconds >= MINUTE:
+        tunnel.touch(f"stop {name}", quiet=seconds)
+    else:
+        tunnel.touch(f"stop {name}", slack=seconds)
+    pause_for(targets, seconds)
+    return f"SIGSTOP of {name} {targets[0].pid} of {tunnel.name} for {seconds:.1f} s"
+
+
+def lasting(seconds):
+    """Wants a tunnel that is still there when something of so many seconds is over."""
+    return lambda tunnel: seconds < MINUTE or tunnel.until > time.monotonic() + seconds + 5
+
+
+def stop_part(round_, chance, name, seconds=0.0):
+    seconds = seconds or chance.uniform(0.2, 3)
+    tunnel = pick(round_, chance, lasting(seconds))
+    return stop(tunnel, name, [part(tunnel, name)], seconds)
+
+
+def stop_keeper(round_, chance, seconds=0.0):
+    return stop_part(round_, chance, "keeper", seconds)
+
+
+def stop_ssh(round_, chance, seconds=0.0):
+    return stop_part(round_, chance, "ssh", seconds)
+
+
+def stop_guardian(round_, chance, seconds=0.0):
+    return stop_part(round_, chance, "guardian", seconds)
+
+
+def stop_srun(round_, chance, seconds=0.0):
+    seconds = seconds or chance.uniform(0.2, 3)
+    fits = lasting(seconds)
+    tunnel = pick(round_, chance, lambda tunnel: is_srun(tunnel) and fits(tunnel))
+    return stop(tunnel, "srun", srun_of(tunnel, hosts.processes()), seconds)
+
+
+def stop_sshd(round_, chance, seconds=0.0):
+    seconds = seconds or chance.uniform(0.2, 3)
+    tunnel = pick(round_, chance, lasting(seconds))
+    return stop(tunnel, "sshd", [tunnel.sshd(hosts.processes())], seconds)
+
+
+def stop_client(round_, chance):
+    """The other side of a suspend; for the tunnel it is a client that does not read for a while."""
+    tunnel, seconds = pick(round_, chance), chance.uniform(0.2, 3)
+    targets = hosts.descendants(tunnel.client.pid, hosts.processes())
+    if not targets:
+        raise Missed()
+    # Not touched: nothing of the tunnel may break. Only its streams are late.
+    tunnel.quiet_until = max(tunnel.quiet_until, time.monotonic() + seconds)
+    pause_for(targets, seconds)
+    return f"SIGSTOP of the client of {tunnel.name} for {seconds:.1f} s"
+
+
+def suspend(round_, chance, seconds=0.0):
+    """A host goes to sleep with all that it runs, half of the time with its network as well."""
+    seconds = seconds or chance.uniform(0.5, 3)
+    host = chance.choice(("login", pick(round_, chance, lasting(seconds)).node))
+    unplugged = chance.random() < 0.5
+    round_.slack = max(round_.slack, 25.0 if unplugged else 15.0)
+    with contextlib.ExitStack() as stack:
+        if unplugged:
+            stack.enter_context(cables[host])
+        for tunnel in round_.tunnels:
+            touched = {"quiet" if seconds >= MINUTE else "slack": seconds}
+            if host in ("login", tunnel.node):
+                tunnel.touch(f"suspend {host}", **touched)
+            tunnel.quiet_until = max(tunnel.quiet_until, time.monotonic() + seconds)
+        stopped = hosts.stop_all(host)
+        try:
+            if unplugged:
+                hosts.tool("link", host, "down")
+            time.sleep(seconds)
+        finally:
+            if unplugged:
+                hosts.tool("link", host, "up")
+            hosts.resume(stopped)
+    return (f"suspended {host} for {seconds:.1f} s ({len(stopped)} processes"
+            f"{', unplugged' if unplugged else ''})")
+
+
+def for_a_minute(function):
+    def minute(round_, chance):
+        return function(round_, chance, MINUTE)
+    minute.__name__ = f"{function.__name__}_minute"
+    return minute
 
 
 # --- The network -------------------------------------------------------------------------------
@@ -342,80 +349,24 @@ def reboot(round_, chance):
     return f"reboot of {node}"
 
 
-# --- Scarcity ----------------------------------------------------------------------------------
-
-
-def fill_tmp(round_, chance):
-    """No byte is left in /tmp of the login host, where the records are, for some seconds."""
-    seconds, inodes = chance.uniform(0.5, 3), chance.random() < 0.3
-    found = os.statvfs(hosts.root("login") / "tmp")
-    used = found.f_blocks - found.f_bfree
-    # A size of zero would be none at all.
-    limit = (f"nr_inodes={max(1, found.f_files - found.f_ffree)}" if inodes
-             else f"size={max(1, used) * found.f_frsize}")
-    for tunnel in round_.tunnels:
-        # A connection that is lost now comes back only once there is room for its socket.
-        if tunnel.touches:
-            tunnel.touch("/tmp full", slack=seconds)
-    subprocess.run(hosts.enter("login", "mount", "-o", f"remount,{limit}", "/tmp"), check=False)
-    try:
-        time.sleep(seconds)
-    finally:
-        round_.free_tmp()
-    return f"/tmp of login full ({limit}) for {seconds:.1f} s"
-
-
-def limit(round_, chance, name, kind, spare):
-    tunnel, seconds = pick(round_, chance), chance.uniform(0.5, 3)
-    target = part(tunnel, name)
-    tunnel.touch(f"limit {name}", slack=seconds)
-    try:
-        before = resource.prlimit(target.pid, kind)
-        now = 1 + max(map(int, os.listdir(f"/proc/{target.pid}/fd"))) + spare
-        if kind == resource.RLIMIT_NPROC:
-            now = 1
-        resource.prlimit(target.pid, kind, (now, before[1]))
-        time.sleep(seconds)
-        resource.prlimit(target.pid, kind, before)
-    except (OSError, ValueError):
-        raise Missed() from None
-    return f"{name} of {tunnel.name} limited to {now} for {seconds:.1f} s"
-
-
-def limit_keeper_files(round_, chance):
-    return limit(round_, chance, "keeper", resource.RLIMIT_NOFILE, chance.randrange(4))
-
-
-def limit_ssh_files(round_, chance):
-    return limit(round_, chance, "ssh", resource.RLIMIT_NOFILE, chance.randrange(4))
-
-
-def limit_keeper_processes(round_, chance):
-    """ssh is killed while the keeper cannot start another one."""
-    tunnel = pick(round_, chance)
-    target = part(tunnel, "ssh")
-    tunnel.touch("kill ssh")
-    timer = threading.Timer(0.1, hosts.send, (signal.SIGKILL, target))
-    timer.start()
-    keeper = part(tunnel, "keeper")
-    tunnel.touch("limit keeper", slack=1.5)
-    try:
-        before = resource.prlimit(keeper.pid, resource.RLIMIT_NPROC)
-        resource.prlimit(keeper.pid, resource.RLIMIT_NPROC, (1, before[1]))
-        time.sleep(1)
-        resource.prlimit(keeper.pid, resource.RLIMIT_NPROC, before)
-    except OSError:
-        raise Missed() from None
-    return f"keeper of {tunnel.name} may start nothing, its ssh {target.pid} killed"
-
-
 # How often each is chosen.
 WEIGHTS = {
     kill_srun: 4, kill_keeper: 4, kill_guardian: 3, kill_ssh: 12, kill_jobs_watch: 2,
     kill_client: 3, kill_sshd_session: 10, kill_sshd_listener: 4, kill_slurmd: 3,
     kill_slurmctld: 2, kill_slurmstepd: 3, scancel: 2, terminate_srun: 2, close_tunnel: 3,
-    terminate_keeper: 2, stop_keeper: 6, stop_ssh: 6, stop_guardian: 3, stop_srun: 5, suspend: 3,
-    cut_link: 5, flap_link: 4, delay_link: 4, lossy_link: 4, reboot: 1, fill_tmp: 4,
-    limit_keeper_files: 5, limit_ssh_files: 5, limit_keeper_processes: 4,
+    terminate_keeper: 2, stop_keeper: 5, stop_ssh: 5, stop_guardian: 3, stop_srun: 4, stop_sshd: 4,
+    stop_client: 3, suspend: 3, cut_link: 5, flap_link: 4, delay_link: 4, lossy_link: 4, reboot: 1,
+    scarcity.fill_tmp: 4, scarcity.limit_keeper_files: 6, scarcity.limit_ssh_files: 5,
+    scarcity.limit_sshd_files: 4, scarcity.limit_srun_files: 3, scarcity.limit_keeper_processes: 5,
+    scarcity.starve_start: 5, scarcity.step_clock: 3,
 }
-BY_NAME = {function.__name__.replace("_", "-"): function for function in WEIGHTS}
+# What is done in a round of a minute, before anything else is: either the first or some of the rest.
+SLEEP = for_a_minute(suspend)
+STOPS = [for_a_minute(one) for one in (stop_keeper, stop_ssh, stop_guardian, stop_srun, stop_sshd)]
+
+
+def named(function):
+    return function.__name__.replace("_", "-")
+
+
+BY_NAME = {named(function): function for function in WEIGHTS}

@@ -6,6 +6,7 @@ import threading
 import time
 
 import hosts
+from targets import Missed, sessions
 
 # Seconds that anything of a tunnel may outlive its job.
 OUTLIVE = 5.0
@@ -45,6 +46,7 @@ class Tunnel:
         self.slack = 0.0
         self.quiet_until = 0.0
         self.client_hit = False
+        self.crowds = []
         self.sick = None
 
     # --- Start -------------------------------------------------------------------------------
@@ -109,14 +111,14 @@ class Tunnel:
 
     # --- What is done to it --------------------------------------------------------------------
 
-    def touch(self, name, gone=False, job=False, service=False, slack=0.0, when=None):
+    def touch(self, name, gone=False, job=False, service=False, slack=0.0, quiet=0.0):
         """Notes an injection that this tunnel may feel.
 
         gone: the tunnel ends by it. job: the job itself may end, or its exit code change. service:
         its service may be killed, so that an early end of file is the service's own. slack: seconds
-        for which it may hold everything up.
+        for which it may hold everything up. quiet: the same, but the job has that time to spare.
         """
-        now = when or time.monotonic()
+        now = time.monotonic()
         self.touches.append((now, name))
         if gone and not self.gone:
             self.gone = now
@@ -125,9 +127,9 @@ class Tunnel:
             self.job_hit = self.job_hit or now
         if service:
             self.service_hit = self.service_hit or now
-        if slack:
-            self.slack += slack
-            self.quiet_until = max(self.quiet_until, now + slack)
+        self.slack += slack
+        if slack or quiet:
+            self.quiet_until = max(self.quiet_until, now + slack + quiet)
 
     def parts(self, among=None):
         """The keeper, its guardian, ssh and spunnel-jobs."""
@@ -149,6 +151,35 @@ class Tunnel:
         if not self.process:
             return []
         return [one for one in hosts.descendants(self.process.pid, among) if one.name == "srun"]
+
+    def sshd(self, among):
+        """The user's own process at the far end of ssh's connection."""
+        ssh = self.parts(among).get("ssh")
+        ports = {near for near, far in hosts.connections(ssh) if far == 22} if ssh else set()
+        for one in sessions(self.node, self.user, among):
+            if one.uid and any(far in ports for near, far in hosts.connections(one) if near == 22):
+                return one
+        raise Missed()
+
+    def complaints(self, text):
+        """How often the tunnel's log has a text."""
+        log = hosts.root("login") / f"tmp/spunnel-{hosts.USERS[self.user]}/{self.step}/log"
+        try:
+            return log.read_text(errors="replace").count(text)
+        except OSError:
+            return 0
+
+    def serves_between(self, start, end):
+        """Whether a stream came to its end in that time."""
+        return any(event.get("outcome") == "whole" and start < event["time"] < end
+                   for event in self.events())
+
+    def crowd(self, count, seed):
+        """Connects many clients at once, beside those that are always there."""
+        output = self.round.folder / f"{self.name}.crowd{len(self.crowds)}"
+        self.crowds.append((hosts.start(
+            "login", self.user, f"{TOOLS}/client.py", str(self.port), str(seed),
+            str(self.until - 0.6), str(count), output=output), output))
 
     def stepds(self, among):
         return [one for one in among if one.name == "slurmstepd"
@@ -287,15 +318,16 @@ class Tunnel:
                 self.fail("the client hangs")
             self.client.kill()
             self.client.wait()
-        totals = {}
-        whole, bad = [], []
-        for line in self.traffic.read_text(errors="replace").splitlines():
+        for crowd, _ in self.crowds:
             try:
-                event = json.loads(line)
-            except ValueError:
-                continue
+                crowd.wait(max(1, self.until - time.monotonic() + 5))
+            except subprocess.TimeoutExpired:
+                self.fail("a crowd hangs")
+                crowd.kill()
+        whole, bad = [], []
+        for event in self.events():
             if "totals" in event:
-                totals = event["totals"]
+                self.round.count(event["totals"])
             elif event["outcome"] == "whole":
                 whole.append(event)
             else:
@@ -303,11 +335,19 @@ class Tunnel:
         bad = [what for what in bad if what]
         if bad:
             self.fail(f"{bad[0]}; {len(bad) - 1} more like it; {self.said()}")
-        self.round.count(totals)
         self.judge_healing(whole)
         for report in self.reports():
             if report["event"] == "wrong":
                 self.fail(f"the service read a wrong byte: {report}")
+
+    def events(self):
+        for output in [self.traffic] + [output for _, output in self.crowds]:
+            for line in output.read_text(errors="replace").splitlines():
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    # A client that was killed may have said half a line.
+                    continue
 
     def judge_event(self, event):
         """Returns what is wrong with a stream that did not come to its end."""

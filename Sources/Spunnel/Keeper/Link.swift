@@ -28,8 +28,6 @@ final class Link {
   private static let longestPause = 30_000
   /// Milliseconds for which a connection must have held before the pauses start anew.
   private static let stable = 30_000
-  /// Milliseconds for which the same refusal is not noted again.
-  private static let silence = 60_000
 
   let node: NodeName
   private let number: Int
@@ -45,9 +43,7 @@ final class Link {
   private var refusal: SSHDiagnosis?
   private var pause = Link.firstPause
   private var upSince: Int?
-  private var refusals = 0
-  /// The refusal of a connection that was noted last, and when.
-  private var told: (reason: String, at: Int)?
+  private var refusals = Refusals()
   private var wasUp = false
   private var isOver = false
 
@@ -77,16 +73,25 @@ final class Link {
   /// ssh's process id, `nil` while none runs.
   var process: pid_t? { supervisor.child }
 
-  /// Finds out whether an end of file from ssh is none, because ssh is gone or going.
+  /// Finds out whether an end of file from ssh is none: because ssh is gone or going, or because the
+  /// far end refused the connection, which is no empty answer of the service.
   ///
   /// - Parameters:
-  ///   - isClosed: whether ssh has closed the socket: for a service's end alone it shuts one
-  ///     direction down
+  ///   - end: for a service's end alone ssh shuts one direction down and does not close the socket
   ///   - answer: told once, at once or when ssh has answered
-  func askIfCut(isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
-    if !isClosed || supervisor.isEnding { return answer(isClosed) }
+  func askIfCut(_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
+    if !end.isClosed || supervisor.isEnding { return answer(end.isClosed) }
     guard let master else { return answer(true) }
-    master.check(loop) { answer(!$0) }
+    master.check(loop) { [weak self] isThere in
+      answer(!isThere || end.isEmpty && self?.hasJustRefused ?? true)
+    }
+  }
+
+  /// Whether ssh has said so a moment ago: it speaks before it closes the socket (channels.c,
+  /// `channel_input_open_failure`).
+  private var hasJustRefused: Bool {
+    supervisor.listen()
+    return refusals.areFresh
   }
 
   /// The way that ssh takes.
@@ -165,9 +170,7 @@ final class Link {
   /// Whether ssh has said, of a connection not accounted for yet, that the far end refused it.
   func takeRefusal() -> Bool {
     supervisor.listen()
-    if refusals == 0 { return false }
-    refusals -= 1
-    return true
+    return refusals.take()
   }
 
   // MARK: ssh comes
@@ -208,7 +211,7 @@ final class Link {
         if case .ready = outcome, let missing = self?.opening?.missing { self?.reclaim(missing) }
         self?.opening = nil
         // What was refused while probing is known.
-        self?.refusals = 0
+        self?.refusals.forget()
         done(outcome)
       })
     self.opening = opening
@@ -327,22 +330,8 @@ final class Link {
 
 extension Link: SupervisorObserver {
   func sshSays(_ line: String) {
-    if line.contains("open failed") {
-      refusals += 1
-      if !isNews(line) { return }
-    }
+    if line.contains("open failed"), !refusals.note(line) { return }
     observer?.linkNotes("ssh: \(line)")
-  }
-
-  /// Whether a refused connection is worth a line of the log: a page that is loaded again and again
-  /// would fill it with the same one.
-  private func isNews(_ line: String) -> Bool {
-    // `channel 5: open failed: …`; the number differs each time.
-    let reason = line.drop { $0 != ":" }
-    let now = Clock.milliseconds()
-    if let told, told.reason == reason, now - told.at < Link.silence { return false }
-    told = (String(reason), now)
-    return true
   }
 
   func sshEnded(_ diagnosis: SSHDiagnosis) {

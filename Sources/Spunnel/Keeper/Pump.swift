@@ -21,13 +21,19 @@ enum PumpEnd: Equatable {
   case broken
 }
 
-/// Asked at the service's end of file, whether it is none because ssh is dying; answers at once or
-/// later.
+/// What is known of a service's end of file.
+struct ServiceEnd: Equatable {
+  /// Whether the service's socket was closed, or only its direction ended.
+  let isClosed: Bool
+  /// Whether no byte came before.
+  let isEmpty: Bool
+}
+
+/// Asked at the service's end of file, whether it is none because ssh is dying, or never had a
+/// service; answers at once or later.
 ///
-/// - Parameters:
-///   - isClosed: whether the service's socket was closed, or only its direction ended
-///   - answer: to be told once
-typealias CutQuestion = (_ isClosed: Bool, _ answer: @escaping (Bool) -> Void) -> Void
+/// - Parameter answer: to be told once
+typealias CutQuestion = (_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) -> Void
 
 final class Pump: EventHandler {
   private let loop: EventLoop
@@ -123,7 +129,8 @@ final class Pump: EventHandler {
 
   private func askAboutEnd() {
     isAsking = true
-    askIfCut(service?.isHungUp() ?? true) { [weak self] isCut in self?.ended(isCut: isCut) }
+    let end = ServiceEnd(isClosed: service?.isHungUp() ?? true, isEmpty: received == 0)
+    askIfCut(end) { [weak self] isCut in self?.ended(isCut: isCut) }
   }
 
   private func ended(isCut: Bool) {

@@ -15,7 +15,7 @@ protocol RelayObserver: AnyObject {
   /// The way to a host that a SOCKS client named; `nil` when it may not go there.
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route?
   /// Finds out whether an end of file from the ssh of a forward is none; see `CutQuestion`.
-  func relayAsksIfCut(_ route: Route, isClosed: Bool, _ answer: @escaping (Bool) -> Void)
+  func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void)
   /// A connection that had a service ended. - Parameter received: bytes from the service
   func relayEnded(_ route: Route, received: Int)
 }
@@ -162,9 +162,9 @@ final class Relay: EventHandler {
     guard let client else { return }
     let connection = Connection(
       loop, client, route, entrance: entrance, pool: pool,
-      askIfCut: { [weak self] isClosed, answer in
+      askIfCut: { [weak self] end, answer in
         guard let observer = self?.observer else { return answer(true) }
-        observer.relayAsksIfCut(route, isClosed: isClosed, answer)
+        observer.relayAsksIfCut(route, end, answer)
       },
       changed: { [weak self] in self?.observer?.relayChanged() },
       ended: { [weak self] in self?.forget($0) })

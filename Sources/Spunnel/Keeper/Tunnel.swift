@@ -345,9 +345,9 @@ extension Tunnel: RelayObserver {
     try links[route.forward.node]?.connect(route)
   }
 
-  func relayAsksIfCut(_ route: Route, isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
+  func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
     guard let link = links[route.forward.node] else { return answer(true) }
-    link.askIfCut(isClosed: isClosed, answer)
+    link.askIfCut(end, answer)
   }
 
   func relayEnded(_ route: Route, received: Int) {

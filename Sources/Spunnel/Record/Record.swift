@@ -27,6 +27,8 @@ final class Record {
   let directory: Directory
   private let state: StateDirectory
   private var sockets = 0
+  /// Lines for the log that could not be opened, the oldest first.
+  private var unwritten: [String] = []
 
   /// Longest path that ssh can bind: it appends a dot and 16 characters, and sun_path has 108
   /// bytes with the final zero (mux.c, `muxserver_listen`; unix(7)).
@@ -34,6 +36,7 @@ final class Record {
   /// Behind the first link's path: `.99999`.
   private static let longestSuffix = 6
   private static let longestLog = 256 * 1024
+  private static let mostUnwritten = 40
 
   private init(
     _ step: StepName, _ directory: consuming Directory, _ state: consuming StateDirectory
@@ -122,14 +125,24 @@ final class Record {
     do throws(SystemError) {
       try directory.replace(RecordFile.status, with: Array(status.text.utf8))
     } catch {}
+    if !unwritten.isEmpty { writeLog() }
   }
 
-  /// Appends a line with the time; failure goes by.
+  /// Appends a line with the time; failure goes by. While the log cannot be opened the line waits:
+  /// that descriptors are used up could never be read there otherwise.
   func log(_ line: String) {
+    unwritten.append("\(timestamp(Clock.wallMilliseconds())) \(printable(line))\n")
+    if unwritten.count > Record.mostUnwritten { unwritten.removeFirst() }
+    writeLog()
+  }
+
+  private func writeLog() {
     do throws(SystemError) {
       let file = try FileDescriptor.open(
         RecordFile.log, in: directory.descriptor.raw, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW)
-      try file.writeAll(Array("\(timestamp(Clock.wallMilliseconds())) \(printable(line))\n".utf8))
+      let text = unwritten.joined()
+      unwritten = []
+      try file.writeAll(Array(text.utf8))
       if try file.size() > Record.longestLog {
         try directory.rename(RecordFile.log, to: RecordFile.oldLog)
       }

@@ -8,6 +8,17 @@ public struct KeeperFailure: Error, Equatable {
   public let reason: String
 
   public init(_ reason: String) { self.reason = reason }
+
+  /// The keeper could not be started.
+  init(unstarted error: SystemError) {
+    let advice =
+      switch error.code {
+      case EMFILE: "raise the limit of open files, ulimit -n"
+      case EAGAIN: "raise the limit of processes, ulimit -u, or end some"
+      default: "is Spunnel installed as a whole?"
+      }
+    reason = "\(error): \(advice)"
+  }
 }
 
 /// A keeper that was started, at the other end of its lifeline.
@@ -35,7 +46,7 @@ public struct KeeperStart: ~Copyable {
       // Its end is no news for srun: it waits for its tasks alone.
       try program.startDetached()
       lifeline = consume ours
-    } catch { throw KeeperFailure("\(error): is Spunnel installed as a whole?") }
+    } catch { throw KeeperFailure(unstarted: error) }
   }
 
   /// Hears reports until one is final.

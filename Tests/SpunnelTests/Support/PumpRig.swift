@@ -15,7 +15,7 @@ final class PumpRig {
   var isCut = false
   /// Whether the test gives the answer, later.
   var answersLater = false
-  private(set) var asked: [(isClosed: Bool, answer: (Bool) -> Void)] = []
+  private(set) var asked: [(end: ServiceEnd, answer: (Bool) -> Void)] = []
   private(set) var ends: [PumpEnd] = []
   private(set) var moves = 0
 
@@ -39,8 +39,8 @@ final class PumpRig {
     try pump.start()
   }
 
-  private func answer(_ isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
-    asked.append((isClosed, answer))
+  private func answer(_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
+    asked.append((end, answer))
     if !answersLater { answer(isCut) }
   }
 

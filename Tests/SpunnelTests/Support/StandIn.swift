@@ -29,7 +29,7 @@ final class StandIn: RelayObserver {
     resolve(host, port)
   }
 
-  func relayAsksIfCut(_ route: Route, isClosed: Bool, _ answer: @escaping (Bool) -> Void) {
+  func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
     answer(isCut)
   }
 

@@ -1,0 +1,28 @@
+// Why a keeper was not started, and what to do about it.
+
+import Glibc
+import SpunnelSystem
+import Testing
+
+@testable import Spunnel
+
+@Suite struct KeeperStartTests {
+  @Test(arguments: [
+    (ENOENT, "is Spunnel installed as a whole?"), (EACCES, "is Spunnel installed as a whole?"),
+    (EMFILE, "raise the limit of open files, ulimit -n"),
+    (EAGAIN, "raise the limit of processes, ulimit -u, or end some"),
+  ])
+  func theAdviceFitsWhatIsMissing(code: CInt, advice: String) {
+    let error = SystemError("start /opt/spunnel/libexec/spunnel/spunnel-keeper", code)
+    #expect(KeeperFailure(unstarted: error).reason == "\(error): \(advice)")
+  }
+
+  @Test func aKeeperThatIsNotThereIsAFailure() throws {
+    let request = try KeeperRequest(
+      .lifeline, step: StepName(job: 17, step: 0), nodes: [], spec: nil, arguments: [])
+    let reason = "start /nowhere/libexec/spunnel/spunnel-keeper: No such file or directory: "
+    #expect(throws: KeeperFailure(reason + "is Spunnel installed as a whole?")) {
+      _ = try KeeperStart(request, prefix: "/nowhere")
+    }
+  }
+}
