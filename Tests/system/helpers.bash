@@ -9,6 +9,10 @@ STATE=${SPUNNEL_CLUSTER_DIR:-/run/spunnel-cluster}
 PREFIX=${SPUNNEL_TEST_PREFIX:-/opt/spunnel-test}
 PLUGIN=$PREFIX/lib/spunnel/spunnel.so
 
+# The policies of `up --policy` that the cluster has, as in adopt,traps.
+POLICY=
+[[ ! -e $STATE/cluster ]] || POLICY=$(sed 's/.* policy=//' "$STATE/cluster")
+
 # Longest wait for what has no deadline of its own, in seconds: generous for a loaded machine.
 PATIENCE=30
 
@@ -27,7 +31,28 @@ client() { as "$1" /home/tools/client.py "${@:2}"; }
 answers() { same "$1" "$(client "${@:2}")"; }
 
 # configure WORD...: makes it the plugin's line in plugstack.conf, `required` or `optional` first.
-configure() { "$CLUSTER/plugstack" "$1 $PLUGIN ${*:2}"; }
+configure() {
+    local words="${*:2}"
+    # What such a site is told to do; that ssh alone fails there is errors.bats' to show.
+    if no_ssh; then
+        [[ $words != *transport=ssh* ]] || skip "no tunnel by ssh under $POLICY"
+        [[ $words == *transport=* ]] || words+=" transport=srun"
+    fi
+    "$CLUSTER/plugstack" "$1 $PLUGIN $words"
+}
+
+# answers_twice ANSWER USER PORT WHAT...: on 127.0.0.1, and on ::1 where the hosts have it.
+answers_twice() {
+    answers "$1" "$2" "${@:3}"
+    if under ipv4; then
+        answers "[Errno 99] Cannot assign requested address" "$2" -6 "${@:3}"
+    else
+        answers "$1" "$2" -6 "${@:3}"
+    fi
+}
+
+# address HOST: where the host is.
+address() { awk -v host="$1" '$2 == host { print $1 }' "$STATE/etc/hosts"; }
 
 service() { timeout "$PATIENCE" "$CLUSTER/service" "$@" 3>&- 4>&-; }
 
@@ -37,6 +62,23 @@ host_init() {
     read -r pid _ <"$STATE/$1/init"
     echo "$pid"
 }
+
+# --- Policies ----------------------------------------------------------------------------------
+
+# under POLICY: does the cluster have it?
+under() { [[ ,$POLICY, == *,$1,* ]]; }
+
+# not_under POLICY REASON: what the test wants cannot be there.
+not_under() { ! under "$1" || skip "policy $1: $2"; }
+
+# only_under POLICY
+only_under() { under "$1" || skip "for clusters of up --policy $1"; }
+
+# no_ssh: do the policies leave no way for a tunnel but srun?
+no_ssh() { under noforwarding || under changedkey; }
+
+# By the site's configuration alone, whatever traps the user's own has.
+SSH_BY_HAND=(ssh -F /etc/ssh/ssh_config)
 
 # --- Waiting -----------------------------------------------------------------------------------
 
