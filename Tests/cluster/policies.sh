@@ -57,6 +57,7 @@ ssh_adds() { cat >"$STATE/$2/etc/ssh/ssh_config.d/$1.conf"; }
 # --- Who may log in ----------------------------------------------------------------------------
 
 adopt_check() {
+    # shellcheck disable=SC2154 # set by choose_tracking
     [[ $tracking == cgroup ]] || die "adopt: pam_slurm_adopt needs a writable cgroup v1 freezer at $FREEZER"
 }
 
@@ -97,7 +98,7 @@ nohome_home() { rm -r "${STATE:?}/home/$1"; }
 traps_home() {
     local home=$STATE/home/$1
     # Host-based login alone leaves none.
-    mkdir -p -m 0700 "$home/.ssh"
+    install -d -m 0700 "$home/.ssh"
     expand ssh-config-traps '' >"$home/.ssh/config"
     chown -R --reference "$home" "$home/.ssh"
 }

@@ -51,8 +51,15 @@ answers_twice() {
     fi
 }
 
-# address HOST: where the host is.
+# families: how many loopback addresses a host has.
+families() { if under ipv4; then echo 1; else echo 2; fi; }
+
+# address HOST: where the host is; bracketed HOST: the same, with a port behind it.
 address() { awk -v host="$1" '$2 == host { print $1 }' "$STATE/etc/hosts"; }
+bracketed() { if under ipv6; then echo "[$(address "$1")]"; else address "$1"; fi; }
+
+# everywhere: all of a host's addresses, to listen on.
+everywhere() { if under ipv6; then echo '[::]'; else echo 0.0.0.0; fi; }
 
 service() { timeout "$PATIENCE" "$CLUSTER/service" "$@" 3>&- 4>&-; }
 
@@ -76,6 +83,38 @@ only_under() { under "$1" || skip "for clusters of up --policy $1"; }
 
 # no_ssh: do the policies leave no way for a tunnel but srun?
 no_ssh() { under noforwarding || under changedkey; }
+
+# own_config TEXT: is user1's ssh configuration; own_config_gone: it is again what the policy made it.
+own_config() {
+    not_under nohome "a user's own configuration of ssh"
+    as user1 mkdir -p -m 700 .ssh
+    echo "$1" >"$STATE/home/user1/.ssh/config"
+}
+
+own_config_gone() {
+    local folder=$STATE/home/user1/.ssh
+    rm -f "$folder/config" "$folder/known_hosts"
+    [[ ! -e $STATE/home/user2/.ssh/config ]] || as user1 sh -c 'cat >.ssh/config' <"$STATE/home/user2/.ssh/config"
+    # Without keys there was no folder.
+    [[ ! -d $folder ]] || rmdir --ignore-fail-on-non-empty "$folder"
+}
+
+# n1_takes_no_login: it refuses user1's keys, or trusts no host; n1_takes_logins: no longer.
+n1_takes_no_login() {
+    if under hostbased; then
+        : >"$STATE/n1/etc/ssh/shosts.equiv"
+    else
+        as user1 mv .ssh/authorized_keys{,.away}
+    fi
+}
+
+n1_takes_logins() {
+    if under hostbased; then
+        cp "$STATE"/n2/etc/ssh/shosts.equiv "$STATE/n1/etc/ssh/shosts.equiv"
+    elif [[ -e $STATE/home/user1/.ssh/authorized_keys.away ]]; then
+        as user1 mv .ssh/authorized_keys{.away,}
+    fi
+}
 
 # By the site's configuration alone, whatever traps the user's own has.
 SSH_BY_HAND=(ssh -F /etc/ssh/ssh_config)
@@ -224,6 +263,9 @@ crash() {
 
 # counter STEP KEY: a value in a step's status file.
 counter() { sed -n "s/^$2 //p" "$(record "$1" status)"; }
+
+# through NAME ssh|srun: is that the way of the tunnel of a `serve`?
+through() { counts "$(step "$1")" transport "$2"; }
 
 counts() { [[ $(counter "$1" "$2") == "$3" ]] || { cat "$(record "$1" status)"; return 1; }; }
 
