@@ -22,3 +22,11 @@ setup() {
     answers n2:8000 user1 8002 name
     goes_on held
 }
+
+@test "no sshd on the node behind a jump host: what the jump said is said" {
+    service n1 sshd stop
+    run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
+    service n1 sshd start
+    [[ $status != 0 ]]
+    holds "connect failed: Connection refused: no sshd answers on n1"
+}
