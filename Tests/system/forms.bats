@@ -84,6 +84,7 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
 }
 
 @test "targets=any: the node reaches a third host" {
+    not_under permitopen "no third host is permitted"
     configure required targets=any
     start_on n2 db user1 /home/tools/service.py "$(bracketed n2):5432"
     eventually says db serving
@@ -95,6 +96,7 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
 }
 
 @test "two nodes, and the cable of one is pulled: connections to the other live on" {
+    ! no_ssh || skip "policy $POLICY: through srun ssh_args= is not for ssh, which misses the node after 45 s"
     configure optional 'ssh_args=-o|ServerAliveInterval=1|-o|ServerAliveCountMax=1'
     start s user1 srun -N2 --tunnel 8001:n1:8000,8002:n2:8000 /home/tools/service.py 8000
     eventually says s "on n1"
@@ -185,6 +187,7 @@ finish_crash() { within 2 no_process && cancel s; }
 no_process() { [[ -z $(processes spunnel-keeper spunnel-guard ssh) ]]; }
 
 @test "a unix socket at the exec end, from a port and from a socket" {
+    not_under permitopen "sshd then connects to no unix socket"
     # shellcheck disable=SC2016 # expanded in the job
     start s user1 srun -w n1 --tunnel '8001:/tmp/%u.%j.sock,/tmp/s.sock:/tmp/%u.%j.sock' \
         bash -c 'exec /home/tools/service.py "/tmp/user1.$SLURM_JOB_ID.sock"'
@@ -279,6 +282,7 @@ fetch() { as user1 curl -s -m 10 "${@:2}" "$1"; }
 }
 
 @test "D: with targets=any other hosts are reached, by name and by address" {
+    not_under permitopen "no third host is permitted"
     configure optional targets=any
     # shellcheck disable=SC2016 # expanded there
     start web user1 sh -c 'cd /etc && exec python3 -m http.server --bind "$0" 8000' "$(address login)"
