@@ -129,6 +129,12 @@ lint: setup ## Check format and shell scripts
 test: setup ## Run the tests: versions of Slurm, units, system; fuzzing, torture, load in short
 	@Tests/run $(TEST_PREFIX)
 
+# POLICIES="adopt traps,ipv6": a cluster for each word.
+.PHONY: policies
+policies: setup ## Run system tests under each policy that a site may have (POLICIES="adopt traps,ipv6")
+	@$(call quietly,install PREFIX=$(TEST_PREFIX))
+	@Tests/policies/run --prefix $(TEST_PREFIX) $(POLICIES)
+
 .PHONY: test-versions
 test-versions: ## Compile against the declarations of Slurm 20.11 to 26.05
 	@SLURM_CFLAGS="$(SLURM_CFLAGS)" Tests/slurm-versions/run

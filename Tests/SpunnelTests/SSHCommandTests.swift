@@ -77,6 +77,36 @@ import Testing
     }
   }
 
+  @Test func jumpsAreOfTheTunnelsOwn() throws {
+    let told = SSHCommandTests.defaults + "stdinnull yes\nproxyjump gate\n"
+    let command = try #require(effective("ProxyCommand", in: try plan(told: told)))
+    #expect(command.hasPrefix("'ssh' '-T' '-a' '-x' '-o' 'BatchMode=yes' '-o' 'ControlMaster=no' "))
+    for option in ["ControlPath=none", "ClearAllForwardings=yes", "StdinNull=no"] {
+      #expect(command.contains("'-o' '\(option)'"))
+    }
+    // A name that an older ssh may not know is not said without need.
+    #expect(!command.contains("ForkAfterAuthentication"))
+    #expect(command.hasSuffix("'-W' '[%h]:%p' '--' 'ssh://gate'"))
+  }
+
+  @Test func jumpsOverSeveralHostsAreOneInAnother() throws {
+    let command = try #require(
+      effective("ProxyCommand", in: try plan(told: "proxyjump me@one:2222,[fd00::2]:22\n")))
+    #expect(command.hasSuffix("'-W' '[%h]:%p' '--' 'ssh://[fd00::2]:22'"))
+    #expect(command.contains("'ProxyCommand='\\''ssh'\\'' "))
+    #expect(command.contains("'\\''[%%h]:%%p'\\'' '\\''--'\\'' '\\''ssh://me@one:2222'\\'''"))
+  }
+
+  @Test(arguments: ["", "proxyjump none", "proxyjump -oX=y", "proxyjump a;b", "proxyjump a,"])
+  func whatIsNoPlainJumpIsLeftToSsh(told: String) throws {
+    #expect(effective("ProxyCommand", in: try plan(told: told)) == nil)
+  }
+
+  @Test func aConfigurationFileOfTheSitesIsForTheJumpsToo() throws {
+    let arguments = try plan(["ssh_args=-F|/etc/site"], told: "proxyjump gate\n")
+    #expect(effective("ProxyCommand", in: arguments) == nil)
+  }
+
   @Test func sshNeverGoesToTheBackground() throws {
     let arguments = try plan(
       ["ssh_args=-o|ForkAfterAuthentication=yes"], told: "forkafterauthentication yes\n")

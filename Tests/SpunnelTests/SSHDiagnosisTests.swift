@@ -9,6 +9,22 @@ import Testing
 @Suite struct SSHDiagnosisTests {
   typealias Case = DiagnosisCase
 
+  @Test func aNodeBehindAJumpHostIsNamedByWhatTheJumpSaid() throws {
+    let lines = [
+      "channel 3: open failed: connect failed: Connection timed out",
+      "channel 0: open failed: connect failed: Connection refused", "stdio forwarding failed",
+      "kex_exchange_identification: Connection closed by remote host",
+      "Connection closed by UNKNOWN port 65535",
+    ]
+    let node = try #require(NodeName("n1"))
+    let jumped = SSHDiagnosis(lines: SSHDiagnosis.reasons(lines), node: node, exitCode: 255)
+    #expect(jumped.said == "channel 0: open failed: connect failed: Connection refused")
+    #expect(jumped.retry == .briefly)
+    // Without a jump a connection that a service refused is no reason.
+    #expect(SSHDiagnosis.reasons(Array(lines[...1])) == [])
+    #expect(SSHDiagnosis.reasons([]) == [])
+  }
+
   private static let cases: [Case] = [
     Case(
       name: "key refused", lines: ["alice@n1: Permission denied (publickey)."],

@@ -54,9 +54,9 @@ waits() { as root grep -i ":$(printf %04X "$1") .* 01 " /proc/net/tcp; }
 
 @test "the user who submitted it logs out: the tunnel stays" {
     local job
-    job=$(python3 - "$CLUSTER/in" 3>&- 4>&- <<'PY'
+    job=$(python3 - "$CLUSTER/in" "${SSH_BY_HAND[@]}" -tt login 3>&- 4>&- <<'PY'
 import pexpect, sys
-t = pexpect.spawn(sys.argv[1], ["n2", "user1", "--", "ssh", "-tt", "login"], timeout=30, encoding="utf-8")
+t = pexpect.spawn(sys.argv[1], ["n2", "user1", "--"] + sys.argv[2:], timeout=30, encoding="utf-8")
 t.sendline("sbatch -o /dev/null -w n1 --tunnel 8001:8000 --wrap '/home/tools/service.py 8000'; exit")
 t.expect(r"Submitted batch job (\d+)")
 print(t.match.group(1))
@@ -196,6 +196,7 @@ PY
 }
 
 @test "an srun inside the script opens no tunnel, nor does it say anything, whatever is inherited" {
+    not_under nohome "no folder that both hosts have"
     as user1 env SPUNNEL_TUNNEL=8002:8000 sbatch --wait -w n1 --output batch.out --tunnel 8001:8000 \
         --wrap 'printenv SPUNNEL_TUNNEL; srun hostname; ls -d /tmp/spunnel-*; true'
     run as user1 cat batch.out

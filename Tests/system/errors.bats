@@ -7,8 +7,8 @@ setup() { configure required transport=ssh timeout=5; }
 
 teardown() {
     local sshd=$STATE/n1/etc/ssh
-    rm -f "$STATE/home/user1/.ssh/"{config,known_hosts}
-    [[ ! -e $STATE/home/user1/.ssh/authorized_keys.away ]] || as user1 mv .ssh/authorized_keys{.away,}
+    own_config_gone
+    n1_takes_logins
     cp "$STATE/keys/ssh_known_hosts" "$STATE/login/etc/ssh/ssh_known_hosts"
     if [[ -e $sshd/sshd_config.d/test.conf ]]; then
         rm "$sshd/sshd_config.d/test.conf"
@@ -43,10 +43,8 @@ sshd_says() {
     service n1 sshd restart
 }
 
-ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
-
 @test "a key that the node does not take" {
-    as user1 mv .ssh/authorized_keys{,.away}
+    n1_takes_no_login
     no_tunnel "Permission denied (publickey)" "make ssh n1 work without a question first"
 }
 
@@ -69,7 +67,7 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
 @test "an address where nobody is: what the first attempt said is said at the timeout" {
     configure required transport=ssh timeout=4
     # The kernel gives up after three seconds; the second attempt is cut short.
-    ssh_config 'Host n1
+    own_config 'Host n1
         HostName 10.79.0.99'
     no_tunnel "connect to host 10.79.0.99 port 22: " "ask your administrator"
 }
@@ -90,14 +88,14 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
 @test "a host that accepts connections and never speaks" {
     start mute user1 srun -w n1 /home/tools/service.py 0.0.0.0:2222
     eventually says mute serving
-    ssh_config 'Host n1
+    own_config 'Host n1
         Port 2222'
     configure required transport=ssh timeout=2
     no_tunnel "n1" "raise timeout="
 }
 
 @test "a name without an address" {
-    ssh_config 'Host n1
+    own_config 'Host n1
         HostName no-such-host'
     no_tunnel "Could not resolve hostname no-such-host" "ask your administrator"
 }
@@ -127,12 +125,12 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
 }
 
 @test "a damaged ssh configuration of the user's" {
-    ssh_config 'Bogus yes'
+    own_config 'Bogus yes'
     no_tunnel "Bad configuration option: bogus" "mend ~/.ssh/config"
 }
 
 @test "forwards, a command and a control path of the user's own configuration do no harm" {
-    ssh_config 'Host *
+    own_config 'Host *
         LocalForward 8001 localhost:1
         RemoteForward 8001 localhost:1
         RemoteCommand false
@@ -145,9 +143,30 @@ ssh_config() { echo "$1" >"$STATE/home/user1/.ssh/config"; }
 }
 
 @test "ForkAfterAuthentication in the user's own configuration does no harm" {
-    ssh_config 'ForkAfterAuthentication yes'
+    own_config 'ForkAfterAuthentication yes'
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     answers n1:8000 user1 8001 name
+}
+
+@test "a jump host's ControlMaster, ControlPersist and StdinNull do no harm, and nobody rides on the jump" {
+    own_config 'Host n1
+        ProxyJump n2,login
+    Host *
+        ControlMaster auto
+        ControlPath ~/.ssh/shared-%h
+        ControlPersist 600
+        ForkAfterAuthentication yes
+        StdinNull yes
+        RemoteCommand touch trapped
+        PermitLocalCommand yes
+        LocalCommand touch trapped
+        BatchMode no'
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    answers same user1 8001 source 1000000
+    same "" "$(as user1 find . -name 'shared-*' -o -name trapped)"
+    cancel s
+    within 2 nothing_left
 }
 
 @test "under optional the job goes on without a tunnel, and says so" {

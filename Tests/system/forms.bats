@@ -49,7 +49,7 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
     two=$(told s n1:8890)
     answers n1:8888 user1 8888 name
     answers n1:8889 user1 "$one" name
-    answers n1:8890 user1 -6 "$two" name
+    answers_twice n1:8890 user1 "$two" name
     says s "told 8888:n1:8888,$one:n1:8889,$two:n1:8890"
     says s "-L 8888:localhost:8888 -L $one:localhost:$one -L $two:localhost:$two user1@login"
     carries user1 "$one"
@@ -84,8 +84,9 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
 }
 
 @test "targets=any: the node reaches a third host" {
+    not_under permitopen "no third host is permitted"
     configure required targets=any
-    start_on n2 db user1 /home/tools/service.py 10.79.0.12:5432
+    start_on n2 db user1 /home/tools/service.py "$(bracketed n2):5432"
     eventually says db serving
     start s user1 srun -w n1 --tunnel 8001:n2:5432,R:9000:n2:5432 sleep 600
     eventually answers n2:5432 user1 8001 name
@@ -95,6 +96,7 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
 }
 
 @test "two nodes, and the cable of one is pulled: connections to the other live on" {
+    ! no_ssh || skip "policy $POLICY: through srun ssh_args= is not for ssh, which misses the node after 45 s"
     configure optional 'ssh_args=-o|ServerAliveInterval=1|-o|ServerAliveCountMax=1'
     start s user1 srun -N2 --tunnel 8001:n1:8000,8002:n2:8000 /home/tools/service.py 8000
     eventually says s "on n1"
@@ -185,6 +187,7 @@ finish_crash() { within 2 no_process && cancel s; }
 no_process() { [[ -z $(processes spunnel-keeper spunnel-guard ssh) ]]; }
 
 @test "a unix socket at the exec end, from a port and from a socket" {
+    not_under permitopen "sshd then connects to no unix socket"
     # shellcheck disable=SC2016 # expanded in the job
     start s user1 srun -w n1 --tunnel '8001:/tmp/%u.%j.sock,/tmp/s.sock:/tmp/%u.%j.sock' \
         bash -c 'exec /home/tools/service.py "/tmp/user1.$SLURM_JOB_ID.sock"'
@@ -279,12 +282,15 @@ fetch() { as user1 curl -s -m 10 "${@:2}" "$1"; }
 }
 
 @test "D: with targets=any other hosts are reached, by name and by address" {
+    not_under permitopen "no third host is permitted"
     configure optional targets=any
-    start web user1 sh -c 'cd /etc && python3 -m http.server --bind 10.79.0.1 8000'
+    # shellcheck disable=SC2016 # expanded there
+    start web user1 sh -c 'cd /etc && exec python3 -m http.server --bind "$0" 8000' "$(address login)"
     start s user1 srun -w n1 --tunnel D:1080 sleep 600
     eventually says s "SOCKS, through n1"
     eventually fetch http://login:8000/hostname --socks5-hostname localhost:1080
     same login "$(fetch http://login:8000/hostname --socks5-hostname localhost:1080)"
-    same login "$(fetch http://10.79.0.1:8000/hostname --socks5 localhost:1080)"
-    same login "$(fetch http://10.79.0.1:8000/hostname --socks4 localhost:1080)"
+    same login "$(fetch -g "http://$(bracketed login):8000/hostname" --socks5 localhost:1080)"
+    # SOCKS 4 knows no other addresses than IPv4's.
+    under ipv6 || same login "$(fetch http://10.79.0.1:8000/hostname --socks4 localhost:1080)"
 }

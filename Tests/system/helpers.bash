@@ -9,6 +9,10 @@ STATE=${SPUNNEL_CLUSTER_DIR:-/run/spunnel-cluster}
 PREFIX=${SPUNNEL_TEST_PREFIX:-/opt/spunnel-test}
 PLUGIN=$PREFIX/lib/spunnel/spunnel.so
 
+# The policies of `up --policy` that the cluster has, as in adopt,traps.
+POLICY=
+[[ ! -e $STATE/cluster ]] || POLICY=$(sed 's/.* policy=//' "$STATE/cluster")
+
 # Longest wait for what has no deadline of its own, in seconds: generous for a loaded machine.
 PATIENCE=30
 
@@ -27,7 +31,35 @@ client() { as "$1" /home/tools/client.py "${@:2}"; }
 answers() { same "$1" "$(client "${@:2}")"; }
 
 # configure WORD...: makes it the plugin's line in plugstack.conf, `required` or `optional` first.
-configure() { "$CLUSTER/plugstack" "$1 $PLUGIN ${*:2}"; }
+configure() {
+    local words="${*:2}"
+    # What such a site is told to do; that ssh alone fails there is errors.bats' to show.
+    if no_ssh; then
+        [[ $words != *transport=ssh* ]] || skip "no tunnel by ssh under $POLICY"
+        [[ $words == *transport=* ]] || words+=" transport=srun"
+    fi
+    "$CLUSTER/plugstack" "$1 $PLUGIN $words"
+}
+
+# answers_twice ANSWER USER PORT WHAT...: on 127.0.0.1, and on ::1 where the hosts have it.
+answers_twice() {
+    answers "$1" "$2" "${@:3}"
+    if under ipv4; then
+        answers "[Errno 99] Cannot assign requested address" "$2" -6 "${@:3}"
+    else
+        answers "$1" "$2" -6 "${@:3}"
+    fi
+}
+
+# families: how many loopback addresses a host has.
+families() { if under ipv4; then echo 1; else echo 2; fi; }
+
+# address HOST: where the host is; bracketed HOST: the same, with a port behind it.
+address() { awk -v host="$1" '$2 == host { print $1 }' "$STATE/etc/hosts"; }
+bracketed() { if under ipv6; then echo "[$(address "$1")]"; else address "$1"; fi; }
+
+# everywhere: all of a host's addresses, to listen on.
+everywhere() { if under ipv6; then echo '[::]'; else echo 0.0.0.0; fi; }
 
 service() { timeout "$PATIENCE" "$CLUSTER/service" "$@" 3>&- 4>&-; }
 
@@ -37,6 +69,55 @@ host_init() {
     read -r pid _ <"$STATE/$1/init"
     echo "$pid"
 }
+
+# --- Policies ----------------------------------------------------------------------------------
+
+# under POLICY: does the cluster have it?
+under() { [[ ,$POLICY, == *,$1,* ]]; }
+
+# not_under POLICY REASON: what the test wants cannot be there.
+not_under() { ! under "$1" || skip "policy $1: $2"; }
+
+# only_under POLICY
+only_under() { under "$1" || skip "for clusters of up --policy $1"; }
+
+# no_ssh: do the policies leave no way for a tunnel but srun?
+no_ssh() { under noforwarding || under changedkey; }
+
+# own_config TEXT: is user1's ssh configuration; own_config_gone: it is again what the policy made it.
+own_config() {
+    not_under nohome "a user's own configuration of ssh"
+    as user1 mkdir -p -m 700 .ssh
+    echo "$1" >"$STATE/home/user1/.ssh/config"
+}
+
+own_config_gone() {
+    local folder=$STATE/home/user1/.ssh
+    rm -f "$folder/config" "$folder/known_hosts"
+    [[ ! -e $STATE/home/user2/.ssh/config ]] || as user1 sh -c 'cat >.ssh/config' <"$STATE/home/user2/.ssh/config"
+    # Without keys there was no folder.
+    [[ ! -d $folder ]] || rmdir --ignore-fail-on-non-empty "$folder"
+}
+
+# n1_takes_no_login: it refuses user1's keys, or trusts no host; n1_takes_logins: no longer.
+n1_takes_no_login() {
+    if under hostbased; then
+        : >"$STATE/n1/etc/ssh/shosts.equiv"
+    else
+        as user1 mv .ssh/authorized_keys{,.away}
+    fi
+}
+
+n1_takes_logins() {
+    if under hostbased; then
+        cp "$STATE"/n2/etc/ssh/shosts.equiv "$STATE/n1/etc/ssh/shosts.equiv"
+    elif [[ -e $STATE/home/user1/.ssh/authorized_keys.away ]]; then
+        as user1 mv .ssh/authorized_keys{.away,}
+    fi
+}
+
+# By the site's configuration alone, whatever traps the user's own has.
+SSH_BY_HAND=(ssh -F /etc/ssh/ssh_config)
 
 # --- Waiting -----------------------------------------------------------------------------------
 
@@ -182,6 +263,9 @@ crash() {
 
 # counter STEP KEY: a value in a step's status file.
 counter() { sed -n "s/^$2 //p" "$(record "$1" status)"; }
+
+# through NAME ssh|srun: is that the way of the tunnel of a `serve`?
+through() { counts "$(step "$1")" transport "$2"; }
 
 counts() { [[ $(counter "$1" "$2") == "$3" ]] || { cat "$(record "$1" status)"; return 1; }; }
 

@@ -9,28 +9,25 @@ logs() { grep -F "$2" "$(record "$1" log)" || { cat "$(record "$1" log)"; return
 
 @test "another user is closed off before a byte passes, on 127.0.0.1 and on ::1" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    answers "closed before a byte" user2 8001 name
-    answers "closed before a byte" user2 -6 8001 name
+    answers_twice "closed before a byte" user2 8001 name
     logs "$(step s)" "refused uid $(uid user2) on port 8001"
-    eventually counts "$(step s)" refused 2
+    eventually counts "$(step s)" refused "$(families)"
     counts "$(step s)" accepted 0
     counts "$(step s)" sent 0
 }
 
 @test "the owner and root are served beside it" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    answers n1:8000 user1 8001 name
-    answers n1:8000 user1 -6 8001 name
-    answers n1:8000 root 8001 name
-    answers n1:8000 root -6 8001 name
-    eventually counts "$(step s)" accepted 4
+    answers_twice n1:8000 user1 8001 name
+    answers_twice n1:8000 root 8001 name
+    eventually counts "$(step s)" accepted $((2 * $(families)))
     counts "$(step s)" refused 0
 }
 
 @test "ssh -L of the owner from another host counts as the owner's, another user's does not" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    start_on n2 own user1 ssh -N -L 9001:localhost:8001 login
-    start_on n2 other user2 ssh -N -L 9002:localhost:8001 login
+    start_on n2 own user1 "${SSH_BY_HAND[@]}" -N -L 9001:localhost:8001 login
+    start_on n2 other user2 "${SSH_BY_HAND[@]}" -N -L 9002:localhost:8001 login
     eventually host n2 user1 bash -c ': </dev/tcp/localhost/9001'
     eventually host n2 user1 bash -c ': </dev/tcp/localhost/9002'
     same n1:8000 "$(host n2 user1 /home/tools/client.py 9001 name)"
@@ -41,8 +38,7 @@ logs() { grep -F "$2" "$(record "$1" log)" || { cat "$(record "$1" log)"; return
 @test "access=host serves every user of the login host" {
     configure optional access=host
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    answers n1:8000 user2 8001 name
-    answers n1:8000 user2 -6 8001 name
+    answers_twice n1:8000 user2 8001 name
     eventually counts "$(step s)" refused 0
 }
 
@@ -78,7 +74,7 @@ logs() { grep -F "$2" "$(record "$1" log)" || { cat "$(record "$1" log)"; return
     configure required
     # Even to a directory of user1's own, which would pass every other check.
     as user1 mkdir -m 700 bait
-    as user2 ln -s /home/user1/bait "$directory"
+    as user2 ln -s "$(as user1 pwd)/bait" "$directory"
     run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
     as user2 rm "$directory"
     [[ $status != 0 ]]

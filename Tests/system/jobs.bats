@@ -10,7 +10,7 @@ setup() {
 
 teardown() {
     service login slurmctld start
-    rm -f "$STATE/home/user1/"{poke,batch.sh}
+    as user1 rm -f poke batch.sh
     clean_up
 }
 

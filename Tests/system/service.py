@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The service of a job in the system tests: service.py [ADDRESS:]PORT|PATH... answers on each port
+"""The service of a job in the system tests: service.py [ADDRESS:|[ADDRESS6]:]PORT|PATH... answers on each port
 and unix socket.
 
 A connection begins with a line that says what is wanted:
@@ -80,8 +80,13 @@ class Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, end):
         address, _, self.end = end.rpartition(":")
-        self.address_family = socket.AF_UNIX if end.startswith("/") else socket.AF_INET
-        super().__init__(end if end.startswith("/") else (address or "127.0.0.1", int(self.end)), Handler)
+        if end.startswith("/"):
+            self.address_family, place = socket.AF_UNIX, end
+        elif address.startswith("["):
+            self.address_family, place = socket.AF_INET6, (address.strip("[]"), int(self.end))
+        else:
+            place = (address or "127.0.0.1", int(self.end))
+        super().__init__(place, Handler)
 
     def handle_error(self, request, client_address):
         """A connection that breaks is what some tests are about."""

@@ -9,8 +9,8 @@ setup_suite() {
     export SPUNNEL_WAS_UP=no
     if [[ -e $STATE/cluster ]]; then
         SPUNNEL_WAS_UP=yes
-        # One that was made with pam_slurm_adopt keeps it: all tests hold there as well.
-        [[ $(<"$STATE/cluster") != *adopt=yes ]] || options+=(--adopt)
+        # One that was made with policies keeps them: all tests hold there as well, or say why not.
+        options+=(--policy "$POLICY")
     fi
     "$CLUSTER/up" "${options[@]}" 3>&-
     # Where every user of every host can read them.

@@ -5,8 +5,7 @@ load helpers
 
 @test "a service of the job answers on the submit port, on 127.0.0.1 and on ::1" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    answers n1:8000 user1 8001 name
-    answers n1:8000 user1 -6 8001 name
+    answers_twice n1:8000 user1 8001 name
 }
 
 @test "each of two port pairs leads to its own port" {

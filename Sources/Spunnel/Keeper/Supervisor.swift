@@ -113,9 +113,7 @@ final class Supervisor {
       leave(process)
       ended(SSHDiagnosis(lines: lines, through: srun, exitCode: code))
     } else {
-      // Of single connections ssh has spoken before: that is not why it ended.
-      let reasons = lines.filter { !$0.hasPrefix("channel ") }
-      ended(SSHDiagnosis(lines: reasons, node: node, exitCode: code))
+      ended(SSHDiagnosis(lines: SSHDiagnosis.reasons(lines), node: node, exitCode: code))
     }
   }
 

@@ -17,6 +17,7 @@ struct SSHCommand: Equatable {
     arguments =
       settings.sshCommand + SSHCommand.needed(controlPath)
       + SSHCommand.options(configuration.needed) + settings.sshArguments
+      + SSHCommand.options(configuration.jump(settings))
       + SSHCommand.options(configuration.preferred(timeout: settings.timeout))
       + ["--", node.description]
   }

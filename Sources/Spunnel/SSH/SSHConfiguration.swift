@@ -26,6 +26,28 @@ struct SSHConfiguration: Equatable {
     values["forkafterauthentication"] == "yes" ? ["ForkAfterAuthentication=no"] : []
   }
 
+  /// How ssh jumps over other hosts, where it would: by connections of this tunnel's own.
+  ///
+  /// - Parameter settings: the program and the site's arguments
+  func jump(_ settings: Settings) -> [String] {
+    // A configuration file of the site's is for those hosts as well, and ssh hands it on.
+    guard !settings.sshArguments.contains(where: { $0.hasPrefix("-F") }),
+      let hosts = JumpHosts(values["proxyjump"])
+    else { return [] }
+    var options = [
+      "BatchMode=yes", "ControlMaster=no", "ControlPath=none", "ControlPersist=no",
+      "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none", "Tunnel=no",
+      "LogLevel=INFO",
+    ]
+    for (name, option) in [
+      ("forkafterauthentication", "ForkAfterAuthentication=no"), ("stdinnull", "StdinNull=no"),
+    ] where values[name] == "yes" {
+      options.append(option)
+    }
+    let command = hosts.proxyCommand(settings.sshCommand, options: options)
+    return ["ProxyCommand=\(command)", "ProxyUseFdpass=no"]
+  }
+
   /// Options that nobody has set and that a tunnel is better with.
   ///
   /// - Parameter timeout: seconds that srun waits

@@ -109,6 +109,16 @@ struct SSHDiagnosis: Error, Equatable {
       advice: "see whether ssh \(node) works", retry: .never)
   }
 
+  /// What ssh said of its own end. Of single connections it has spoken before, and that is not why it
+  /// ended, unless it was the one over a jump host to the node: another ssh has said so, and ended.
+  static func reasons(_ lines: [String]) -> [String] {
+    let end = lines.lastIndex { $0.hasPrefix("stdio forwarding failed") }
+    let jump = lines[..<(end ?? 0)].lastIndex {
+      $0.hasPrefix("channel ") && $0.contains("connect failed")
+    }
+    return lines.indices.filter { $0 == jump || !lines[$0].hasPrefix("channel ") }.map { lines[$0] }
+  }
+
   /// A channel that the far sshd refused to open.
   init(refusal line: String, node: NodeName) {
     self.init(lines: [line], node: node, exitCode: 0)

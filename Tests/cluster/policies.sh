@@ -1,0 +1,150 @@
+# The site policies of `up --policy`: what each adds to the plain cluster; `up` sources it.
+# shellcheck shell=bash
+#
+# A policy is functions of the name POLICY_HOOK, as many of these as it needs:
+#   check       can this machine have it?
+#   addresses   before anything is made: changes ADDRESS
+#   known       known_hosts of all hosts is in $STATE/keys/ssh_known_hosts
+#   slurm       slurm.conf is in $STATE/slurm
+#   host HOST   the host's /etc is in $STATE/HOST/etc
+#   home USER   the user's home is in $STATE/home/USER
+#   cable PID   the host whose first process this is has its network
+
+POLICIES=(adopt hostbased traps nohome noforwarding permitopen oldkey changedkey ipv4 ipv6)
+
+policy_list() {
+    cat <<LIST
+  adopt         the nodes admit by ssh only users with a job there (pam_slurm_adopt)
+  hostbased     host-based login, and no user has a key or a ~/.ssh
+  traps         each ~/.ssh/config is full of what could break a tunnel
+  nohome        the users' homes are on no host; login is host-based
+  noforwarding  the nodes' sshd has AllowTcpForwarding no
+  permitopen    the nodes' sshd has PermitOpen for localhost alone
+  oldkey        known_hosts has old keys of the nodes beside the new ones
+  changedkey    known_hosts has old keys of the nodes and no new ones
+  ipv4          the hosts' kernels have no IPv6, not even ::1
+  ipv6          the hosts have no IPv4 address but 127.0.0.1, Slurm's included
+LIST
+}
+
+# choose_policies NAMES: sets CHOSEN, without doubles and in the order of POLICIES.
+choose_policies() {
+    local name wanted=,$1,
+    # Without a home there is no authorized_keys.
+    [[ $wanted != *,nohome,* ]] || wanted+=hostbased,
+    CHOSEN=()
+    for name in "${POLICIES[@]}"; do
+        [[ $wanted != *,$name,* ]] || CHOSEN+=("$name")
+    done
+    for name in ${1//,/ }; do
+        [[ " ${POLICIES[*]} " == *" $name "* ]] || die "policy '$name': unknown, there are ${POLICIES[*]}"
+    done
+    [[ $wanted != *,ipv4,* || $wanted != *,ipv6,* ]] || die "policies ipv4 and ipv6: nothing would be left"
+}
+
+# policies HOOK [WORD]: what the chosen policies have for it.
+policies() {
+    local name
+    for name in "${CHOSEN[@]}"; do
+        ! declare -F "${name}_$1" >/dev/null || "${name}_$1" "${@:2}"
+    done
+}
+
+# sshd_adds POLICY HOST, ssh_adds POLICY HOST: a piece of that host's configuration, from standard input.
+sshd_adds() { cat >"$STATE/$2/etc/ssh/sshd_config.d/$1.conf"; }
+ssh_adds() { cat >"$STATE/$2/etc/ssh/ssh_config.d/$1.conf"; }
+
+# --- Who may log in ----------------------------------------------------------------------------
+
+adopt_check() {
+    # shellcheck disable=SC2154 # set by choose_tracking
+    [[ $tracking == cgroup ]] || die "adopt: pam_slurm_adopt needs a writable cgroup v1 freezer at $FREEZER"
+}
+
+adopt_host() {
+    [[ $1 != login ]] || return 0
+    sshd_adds adopt "$1" <<<'UsePAM yes'
+    expand pam-sshd-adopt "$1" >"$STATE/$1/etc/pam.d/sshd"
+}
+
+hostbased_check() {
+    local keysign
+    for keysign in /usr/lib/openssh/ssh-keysign /usr/libexec/openssh/ssh-keysign /usr/lib/ssh/ssh-keysign; do
+        [[ ! -u $keysign ]] || return 0
+    done
+    die "hostbased: no ssh-keysign that is setuid root; on Debian: apt install openssh-client"
+}
+
+hostbased_host() {
+    # The name comes with the request, but is looked up all the same.
+    sshd_adds hostbased "$1" <<'SSHD'
+HostbasedAuthentication yes
+PubkeyAuthentication no
+UseDNS yes
+SSHD
+    ssh_adds hostbased "$1" <<'SSH'
+HostbasedAuthentication yes
+EnableSSHKeysign yes
+SSH
+    printf '%s\n' "${HOSTS[@]}" >"$STATE/$1/etc/ssh/shosts.equiv"
+}
+
+hostbased_home() { rm -r "$STATE/home/$1/.ssh"; }
+
+nohome_home() { rm -r "${STATE:?}/home/$1"; }
+
+# --- What the user has written -----------------------------------------------------------------
+
+traps_home() {
+    local home=$STATE/home/$1
+    # Host-based login alone leaves none.
+    install -d -m 0700 "$home/.ssh"
+    expand ssh-config-traps '' >"$home/.ssh/config"
+    chown -R --reference "$home" "$home/.ssh"
+}
+
+# --- What sshd allows --------------------------------------------------------------------------
+
+noforwarding_host() {
+    [[ $1 == login ]] || sshd_adds noforwarding "$1" <<<'AllowTcpForwarding no'
+}
+
+permitopen_host() {
+    [[ $1 == login ]] || sshd_adds permitopen "$1" <<<'PermitOpen localhost:*'
+}
+
+# --- Host keys ---------------------------------------------------------------------------------
+
+# old_keys: known_hosts' lines for the nodes before they were installed anew.
+old_keys() {
+    local node
+    for node in n1 n2; do
+        rm -f "$STATE/keys/old" "$STATE/keys/old.pub"
+        ssh-keygen -q -t ed25519 -N '' -C "root@$node" -f "$STATE/keys/old"
+        printf '%s,%s %s\n' "$node" "${ADDRESS[$node]}" "$(cut -d' ' -f1,2 "$STATE/keys/old.pub")"
+    done
+    rm "$STATE/keys/old" "$STATE/keys/old.pub"
+}
+
+oldkey_known() {
+    old_keys >"$STATE/keys/old_known_hosts"
+    cat "$STATE/keys/old_known_hosts" "$STATE/keys/ssh_known_hosts" >"$STATE/keys/both"
+    mv "$STATE/keys/both" "$STATE/keys/ssh_known_hosts"
+}
+
+changedkey_known() {
+    old_keys >"$STATE/keys/old_known_hosts"
+    grep '^login,' "$STATE/keys/ssh_known_hosts" >>"$STATE/keys/old_known_hosts"
+    mv "$STATE/keys/old_known_hosts" "$STATE/keys/ssh_known_hosts"
+}
+
+# --- The network -------------------------------------------------------------------------------
+
+# With ::1, which stays in /etc/hosts, as it does where IPv6 was switched off later.
+ipv4_cable() {
+    nsenter --target "$1" --net sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'
+}
+
+ipv6_addresses() { ADDRESS=([login]=fd79::1 [n1]=fd79::11 [n2]=fd79::12); }
+
+ipv6_slurm() { echo 'CommunicationParameters=EnableIPv6' >>"$STATE/slurm/slurm.conf"; }
