@@ -78,7 +78,11 @@ def kill_sshd_session(round_, chance):
 def kill_daemon(round_, host, daemon, pause):
     """Kills a daemon and starts it again after a pause."""
     with daemons:
-        pid = (hosts.root(host) / f"run/{daemon}/{daemon}.pid").read_text().strip()
+        try:
+            pid = (hosts.root(host) / f"run/{daemon}/{daemon}.pid").read_text().strip()
+        except FileNotFoundError:
+            # It has not come back yet from what was done to it before.
+            raise Missed() from None
         found = [one for one in hosts.processes() if one.host == host and one.name == daemon
                  and _inner_pid(one) == pid]
         hosts.send(signal.SIGKILL, *found)
@@ -89,9 +93,12 @@ def kill_daemon(round_, host, daemon, pause):
 
 
 def _inner_pid(process):
-    for line in open(f"/proc/{process.pid}/status"):
-        if line.startswith("NSpid:"):
-            return line.split()[-1]
+    try:
+        for line in open(f"/proc/{process.pid}/status"):
+            if line.startswith("NSpid:"):
+                return line.split()[-1]
+    except (FileNotFoundError, ProcessLookupError):
+        pass
     return ""
 
 
