@@ -54,11 +54,17 @@ policies() {
 sshd_adds() { cat >"$STATE/$2/etc/ssh/sshd_config.d/$1.conf"; }
 ssh_adds() { cat >"$STATE/$2/etc/ssh/ssh_config.d/$1.conf"; }
 
+# cannot TEXT: this machine has not what a policy needs; 77 as for a test that is skipped.
+cannot() {
+    printf '%s: %s\n' "$PROGRAM" "$*" >&2
+    exit 77
+}
+
 # --- Who may log in ----------------------------------------------------------------------------
 
 adopt_check() {
     # shellcheck disable=SC2154 # set by choose_tracking
-    [[ $tracking == cgroup ]] || die "adopt: pam_slurm_adopt needs a writable cgroup v1 freezer at $FREEZER"
+    [[ $tracking == cgroup ]] || cannot "adopt: pam_slurm_adopt needs a writable cgroup v1 freezer at $FREEZER"
 }
 
 adopt_host() {
@@ -72,7 +78,7 @@ hostbased_check() {
     for keysign in /usr/lib/openssh/ssh-keysign /usr/libexec/openssh/ssh-keysign /usr/lib/ssh/ssh-keysign; do
         [[ ! -u $keysign ]] || return 0
     done
-    die "hostbased: no ssh-keysign that is setuid root; on Debian: apt install openssh-client"
+    cannot "hostbased: no ssh-keysign that is setuid root; on Debian: apt install openssh-client"
 }
 
 hostbased_host() {
