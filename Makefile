@@ -61,7 +61,7 @@ $(out)/static/libstdc++.a:
 	@archive=$$($(CC) -print-file-name=$(@F)); [ -f "$$archive" ] && ln -sf "$$archive" $@ || \
 		echo "$(@F): not found, so srun --tunnel will load libstdc++.so: install libstdc++-static" >&2
 
-# Without $$ORIGIN, ten directories in which the loader would look for libc.
+# Without $ORIGIN, ten directories in which the loader would look for libc.
 .PHONY: swift
 swift: $(out)/static/libstdc++.a ## Build the core, the keeper and spunnelctl
 	$(SWIFT) build -c release --disable-local-rpath $(SWIFT_FLAGS)

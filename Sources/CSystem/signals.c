@@ -13,7 +13,6 @@ static const int interrupts[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
 #define COUNT (sizeof interrupts / sizeof *interrupts)
 
 static volatile sig_atomic_t seen[NSIG];
-
 static volatile sig_atomic_t any_seen;
 
 static void see(int number)

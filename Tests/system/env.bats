@@ -130,6 +130,14 @@ serves() { same "$2" "$(grep -c '^serving ' <(output "$1"))"; }
     lacks "the job ran"
 }
 
+@test "another SPUNNEL_WAIT is named and left aside" {
+    run with SPUNNEL_WAIT=maybe srun -w n1 --tunnel 8001:8000 echo the job ran
+    same 0 "$status"
+    holds "spunnel: SPUNNEL_WAIT 'maybe' is neither 0 nor 1: it is left aside"
+    holds "localhost:8001 -> n1:8000"
+    holds "the job ran"
+}
+
 # --- Allocations -------------------------------------------------------------------------------
 
 @test "salloc --tunnel: one srun has the tunnel, the next one says a line, its own port is an error" {

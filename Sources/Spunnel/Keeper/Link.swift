@@ -83,7 +83,7 @@ final class Link {
     if !end.isClosed || supervisor.isEnding { return answer(end.isClosed) }
     guard let master else { return answer(true) }
     master.check(loop) { [weak self] isThere in
-      answer(!isThere || end.isEmpty && self?.hasJustRefused ?? true)
+      answer(!isThere || (end.isEmpty && (self?.hasJustRefused ?? true)))
     }
   }
 
