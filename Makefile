@@ -139,12 +139,14 @@ policies: setup ## Run system tests under each policy that a site may have (POLI
 test-versions: ## Compile against the declarations of Slurm 20.11 to 26.05
 	@SLURM_CFLAGS="$(SLURM_CFLAGS)" Tests/slurm-versions/run
 
-# TORTURE="--seed 7 --round 3" replays a round; INJECTIONS= and LOAD= are passed on as well.
+# TORTURE="--seed 7 --round 3" replays a round, and fuzzes nothing; INJECTIONS= and LOAD= are passed on as
+# well, and SECONDS= to the fuzzing.
 INJECTIONS ?= 1000
 .PHONY: torture
-torture: setup ## Kill, cut, stop and starve tunnels at random, and check every byte (half an hour)
+torture: setup ## Kill, cut, stop and starve tunnels at random, checking every byte; then fuzz (40 min)
 	@$(call quietly,install PREFIX=$(TEST_PREFIX))
 	@Tests/torture/run --injections $(INJECTIONS) --prefix $(TEST_PREFIX) $(TORTURE)
+	@$(if $(TORTURE),,$(MAKE) --no-print-directory fuzz)
 
 .PHONY: load
 load: setup ## Many tunnels, many connections, and much time (LOAD=--hour for an hour)
