@@ -184,6 +184,19 @@ int slurm_spank_init_post_opt(spank_t spank, int argument_count, char **argument
 	return submission_settle(&ours);
 }
 
+/* The step's node, when its allocation has no other: then slurmctld need not be asked. srun sets this
+ * variable before it calls, from what slurmctld has granted (srun.c, setup_one_job_env; the same from 20.11
+ * to 26.05). Where SLURM_JOB_NODELIST was there before, srun goes by that, and it may be of another job. */
+static char *only_node(void)
+{
+	const char *nodes = getenv("SLURM_NODELIST");
+
+	if (nodes == NULL || nodes[0] == '\0' || nodes[strcspn(nodes, "[,")] != '\0' ||
+	    getenv("SLURM_JOB_NODELIST") != NULL)
+		return NULL;
+	return strdup(nodes);
+}
+
 int slurm_spank_local_user_init(spank_t spank, int argument_count, char **arguments)
 {
 	const struct core *core = core_loaded();
@@ -199,7 +212,7 @@ int slurm_spank_local_user_init(spank_t spank, int argument_count, char **argume
 	ours = host();
 	if (spank_get_item(spank, S_JOB_ID, &job) != ESPANK_SUCCESS ||
 	    spank_get_item(spank, S_JOB_STEPID, &step) != ESPANK_SUCCESS ||
-	    (nodes = step_nodes(job, step)) == NULL) {
+	    ((nodes = only_node()) == NULL && (nodes = step_nodes(job, step)) == NULL)) {
 		say(SPUNNEL_ERROR, "spunnel: no tunnel: Slurm does not tell the nodes of the step");
 		core->close();
 		return -1;

@@ -1,5 +1,5 @@
 /* What is asked of Slurm about a step: its nodes. The allocation's first node may not be one of
- * them, and no environment variable has them when the plugin needs them. */
+ * them, and no environment variable has them all when the plugin needs them. */
 #include "step.h"
 
 #include <errno.h>

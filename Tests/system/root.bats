@@ -83,13 +83,17 @@ audited() { host "$AUDITED" root awk -v name="$1" '$1 == name && $3 == "loaded"'
     local calls
     # shellcheck disable=SC2016 # expanded on the login host
     calls='touch /tmp/audit
-        LD_AUDIT=/home/tools/audit.so SPUNNEL_AUDIT=/tmp/audit srun -w n1 "$@" true
+        LD_AUDIT=/home/tools/audit.so SPUNNEL_AUDIT=/tmp/audit srun "$@" true
         cut -d " " -f 3 /tmp/audit | sort -u | xargs
         rm /tmp/audit'
-    run as user1 bash -c "$calls" - --tunnel 8001:8000
+    run as user1 bash -c "$calls" - -N2 --tunnel 8001:8000
     for name in getenv dlopen spunnel_claim slurm_job_step_layout_get; do holds "$name"; done
+    # Of one node srun knows itself.
+    run as user1 bash -c "$calls" - -N1 --tunnel 8001:8000
+    holds spunnel_open
+    lacks slurm_job_step_layout_get
     # It looks for the user's own default, and for the compute node that it may be on.
-    same "getenv getpid loaded spank_context spank_option_register" "$(as user1 bash -c "$calls" -)"
+    same "getenv getpid loaded spank_context spank_option_register" "$(as user1 bash -c "$calls" - -N1)"
 }
 
 # --- Against a trace -----------------------------------------------------------------------------

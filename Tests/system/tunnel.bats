@@ -72,6 +72,20 @@ load helpers
     answers n2:8000 user1 8001 name
 }
 
+@test "what the environment says of other jobs' nodes leads no tunnel there" {
+    local job stale=(env SLURM_NODELIST=n1 SLURM_NNODES=1 SLURM_STEP_NODELIST=n1)
+    job=$(hold user1 -w n2)
+    start fresh user1 "${stale[@]}" srun -w n2 --tunnel 8001:8000 /home/tools/service.py 8000
+    start joined user1 "${stale[@]}" srun --jobid "$job" --overlap --tunnel 8002:8002 \
+        /home/tools/service.py 8002
+    start other user1 "${stale[@]}" SLURM_JOB_NODELIST=n1 srun --jobid "$job" --overlap \
+        --tunnel 8003:8003 /home/tools/service.py 8003
+    for name in fresh joined other; do eventually says "$name" serving; done
+    answers n2:8000 user1 8001 name
+    answers n2:8002 user1 8002 name
+    answers n2:8003 user1 8003 name
+}
+
 @test "a service that is not there yet: the connection is closed, a later one works" {
     start s user1 srun -w n1 --tunnel 8001:8000 /home/tools/service.py 8005
     eventually says s serving
