@@ -12,10 +12,14 @@ import Testing
     var ups = 0
     var losses = 0
     var missed = 0
+    /// How often ssh ended.
+    var ends: Int { lines.count { $0.contains(" ended: ") } }
     func linkNotes(_ line: String) { lines.append(line) }
     func linkIsUp(_ link: Link) { ups += 1 }
     func linkIsLost(_ link: Link) { losses += 1 }
     func linkMissesJob(_ link: Link) { missed += 1 }
+    var isAwaited = false
+    func linkIsAwaited(_ link: Link) -> Bool { isAwaited }
   }
 
   private final class Told {
@@ -227,6 +231,30 @@ import Testing
     let asked = ssh.orders().count
     #expect(try turn { ssh.orders().count > asked })
     #expect(ssh.started == ["n1", "n1"])
+    link.stop()
+  }
+
+  @Test func pausesGrowUntilSomebodyWaits() throws {
+    let routes = try routes("8001:8000")
+    add(routes)
+    #expect(try turn { told.ready == 1 })
+    try ssh.refuse("ssh: connect to host n1 port 22: Connection refused")
+    ssh.kill(link.process)
+    // 0.1, 0.2, 0.4, 0.8, 1.6 s; the next would be 3.2.
+    #expect(try turn { ssh.started.count == 6 && link.process == nil })
+    #expect(try link.connect(routes[0]) == nil)
+    notes.isAwaited = true
+    // Timers come in their order, however slow the machine is.
+    var attempts: Int?
+    loop.after(milliseconds: 2900) { [notes, link] in
+      attempts = notes.ends + (link.process == nil ? 0 : 1)
+    }
+    let before = notes.ends
+    #expect(try turn { attempts != nil })
+    #expect(try #require(attempts) >= before + 2)
+    try ssh.refuse(nil)
+    #expect(try turn { link.isUp })
+    try expectEcho(routes[0])
     link.stop()
   }
 

@@ -13,6 +13,8 @@ protocol LinkObserver: AnyObject {
   func linkIsLost(_ link: Link)
   /// Slurm says that there is no job any more.
   func linkMissesJob(_ link: Link)
+  /// Whether somebody's connection waits for it.
+  func linkIsAwaited(_ link: Link) -> Bool
 }
 
 final class Link {
@@ -26,6 +28,8 @@ final class Link {
   /// Milliseconds before the first attempt to return, doubled up to the longest.
   private static let firstPause = 100
   private static let longestPause = 30_000
+  /// The longest while somebody's connection waits, who would be gone after a longer one.
+  private static let awaitedPause = 1000
   /// Milliseconds for which a connection must have held before the pauses start anew.
   private static let stable = 30_000
 
@@ -40,6 +44,9 @@ final class Link {
   private var master: Master?
   private var opening: Opening?
   private var retry: EventLoop.Timer?
+  /// When `retry` comes, and when ssh ended last, in milliseconds of the monotonic clock.
+  private var retryTime = 0
+  private var endTime: Int?
   private var refusal: SSHDiagnosis?
   private var pause = Link.firstPause
   private var upSince: Int?
@@ -135,7 +142,7 @@ final class Link {
     } else if process == nil && retry == nil {
       refusal = nil
       if batch.hasDeadline { return connect() }
-      retry = loop.after(milliseconds: Link.aside) { [weak self] in self?.connect() }
+      connect(after: Link.aside)
     }
   }
 
@@ -163,7 +170,10 @@ final class Link {
   /// - Returns: `nil` while there is no way to it
   /// - Throws: `EAGAIN` when ssh has too many connections waiting, `ECONNREFUSED` when it is gone
   func connect(_ route: Route) throws(SystemError) -> FileDescriptor? {
-    guard isUp else { return nil }
+    guard isUp else {
+      hurry()
+      return nil
+    }
     return try master?.sockets.connect(route.service)
   }
 
@@ -180,6 +190,18 @@ final class Link {
     retry = nil
     record.removeControl(of: number)
     if let diagnosis = supervisor.start() { sshEnded(diagnosis) }
+  }
+
+  private func connect(after milliseconds: Int) {
+    loop.cancel(retry)
+    retryTime = Clock.milliseconds() + milliseconds
+    retry = loop.after(milliseconds: milliseconds) { [weak self] in self?.connect() }
+  }
+
+  /// Somebody has begun to wait: the next attempt is not far, whatever the pauses have grown to.
+  private func hurry() {
+    guard retry != nil, let endTime, retryTime > endTime + Link.awaitedPause else { return }
+    connect(after: max(0, endTime + Link.awaitedPause - Clock.milliseconds()))
   }
 
   /// To be called whenever something has changed in the record: ssh has logged in once its control
@@ -340,6 +362,7 @@ extension Link: SupervisorObserver {
     master = nil
     let since = upSince
     upSince = nil
+    endTime = Clock.milliseconds()
     if isOver { return }
     observer?.linkNotes("ssh to \(node) ended: \(diagnosis.message)")
     if since != nil, wasUp { observer?.linkIsLost(self) }
@@ -350,9 +373,10 @@ extension Link: SupervisorObserver {
     let isStart = !wasUp && !cargo.urgent.isEmpty
     if isStart { judge(diagnosis) } else { refusal = diagnosis }
     if isIdle { return }
-    let delay = isStart ? Link.startPause : pause
+    let isAwaited = observer?.linkIsAwaited(self) ?? false
+    let delay = isStart ? Link.startPause : isAwaited ? min(pause, Link.awaitedPause) : pause
     if !isStart { pause = min(pause * 2, Link.longestPause) }
-    retry = loop.after(milliseconds: delay) { [weak self] in self?.connect() }
+    connect(after: delay)
   }
 
   /// Decides after a failed first attempt how long somebody who waits is kept waiting.

@@ -92,6 +92,11 @@ final class Relay: EventHandler {
     for connection in connections.values where connection.isWaiting { _ = connect(connection) }
   }
 
+  /// Whether a connection waits for a way to this node.
+  func isAwaited(_ node: NodeName) -> Bool {
+    connections.values.contains { $0.isWaiting && $0.route.forward.node == node }
+  }
+
   /// The ssh to a node is gone: what was open is cut, new connections wait.
   func cut(_ node: NodeName) {
     for connection in connections.values

@@ -334,6 +334,8 @@ extension Tunnel: LinkObserver {
   }
 
   func linkMissesJob(_ link: Link) { observer?.tunnelMissesJob() }
+
+  func linkIsAwaited(_ link: Link) -> Bool { relay.isAwaited(link.node) }
 }
 
 extension Tunnel: RelayObserver {
