@@ -89,6 +89,11 @@ public struct EnvironmentChange: Sendable {
   public let programs: [String]
   public let libraries: [String]
 
+  /// The variables before whose folders others go.
+  public var lists: [(name: String, folders: [String])] {
+    [("PATH", programs), ("LD_LIBRARY_PATH", libraries)].filter { !$0.1.isEmpty }
+  }
+
   init(_ layout: Layout, _ programs: Programs) {
     set = [("SLURM_CONF", layout.slurmConfiguration)]
     self.programs = programs.folders

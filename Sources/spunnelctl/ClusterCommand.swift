@@ -20,8 +20,9 @@ enum ClusterCommand: Command {
       down    stop it; jobs that wait stay in its queue for the next up
         --wait                              until the running jobs have ended
         --now                               cancel the running jobs
+        --json
       status  show it [--json] [--watch]
-      env     print what a shell evaluates, so that Slurm's commands mean it
+      env     print what a shell evaluates, so that Slurm's commands mean it [--json]
       exec    run a command that means it: spunnelctl cluster exec srun hostname
       list    show all of yours [--json] [--watch]
 

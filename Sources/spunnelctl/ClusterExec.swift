@@ -3,21 +3,16 @@
 import Glibc
 import Spunnel
 import SpunnelCluster
+import SpunnelOutput
 import SpunnelSystem
 
 enum ClusterExec {
   /// Prints what a POSIX shell evaluates.
   static func printEnvironment(_ words: [String]) throws(ClusterFailure) {
-    let cluster = try ClusterOptions(words).cluster()
+    let options = try ClusterOptions(words, flags: ["--json"])
+    let cluster = try options.cluster()
     let change = try clustering { () throws(ClusterError) in try cluster.environment() }
-    for entry in change.set { say("export \(entry.name)=\(quoted(entry.value))") }
-    sayPrepending(change.programs, to: "PATH")
-    sayPrepending(change.libraries, to: "LD_LIBRARY_PATH")
-  }
-
-  private static func sayPrepending(_ folders: [String], to name: String) {
-    if folders.isEmpty { return }
-    say("export \(name)=\(quoted(folders.joined(separator: ":")))${\(name):+:$\(name)}")
+    Output(isJSON: options.flags.contains("--json")).tell(EnvironmentReport(change: change))
   }
 
   /// Becomes the command.
@@ -49,11 +44,5 @@ enum ClusterExec {
     say(
       "spunnelctl: \(command) asks slurmdbd, which a cluster of your own does not have; finished "
         + "jobs: scontrol show job (for an hour), sacct --completion, log/jobs.log", to: .error)
-  }
-
-  /// In single quotes, as a POSIX shell takes a word literally.
-  private static func quoted(_ text: String) -> String {
-    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
-      + "'"
   }
 }

@@ -128,3 +128,61 @@ struct ClusterUpReport: Report {
     }
   }
 }
+
+/// What `cluster down` tells.
+struct ClusterDownReport: Report {
+  let name: ClusterName
+  let result: DownResult
+
+  var text: String {
+    switch result {
+    case .wasDown: "cluster '\(name)' is not up"
+    case .stopped(let waiting?) where waiting > 0:
+      "cluster '\(name)' is down; \(waiting) waiting "
+        + "\(waiting == 1 ? "job stays" : "jobs stay") in its queue for the next up"
+    case .stopped: "cluster '\(name)' is down"
+    }
+  }
+
+  var object: JSON {
+    let told: (result: String, waiting: Int?) =
+      switch result {
+      case .wasDown: ("wasDown", nil)
+      case .stopped(let waiting): ("stopped", waiting)
+      }
+    return JSON([
+      "name": .string(name.description), "result": .string(told.result),
+      "waiting": .number(told.waiting),
+    ])
+  }
+}
+
+/// What `cluster env` tells: for a POSIX shell to evaluate, or for a program.
+struct EnvironmentReport: Report {
+  let change: EnvironmentChange
+
+  var text: String {
+    let set = change.set.map { "export \($0.name)=\(quoted($0.value))" }
+    let lists = change.lists.map { name, folders in
+      "export \(name)=\(quoted(folders.joined(separator: ":")))${\(name):+:$\(name)}"
+    }
+    return (set + lists).joined(separator: "\n")
+  }
+
+  var object: JSON {
+    JSON([
+      "set": named(change.set.map { ($0.name, .string($0.value)) }),
+      "prepend": named(change.lists.map { ($0.name, .strings($0.folders)) }),
+    ])
+  }
+
+  private func named(_ values: [(String, JSON)]) -> JSON {
+    values.reduce(JSON([:])) { $0.adding([$1.0: $1.1]) }
+  }
+
+  /// In single quotes, as a POSIX shell takes a word literally.
+  private func quoted(_ text: String) -> String {
+    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
+      + "'"
+  }
+}

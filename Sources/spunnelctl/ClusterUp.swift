@@ -68,18 +68,16 @@ enum ClusterUp {
 
 enum ClusterDown {
   static func run(_ words: [String]) throws(ClusterFailure) {
-    let options = try ClusterOptions(words, flags: ["--wait", "--now"])
+    let options = try ClusterOptions(words, flags: ["--wait", "--now", "--json"])
     let cluster = try options.cluster()
-    if options.flags.count > 1 { throw .usage("--wait and --now exclude each other") }
-    let jobs: RunningJobs =
-      options.flags.contains("--now") ? .cancel : options.flags.contains("--wait") ? .wait : .refuse
-    switch try clustering({ () throws(ClusterError) in try cluster.down(jobs) }) {
-    case .wasDown: say("cluster '\(cluster.name)' is not up")
-    case .stopped(let waiting?) where waiting > 0:
-      say(
-        "cluster '\(cluster.name)' is down; \(waiting) waiting "
-          + "\(waiting == 1 ? "job stays" : "jobs stay") in its queue for the next up")
-    case .stopped: say("cluster '\(cluster.name)' is down")
+    let flags = options.flags
+    if flags.isSuperset(of: ["--wait", "--now"]) {
+      throw .usage("--wait and --now exclude each other")
     }
+    let jobs: RunningJobs =
+      flags.contains("--now") ? .cancel : flags.contains("--wait") ? .wait : .refuse
+    let result = try clustering { () throws(ClusterError) in try cluster.down(jobs) }
+    Output(isJSON: flags.contains("--json"))
+      .tell(ClusterDownReport(name: cluster.name, result: result))
   }
 }

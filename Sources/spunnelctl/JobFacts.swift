@@ -25,6 +25,7 @@ struct JobFacts {
     do throws(SystemError) { result = try jobs.capture(milliseconds: 30_000) } catch {
       throw .failure("ask Slurm for job '\(printable(text))': \(error)")
     }
+    if result.status == ExitStatus.usage.rawValue { throw .usage(words(of: result.lastLine)) }
     if !result.succeeded { throw .failure(words(of: result.lastLine)) }
     guard let facts = JobFacts(result.output) else {
       throw .failure(

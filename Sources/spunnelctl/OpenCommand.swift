@@ -19,7 +19,8 @@ enum OpenCommand: Command {
 
     SPEC is what srun --tunnel takes: 8001:8000, :8000 for a free port of this host, 8001:n2:8000
     for another node, and more (docs/tunnels.md). Without --background the forwards are there
-    until Ctrl-C. A tunnel that is there is used; it needs no second login.
+    until Ctrl-C. A tunnel that is there is used; it needs no second login. JOB may also be a
+    task of an array (12_3) or a component of a heterogeneous job (12+1).
     """
 
   /// Milliseconds for a keeper to start, and to give a first answer.

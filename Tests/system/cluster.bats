@@ -184,6 +184,9 @@ no_keepers() { ! daemons | grep -q spunnel-; }
     # shellcheck disable=SC2016 # expanded there
     run as user1 sh -c 'eval "$(spunnelctl cluster env --name other)"; squeue --noheader && echo "$SLURM_CONF"'
     [[ $output == /home/user1/.local/state/spunnel/clusters/other/slurm.conf ]]
+    [[ $(ctl env --name other --json | jq -r .set.SLURM_CONF) == "$output" ]]
+    [[ $(ctl down --name other --json | jq -r '.result, .waiting' | xargs) == 'stopped 0' ]]
+    [[ $(ctl down --name other --json | jq -r '.name, .result' | xargs) == 'other wasDown' ]]
 }
 
 @test "largest-first: of the waiting jobs the one with most cores is next, and it is remembered" {

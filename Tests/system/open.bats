@@ -116,7 +116,7 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     fails "open job $job: it is not yours" "$job"
     fails "it does not run" "$job.7"
     run ctl open twelve 8001:8000
-    [[ $status != 0 ]]
+    same 2 "$status"
     holds "'twelve'"
     run ctl open "$job" 8001:http
     same 2 "$status"
