@@ -139,14 +139,16 @@ policies: setup ## Run system tests under each policy that a site may have (POLI
 test-versions: ## Compile against the declarations of Slurm 20.11 to 26.05
 	@SLURM_CFLAGS="$(SLURM_CFLAGS)" Tests/slurm-versions/run
 
-# TORTURE="--seed 7 --round 3" replays a round, and fuzzes nothing; INJECTIONS= and LOAD= are passed on as
-# well, and SECONDS= to the fuzzing.
+# Each part is there by itself as well. A round that failed is replayed by the command that it prints.
 INJECTIONS ?= 1000
 .PHONY: torture
-torture: setup ## Kill, cut, stop and starve tunnels at random, checking every byte; then fuzz (40 min)
+torture: setup ## All that takes long: faults at random, load for an hour, each policy, fuzzing (three hours)
 	@$(call quietly,install PREFIX=$(TEST_PREFIX))
-	@Tests/torture/run --injections $(INJECTIONS) --prefix $(TEST_PREFIX) $(TORTURE)
-	@$(if $(TORTURE),,$(MAKE) --no-print-directory fuzz)
+	@Tests/torture/run --injections $(INJECTIONS) --prefix $(TEST_PREFIX)
+	@Tests/load/run --prefix $(TEST_PREFIX)
+	@Tests/load/run --prefix $(TEST_PREFIX) --hour
+	@Tests/policies/run --prefix $(TEST_PREFIX)
+	@$(MAKE) --no-print-directory fuzz
 
 .PHONY: load
 load: setup ## Many tunnels, many connections, and much time (LOAD=--hour for an hour)
