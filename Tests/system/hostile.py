@@ -6,6 +6,8 @@
                                   prints how often, and what was found in it
   plant NAME KIND TARGET          puts it there and leaves it
   flood PORT COUNT                COUNT connections that send and close at once, with all their might
+  ghosts PORT ADDRESS COUNT       COUNT connections that send and reset at once, from the source ports that
+                                  the kernel is about to give to others; prints `leaving` and then `left`
   hold PORT COUNT                 COUNT connections that stay as long as they may; prints how many bytes came
   squat PORT ADDRESS              listens there in every way there is; prints `listening` or why not
   lend PORT PATH                  connects, and hands the socket to whoever connects to the unix socket PATH
@@ -14,6 +16,7 @@
 import os
 import shutil
 import socket
+import struct
 import sys
 import time
 
@@ -77,6 +80,39 @@ def flood(port, count):
             except OSError:
                 pass
     print("done")
+
+
+def ghosts(port, address, count):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    low, high = map(int, open("/proc/sys/net/ipv4/ip_local_port_range").read().split())
+
+    def ghost(source, line):
+        with socket.socket(family) as one:
+            one.settimeout(1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if source:
+                one.bind((address, source))
+            one.connect((address, int(port)))
+            one.send(line)
+            return one.getsockname()[1]
+
+    print("leaving", flush=True)
+    left = 0
+    while left < int(count):
+        try:
+            # Where the kernel is in its sequence.
+            base = ghost(None, b"")
+        except OSError:
+            continue
+        for source in range(base + 2, base + 82, 2):
+            try:
+                ghost(source if source <= high else low + source - high, b"name\n")
+                left += 1
+            except OSError:
+                # Somebody has the port.
+                continue
+    print("left")
 
 
 def hold(port, count):
