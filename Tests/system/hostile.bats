@@ -192,6 +192,18 @@ is_refused() {
     as root scancel "$job"
 }
 
+@test "records of a stranger's that are huge, or full of forwards, keep root's status --all from nothing" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    start stranger user2 /home/tools/hostile.py records
+    eventually says stranger held
+    run as root timeout 20 spunnelctl status --all
+    same 0 "$status"
+    holds "$(job s)"
+    holds "nothing listens: n1024:8000"
+    run as root timeout 20 spunnelctl status --all --json
+    same 0 "$status"
+}
+
 @test "500 connections that stay: no byte comes back, none is left open" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     same "bytes 0" "$(hostile user2 hold 8001 500)"

@@ -50,14 +50,18 @@ public struct TunnelSpec: Equatable, Sendable {
   public init(_ text: String) throws(SpecError) {
     if text.isEmpty { throw .empty }
     var forwards: [ForwardRequest] = []
+    var submitEnds: Set<RequestedEnd> = []
+    var execEnds: Set<RequestedEnd> = []
     for item in text.split(separator: ",", omittingEmptySubsequences: false) {
       if item.isEmpty { throw .emptyForward(spec: printable(text)) }
       let forward = try SpecParser(String(item)).forward()
-      for earlier in forwards where forward.listen != .any && earlier.listen == forward.listen {
-        switch (forward.kind, earlier.kind) {
-        case (.remote, .remote): throw .execEndTwice(end: "\(forward.listen)")
-        case (.remote, _), (_, .remote): continue
-        default: throw .submitEndTwice(end: "\(forward.listen)")
+      if forward.listen != .any {
+        if forward.kind == .remote {
+          guard execEnds.insert(forward.listen).inserted else {
+            throw .execEndTwice(end: "\(forward.listen)")
+          }
+        } else if !submitEnds.insert(forward.listen).inserted {
+          throw .submitEndTwice(end: "\(forward.listen)")
         }
       }
       forwards.append(forward)
