@@ -31,6 +31,7 @@ import Testing
 
   private let loop: EventLoop
   private let ssh: FakeSSH
+  private let endings: Endings
   private let link: Link
   private let notes = Notes()
   private let told = Told()
@@ -38,7 +39,8 @@ import Testing
   init() throws {
     loop = try EventLoop()
     ssh = try FakeSSH()
-    link = Link(loop, try node(), number: 0, ssh.record, ssh.settings, observer: notes)
+    endings = Endings(loop)
+    link = Link(loop, try node(), number: 0, ssh.record, ssh.settings, endings, observer: notes)
   }
 
   private func add(_ routes: [Route], patience: Int? = 5000) {
@@ -53,6 +55,7 @@ import Testing
   }
 
   private func work() throws {
+    endings.advance()
     link.reap()
     link.look()
     try ssh.work()

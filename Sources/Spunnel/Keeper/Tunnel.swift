@@ -298,11 +298,13 @@ final class Tunnel {
     observer?.tunnelChanged()
   }
 
-  /// Ends everything; the ports first: whoever waits for them need not wait for ssh.
+  /// Ends everything and waits for it, a bounded time; the ports first: whoever waits for them need not
+  /// wait for ssh.
   func stop() {
     relay.close()
     ends.releaseAll()
     links.stop()
+    links.finish()
   }
 
   // MARK: Links
