@@ -73,7 +73,8 @@ import Testing
         here=$2
         trap 'sleep 0.3; rm -f "$here"; exit' TERM
         : >"$2.here"
-        while :; do sleep 0.01; done
+        sleep 600 &
+        while :; do wait; done
       fi
       """)
     try rig.run("n1,n2")
@@ -87,7 +88,7 @@ import Testing
     #expect(try rig.turn { rig.ssh.started.count == 3 })
     #expect(!isRunning(old))
     #expect(try rig.turn { again.ready != nil && more.ready != nil })
-    #expect(rig.ssh.started == ["n1", "n2", "n2"])
+    #expect(rig.ssh.started.count == 3)
     #expect(rig.ssh.record.controlExists(of: 1))
     try rig.expectEcho(again.ready?.first)
     try rig.expectEcho(more.ready?.first)
@@ -99,7 +100,7 @@ import Testing
       """
       case $node$words in
       n2*" none "*) ;;
-      n2*) trap '' TERM; while :; do sleep 0.01; done ;;
+      n2*) trap '' TERM; exec sleep 600 ;;
       *) ;;
       esac
       """)
@@ -112,9 +113,9 @@ import Testing
     #expect(try rig.turn { rig.lines.contains { $0.contains("going through srun") } })
     #expect(isRunning(silent))
     try rig.expectEcho(other.ready?.first)
-    #expect(isRunning(silent) && rig.ssh.started == ["n1", "n2"])
+    #expect(isRunning(silent) && rig.ssh.started.count == 2)
     #expect(try rig.turn { asked.ready != nil })
-    #expect(!isThere(silent) && rig.ssh.started == ["n1", "n2", "n2"])
+    #expect(!isThere(silent) && rig.ssh.started.count == 3)
     try rig.expectEcho(asked.ready?.first)
   }
 }
