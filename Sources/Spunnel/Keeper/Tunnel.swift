@@ -135,7 +135,7 @@ final class Tunnel {
   private var facts: StepFacts {
     // The keeper is linked statically: asking for names would load what this host has for that.
     let namesUser = grants.contains { $0.spec.description.contains("%u") }
-    let user = namesUser ? Process.environment("LOGNAME") ?? Host.userName : ""
+    let user = namesUser ? PathFacts.ownUser : ""
     return StepFacts(step: record.step, nodes: nodes, user: user)
   }
 
