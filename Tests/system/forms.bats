@@ -279,6 +279,26 @@ print("listens", flush=True); time.sleep(600)'
     no_tunnel R:9000:5432 "n1 does not listen on '9000'" "take another exec port"
 }
 
+@test "R: a port that is busy on one of the node's two addresses is an error that names it" {
+    local address
+    for address in 127.0.0.1 ::1; do
+        [[ $address != ::1 ]] || ! under ipv4 || continue
+        start_on n1 "other$address" user1 python3 -c 'import socket, sys, time
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+s = socket.create_server((sys.argv[1], 9000), family=family)
+print("listens", flush=True); time.sleep(600)' "$address"
+        eventually says "other$address" listens
+        no_tunnel R:9000:5432 "n1 does not listen on '9000': " "$address" ":9000 is in use there"
+        kill "$(pid "other$address")"
+        finish "other$address"
+    done
+    # Nothing of the looking stays.
+    start s user1 srun -w n1 --tunnel R:9000:5432 sleep 600
+    eventually says s "spunnel: n1:9000 -> localhost:5432"
+    same "$(families)" "$(host n1 user1 cat /proc/net/tcp /proc/net/tcp6 | grep -c ':2328 .* 0A ')"
+    same "" "$(grep 'remote port' "$(record "$(processes spunnel-keeper | awk '{ print $6 }')" log)")"
+}
+
 @test "R: comes back after ssh was lost; a socket that sshd leaves behind holds up nothing else" {
     start db user1 /home/tools/service.py 5432
     eventually says db serving
