@@ -78,6 +78,20 @@ public struct TunnelSpec: Equatable, Sendable {
     }
   }
 
+  /// The submit sockets whose paths are known before the job is.
+  func pathsBeforeJob() throws(SpecError) -> [String] {
+    var paths: [String] = []
+    for forward in forwards where forward.kind != .remote {
+      guard case .path(let pattern) = forward.listen else { continue }
+      do throws(PathPattern.Refusal) {
+        if let path = try pattern.pathBeforeJob() { paths.append(path) }
+      } catch {
+        throw SpecError(error, text: pattern.description, forward: forward.description)
+      }
+    }
+    return paths
+  }
+
   /// Whether an exec port is to be chosen.
   var wantsExecPort: Bool { forwards.contains { $0.kind == .local && $0.connect == .any } }
 }
