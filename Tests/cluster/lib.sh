@@ -30,6 +30,11 @@ FREEZER=/sys/fs/cgroup/freezer
 STATE_NAME=${STATE#/}
 FREEZER_CLUSTER=$FREEZER/${STATE_NAME//\//-}
 
+# Where a host with systemd has its control groups: in the machine's cgroup v2, wherever that is mounted.
+UNIFIED=/sys/fs/cgroup
+[[ ! -e $UNIFIED/unified/cgroup.procs ]] || UNIFIED+=/unified
+UNIFIED_CLUSTER=$UNIFIED/${STATE_NAME//\//-}
+
 # Generous for a loaded continuous-integration machine; on a quiet one nothing takes a second.
 DEADLINE_SECONDS=30
 
@@ -172,7 +177,7 @@ daemon_start() {
     (
         close_inherited_descriptors
         # nsenter joins the cgroup namespace, not the cgroup.
-        [[ ! -d $FREEZER_CLUSTER ]] || echo "$BASHPID" >"$FREEZER_CLUSTER/$host/cgroup.procs"
+        join_groups "$host" /daemons
         realistic_limits
         umask 022
         enter env -i -C / --default-signal PATH="$PATH" "${command[@]}"
@@ -187,6 +192,13 @@ daemon_stop() {
     daemon_pid "$host" "$daemon" || return 0
     on "$host" kill -TERM "$DAEMON_PID" 2>/dev/null || true
     wait_until daemon_gone "$host" "$daemon" || die "$daemon on $host: still runs after SIGTERM"
+}
+
+# join_groups HOST [FOLDER]: makes this process one of the host's, in those control groups that the cluster
+# has; where the host has a service manager, in a folder of that one's top.
+join_groups() {
+    [[ ! -d $FREEZER_CLUSTER ]] || echo "$BASHPID" >"$FREEZER_CLUSTER/$1/cgroup.procs"
+    [[ ! -d $UNIFIED_CLUSTER/$1 ]] || echo "$BASHPID" >"$UNIFIED_CLUSTER/$1${2:-}/cgroup.procs"
 }
 
 # What an ordinary login gets; a machine that starts us with less keeps its own bound.

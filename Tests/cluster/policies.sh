@@ -8,9 +8,10 @@
 #   slurm       slurm.conf is in $STATE/slurm
 #   host HOST   the host's /etc is in $STATE/HOST/etc
 #   home USER   the user's home is in $STATE/home/USER
+#   booted HOST the host's daemons run
 #   cable PID   the host whose first process this is has its network
 
-POLICIES=(adopt hostbased traps nohome noforwarding permitopen oldkey changedkey ipv4 ipv6)
+POLICIES=(adopt hostbased traps nohome noforwarding permitopen oldkey changedkey ipv4 ipv6 logind)
 
 policy_list() {
     cat <<LIST
@@ -24,6 +25,7 @@ policy_list() {
   changedkey    known_hosts has old keys of the nodes and no new ones
   ipv4          the hosts' kernels have no IPv6, not even ::1
   ipv6          the hosts have no IPv4 address but 127.0.0.1, Slurm's included
+  logind        the login host's first process is systemd, and logind ends what a login leaves behind
 LIST
 }
 
@@ -154,3 +156,40 @@ ipv4_cable() {
 ipv6_addresses() { ADDRESS=([login]=fd79::1 [n1]=fd79::11 [n2]=fd79::12); }
 
 ipv6_slurm() { echo 'CommunicationParameters=EnableIPv6' >>"$STATE/slurm/slurm.conf"; }
+
+# --- Logging out -------------------------------------------------------------------------------
+
+# The first folder of systemd's own units.
+systemd_units() { compgen -G '/usr/lib/systemd/system/user@.service' || compgen -G '/lib/systemd/system/user@.service'; }
+
+logind_check() {
+    local file
+    for file in /lib/systemd/systemd /lib/systemd/systemd-logind /usr/bin/dbus-daemon; do
+        [[ -x $file ]] || cannot "logind: no $file; on Debian: apt install systemd dbus"
+    done
+    compgen -G '/lib/*/security/pam_systemd.so' >/dev/null || compgen -G '/lib*/security/pam_systemd.so' >/dev/null ||
+        cannot "logind: no pam_systemd.so; on Debian: apt install libpam-systemd"
+    mkdir -p "$UNIFIED_CLUSTER/login/daemons" 2>/dev/null ||
+        cannot "logind: no writable cgroup v2 at $UNIFIED"
+}
+
+logind_host() {
+    local etc=$STATE/login/etc units file
+    [[ $1 == login ]] || return 0
+    sshd_adds logind login <<<'UsePAM yes'
+    cp "$CLUSTER_SOURCE/etc/pam-sshd-logind" "$etc/pam.d/sshd"
+    cp "$CLUSTER_SOURCE/etc/pam-systemd-user" "$etc/pam.d/systemd-user"
+    install -D -m 0644 "$CLUSTER_SOURCE/etc/logind.conf" "$etc/systemd/logind.conf.d/spunnel.conf"
+    units=$(systemd_units)
+    mkdir -p "$etc/systemd/spunnel"
+    cp "${units%/*}"/{dbus.{service,socket},systemd-logind.service,user{@,-runtime-dir@}.service,user.slice} "$etc/systemd/spunnel/"
+    for file in sysinit basic sockets shutdown; do
+        printf '[Unit]\nDefaultDependencies=no\n' >"$etc/systemd/spunnel/$file.target"
+    done
+    cp "$CLUSTER_SOURCE/etc/spunnel.target" "$etc/systemd/spunnel/"
+}
+
+logind_booted() {
+    [[ $1 != login ]] || wait_until on login loginctl list-sessions >/dev/null 2>&1 ||
+        die "logind on login: does not answer: $(log_tail "$STATE/login/log/host-init.log")"
+}
