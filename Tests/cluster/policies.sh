@@ -164,8 +164,8 @@ systemd_units() { compgen -G '/usr/lib/systemd/system/user@.service' || compgen 
 
 logind_check() {
     local file
-    for file in /lib/systemd/systemd /lib/systemd/systemd-logind /usr/bin/dbus-daemon; do
-        [[ -x $file ]] || cannot "logind: no $file; on Debian: apt install systemd dbus"
+    for file in /lib/systemd/systemd /lib/systemd/systemd-logind /usr/bin/dbus-daemon /usr/lib/polkit-1/polkitd; do
+        [[ -x $file ]] || cannot "logind: no $file; on Debian: apt install systemd dbus polkitd"
     done
     compgen -G '/lib/*/security/pam_systemd.so' >/dev/null || compgen -G '/lib*/security/pam_systemd.so' >/dev/null ||
         cannot "logind: no pam_systemd.so; on Debian: apt install libpam-systemd"
@@ -182,7 +182,7 @@ logind_host() {
     install -D -m 0644 "$CLUSTER_SOURCE/etc/logind.conf" "$etc/systemd/logind.conf.d/spunnel.conf"
     units=$(systemd_units)
     mkdir -p "$etc/systemd/spunnel"
-    cp "${units%/*}"/{dbus.{service,socket},systemd-logind.service,user{@,-runtime-dir@}.service,user.slice} "$etc/systemd/spunnel/"
+    cp "${units%/*}"/{dbus.{service,socket},systemd-logind.service,polkit.service,user{@,-runtime-dir@}.service,user.slice} "$etc/systemd/spunnel/"
     for file in sysinit basic sockets shutdown; do
         printf '[Unit]\nDefaultDependencies=no\n' >"$etc/systemd/spunnel/$file.target"
     done
