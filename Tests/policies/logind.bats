@@ -4,6 +4,8 @@
 
 load ../system/helpers
 
+EXCLUDED=$STATE/login/etc/systemd/logind.conf.d/z.conf
+
 setup() {
     only_under logind
     configure optional
@@ -11,11 +13,12 @@ setup() {
 
 teardown() {
     under logind || return 0
-    host login root rm -f /etc/systemd/spunnel/user@70001.service /etc/systemd/logind.conf.d/z.conf
-    host login root loginctl disable-linger user1
+    host login root rm -f /etc/systemd/spunnel/user@70001.service
     host login root systemctl daemon-reload
+    host login root loginctl disable-linger user1
     # By itself a tunnel ends some seconds after its job.
     as user1 spunnelctl close --all
+    kills_all
     clean_up
 }
 
@@ -48,6 +51,22 @@ leave_behind() {
 is_there() { host login root pgrep -xf "sleep $1"; }
 
 is_gone() { ! is_there "$1"; }
+
+# kills_all_but USERS: whose remains logind leaves alone; kills_all: nobody's, as the policy has it.
+kills_all_but() {
+    printf '[Login]\nKillExcludeUsers=%s\n' "$1" >"$EXCLUDED"
+    host login root systemctl restart systemd-logind
+}
+
+kills_all() {
+    [[ -e $EXCLUDED ]] || return 0
+    rm "$EXCLUDED"
+    host login root systemctl restart systemd-logind
+    host login root loginctl terminate-user user1
+    eventually logged_out
+}
+
+user_is() { same "$1" "$(host login root loginctl show-user user1 --property State --value)"; }
 
 linger() { host login root loginctl "${2:-enable}-linger" "$1"; }
 
@@ -124,8 +143,8 @@ no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
     in_login loginctl enable-linger
     leave other
     eventually logged_out
-    # Else it would be 'closing' now, and be gone after UserStopDelaySec.
-    same lingering "$(host login root loginctl show-user user1 --property State --value)"
+    # Else it would be closing, and be gone after UserStopDelaySec.
+    user_is lingering
     eventually answers n1:8000 user1 8001 name
 }
 
@@ -155,20 +174,17 @@ no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
 
 @test "logind: whoever is excluded from it keeps his tunnel as anywhere" {
     local job
-    printf '[Login]\nKillExcludeUsers=user2 user1\n' >"$STATE/login/etc/systemd/logind.conf.d/z.conf"
-    host login root systemctl restart systemd-logind
+    kills_all_but "user2 user1"
     job=$(submit)
     same "$(promise "$job")" "$(output said)"
     run unit_of "$(whole "$job")"
     holds /session-
     leave_behind 602
-    eventually logged_out
+    # Its logins are over, and wait for what is left of them.
+    eventually user_is closing
     eventually answers n1:8000 user1 8001 name
     # The control of the first test.
     is_there 602
-    host login root pkill -xf 'sleep 602'
-    host login root rm /etc/systemd/logind.conf.d/z.conf
-    host login root systemctl restart systemd-logind
 }
 
 @test "logind: open --background, also of what was opened without" {
