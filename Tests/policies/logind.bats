@@ -80,8 +80,8 @@ unit_of() {
     as user1 sed -n 's/^0:://p' "/proc/$(counter "$1" keeper)/cgroup"
 }
 
-# starts_anew JOB: Slurm holds a requeued job back for two minutes, from when it is off its node.
-starts_anew() { runs "$1" || { as root scontrol update job "$1" starttime=now && false; }; }
+# starts_anew JOB NODE: Slurm holds a requeued job back for two minutes, from when it is off its node.
+starts_anew() { runs "$1" || { as root scontrol update job "$1" starttime=now nodelist="$2" && false; }; }
 
 promise() { echo "spunnel: port 8001 of login -> port 8000 of job $1, while it runs"; }
 
@@ -113,8 +113,8 @@ no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
     answers n1:8000 user1 8001 name
     as root scontrol requeue "$job"
     eventually counts "$(whole "$job")" state waiting
-    eventually starts_anew "$job"
-    eventually answers n1:8000 user1 8001 name
+    eventually starts_anew "$job" n2
+    eventually answers n2:8000 user1 8001 name
     as root scancel "$job"
     within 12 nothing_left
 }
