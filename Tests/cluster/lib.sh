@@ -14,8 +14,14 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 STATE=${SPUNNEL_CLUSTER_DIR:-/run/spunnel-cluster}
 STATE=${STATE%/}
-HOSTS=(login n1 n2)
-declare -A ADDRESS=([login]=10.79.0.1 [n1]=10.79.0.11 [n2]=10.79.0.12)
+declare -A ADDRESS=([login]=10.79.0.1 [login2]=10.79.0.2 [n1]=10.79.0.11 [n2]=10.79.0.12)
+
+# find_hosts: sets HOSTS as the state has them; the second login host is there under a policy alone.
+find_hosts() {
+    HOSTS=(login n1 n2)
+    [[ ! -d $STATE/login2 ]] || HOSTS+=(login2)
+}
+find_hosts
 
 # Two for most tests, ten for a crowd.
 USERS=(user{1..10})
@@ -137,6 +143,7 @@ on() {
 daemon_names() {
     case $1 in
     login) echo munged sshd slurmctld ;;
+    login2) echo munged sshd ;;
     *) echo munged sshd slurmd ;;
     esac
 }

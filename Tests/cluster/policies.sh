@@ -3,6 +3,7 @@
 #
 # A policy is functions of the name POLICY_HOOK, as many of these as it needs:
 #   check       can this machine have it?
+#   hosts       adds to HOSTS
 #   addresses   before anything is made: changes ADDRESS
 #   known       known_hosts of all hosts is in $STATE/keys/ssh_known_hosts
 #   slurm       slurm.conf is in $STATE/slurm
@@ -11,7 +12,7 @@
 #   booted HOST the host's daemons run
 #   cable PID   the host whose first process this is has its network
 
-POLICIES=(adopt hostbased traps nohome noforwarding permitopen oldkey changedkey ipv4 ipv6 logind)
+POLICIES=(adopt hostbased traps nohome noforwarding permitopen oldkey changedkey ipv4 ipv6 logind logins)
 
 policy_list() {
     cat <<LIST
@@ -26,6 +27,7 @@ policy_list() {
   ipv4          the hosts' kernels have no IPv6, not even ::1
   ipv6          the hosts have no IPv4 address but 127.0.0.1, Slurm's included
   logind        the login host's first process is systemd, and logind ends what a login leaves behind
+  logins        there is a second login host, login2, without a daemon of Slurm's
 LIST
 }
 
@@ -70,7 +72,7 @@ adopt_check() {
 }
 
 adopt_host() {
-    [[ $1 != login ]] || return 0
+    [[ $1 != login* ]] || return 0
     sshd_adds adopt "$1" <<<'UsePAM yes'
     expand pam-sshd-adopt "$1" >"$STATE/$1/etc/pam.d/sshd"
 }
@@ -114,11 +116,11 @@ traps_home() {
 # --- What sshd allows --------------------------------------------------------------------------
 
 noforwarding_host() {
-    [[ $1 == login ]] || sshd_adds noforwarding "$1" <<<'AllowTcpForwarding no'
+    [[ $1 == login* ]] || sshd_adds noforwarding "$1" <<<'AllowTcpForwarding no'
 }
 
 permitopen_host() {
-    [[ $1 == login ]] || sshd_adds permitopen "$1" <<<'PermitOpen localhost:*'
+    [[ $1 == login* ]] || sshd_adds permitopen "$1" <<<'PermitOpen localhost:*'
 }
 
 # --- Host keys ---------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ oldkey_known() {
 
 changedkey_known() {
     old_keys >"$STATE/keys/old_known_hosts"
-    grep '^login,' "$STATE/keys/ssh_known_hosts" >>"$STATE/keys/old_known_hosts"
+    grep '^login' "$STATE/keys/ssh_known_hosts" >>"$STATE/keys/old_known_hosts"
     mv "$STATE/keys/old_known_hosts" "$STATE/keys/ssh_known_hosts"
 }
 
@@ -153,9 +155,13 @@ ipv4_cable() {
     nsenter --target "$1" --net sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'
 }
 
-ipv6_addresses() { ADDRESS=([login]=fd79::1 [n1]=fd79::11 [n2]=fd79::12); }
+ipv6_addresses() { ADDRESS=([login]=fd79::1 [login2]=fd79::2 [n1]=fd79::11 [n2]=fd79::12); }
 
 ipv6_slurm() { echo 'CommunicationParameters=EnableIPv6' >>"$STATE/slurm/slurm.conf"; }
+
+# --- Login hosts -------------------------------------------------------------------------------
+
+logins_hosts() { HOSTS+=(login2); }
 
 # --- Logging out -------------------------------------------------------------------------------
 
