@@ -75,8 +75,6 @@ logged_out() { same "" "$(host login root loginctl --no-legend list-sessions)"; 
 
 # unit_of STEP: the control group of a tunnel's keeper, as the host sees it.
 unit_of() {
-    local root
-    root=/proc/$(host_init login)/root
     as user1 sed -n 's/^0:://p' "/proc/$(counter "$1" keeper)/cgroup"
 }
 

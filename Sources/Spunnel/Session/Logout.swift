@@ -106,13 +106,15 @@ extension Logout.Danger {
   /// - Parameter spec: what was asked for
   public func line(_ job: UInt32, _ spec: TunnelSpec) -> String {
     let again = "spunnelctl open \(job) \(spec) after your next login"
-    let until = "job \(job) has its tunnel until you log out: \(Host.name) ends what you leave behind"
+    let until = "job \(job) has its tunnel until you log out: "
+    let rule = "\(Host.name) ends what you leave behind"
     switch self {
     case .lastLogout:
-      return "\(until) (logind, without linger): type loginctl enable-linger to keep it, or \(again)"
+      let advice = "type loginctl enable-linger to keep it, or \(again)"
+      return until + rule + " (logind, without linger): \(advice)"
     case .logout(let reason):
       let manager = reason.map { ", and your service manager cannot keep it (\($0))" } ?? ""
-      return "\(until) (logind's KillUserProcesses)\(manager): type \(again)"
+      return until + rule + " (logind's KillUserProcesses)\(manager): type \(again)"
     }
   }
 }
