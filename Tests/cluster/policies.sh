@@ -165,7 +165,7 @@ logins_hosts() { HOSTS+=(login2); }
 
 # --- Logging out -------------------------------------------------------------------------------
 
-# The first folder of systemd's own units.
+# The unit file of users' service managers, in the folder of all of systemd's.
 systemd_units() { compgen -G '/usr/lib/systemd/system/user@.service' || compgen -G '/lib/systemd/system/user@.service'; }
 
 logind_check() {
@@ -175,6 +175,8 @@ logind_check() {
     done
     compgen -G '/lib/*/security/pam_systemd.so' >/dev/null || compgen -G '/lib*/security/pam_systemd.so' >/dev/null ||
         cannot "logind: no pam_systemd.so; on Debian: apt install libpam-systemd"
+    # Made here, since only that tells; taken away with the cluster. Daemons that systemd has not started
+    # are in a group beside its own.
     mkdir -p "$UNIFIED_CLUSTER/login/daemons" 2>/dev/null ||
         cannot "logind: no writable cgroup v2 at $UNIFIED"
 }

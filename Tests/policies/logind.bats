@@ -79,6 +79,7 @@ unit_of() {
 }
 
 # starts_anew JOB NODE: Slurm holds a requeued job back for two minutes, from when it is off its node.
+# On another node, as the first may refuse it: Slurm tells its revoked credentials apart by the second.
 starts_anew() { runs "$1" || { as root scontrol update job "$1" starttime=now nodelist="$2" && false; }; }
 
 promise() { echo "spunnel: port 8001 of login -> port 8000 of job $1, while it runs"; }
@@ -227,4 +228,28 @@ no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
     answers n1:8000 user1 8001 name
     leave s
     within 10 nothing_left
+}
+
+# spied COMMAND...: words that run it where systemd's commands leave a line in /tmp/spy/asked.
+spied() {
+    local name
+    as user1 mkdir -p /tmp/spy
+    for name in busctl systemctl systemd-run; do
+        printf '#!/bin/sh\necho %s >>/tmp/spy/asked\nexec /usr/bin/%s "$@"\n' "$name" "$name" |
+            as user1 sh -c "cat >/tmp/spy/$name && chmod 755 /tmp/spy/$name"
+    done
+    SPIED=(env PATH="/tmp/spy:$PREFIX/bin:/usr/bin:/bin" "$@")
+}
+
+@test "logind: nobody but sbatch in a login asks systemd anything" {
+    spied sbatch --hold --output /dev/null --tunnel 8001:8000 --wrap true
+    as user1 "${SPIED[@]}"
+    as user1 test ! -e /tmp/spy/asked
+    spied srun -w n1 --tunnel 8002:8000 true
+    in_login "${SPIED[@]}"
+    as user1 test ! -e /tmp/spy/asked
+    spied sbatch --hold --output /dev/null --tunnel 8003:8000 --wrap true
+    in_login "${SPIED[@]}"
+    same "busctl systemctl busctl systemd-run" "$(as user1 cat /tmp/spy/asked | xargs)"
+    as user1 rm -r /tmp/spy
 }
