@@ -46,13 +46,14 @@ enum OpenCommand: Command {
     }
     let isHeld = !flags.contains("--background")
     let request = Opening(
-      job: job, command: .open(spec, isHeld: isHeld), option: option,
+      job: job, spec: spec, command: .open(spec, isHeld: isHeld), option: option,
       waits: flags.contains("--wait"), isHeld: isHeld, output: output)
     try request.run()
   }
 
   private struct Opening {
     let job: String
+    let spec: TunnelSpec
     let command: KeeperCommand
     let option: StateOption
     let waits: Bool
@@ -61,14 +62,22 @@ enum OpenCommand: Command {
 
     func run() throws(CommandError) {
       if let step = try present() {
-        if let connection = try connect(step) { return try follow(connection, step) }
+        if let connection = try connect(step) {
+          try follow(connection, step)
+          return warn(danger(to: step), step)
+        }
       }
       let facts = try JobFacts.ask(job)
       try check(facts)
+      // Also without --background: somebody may ask its keeper for more, with it.
+      let logout = Logout.ahead(of: facts.step.job)
       for _ in 0..<attempts {
         // Refused when somebody else was faster: then theirs is used.
-        let refusal = start(facts.step)
-        if let connection = try connect(facts.step) { return try follow(connection, facts.step) }
+        let refusal = start(facts.step, logout)
+        if let connection = try connect(facts.step) {
+          try follow(connection, facts.step)
+          return warn(refusal == nil ? logout.danger : danger(to: facts.step), facts.step)
+        }
         if let refusal, !refusal.contains("has a tunnel already") {
           throw .failure("open job \(job): \(refusal)")
         }
@@ -107,16 +116,31 @@ enum OpenCommand: Command {
     }
 
     /// - Returns: why there is no keeper
-    private func start(_ step: StepName) -> String? {
+    private func start(_ step: StepName, _ logout: Logout) -> String? {
       guard let prefix = Installation.prefix else { return "/proc is not there" }
       do throws(SettingsError) {
         let request = try KeeperRequest(
           .job, step: step, nodes: [], spec: nil, arguments: option.arguments)
         do throws(KeeperFailure) {
-          _ = try KeeperStart(request, prefix: prefix).hear(seconds: 2) { $0 == .done }
+          let keeper = try KeeperStart(request, prefix: prefix, logout: logout)
+          _ = try keeper.hear(seconds: 2) { $0 == .done }
         } catch { return error.reason }
       } catch { return "plugstack.conf: \(error)" }
       return nil
+    }
+
+    /// What threatens the tunnel that was there.
+    private func danger(to step: StepName) -> Logout.Danger? {
+      // What is held ends before any logout.
+      guard !isHeld, let found = try? liveTunnels(in: option.stateDirectory),
+        let view = found.first(where: { $0.step == step })
+      else { return nil }
+      return Logout.danger(to: view.status.keeper)
+    }
+
+    private func warn(_ danger: Logout.Danger?, _ step: StepName) {
+      guard !isHeld, let danger else { return }
+      output.remark("spunnel: \(danger.line(step.job, spec))")
     }
 
     private func connect(_ step: StepName) throws(CommandError) -> KeeperConnection? {

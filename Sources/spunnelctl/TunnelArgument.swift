@@ -36,10 +36,15 @@ struct TunnelArgument {
   /// The tunnels that are meant and alive; at least one.
   func tunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
     let found = try liveTunnels(in: stateDirectory).filter { matches($0.step) }
-    if found.isEmpty {
-      throw .failure("no tunnel of job \(text) on \(Host.name): see spunnelctl status")
-    }
+    if found.isEmpty { throw absence }
     return found
+  }
+
+  /// That there is none here. Records are each host's own: what another login node has is not seen.
+  var absence: CommandError {
+    .failure(
+      "no tunnel of job \(text) on \(Host.name): log in to the host that has it, by its own name, or "
+        + "open one here with spunnelctl open \(text) SPEC")
   }
 }
 
