@@ -18,7 +18,7 @@ import sys
 
 from service import CHUNK, pattern
 
-PATIENCE = 30
+PATIENCE = 120
 
 
 class Client:

@@ -48,7 +48,7 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     same n1:8000 "$(client user1 "$(sed -n 's/^localhost:\([0-9]*\) -> .*/\1/p' <(output o) | tail -n 1)" name)"
     kill -INT "$(pid o)"
     finish o
-    within 2 nothing_left
+    soon nothing_left
     runs "$job"
 }
 
@@ -69,18 +69,18 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     same 1 "$status"
     holds "no forward listens at '8001'"
     ctl close "$job" 8002:n2:8000
-    within 2 nothing_left
+    soon nothing_left
     runs "$job"
 }
 
-@test "it ends with the job, within 10 seconds, and the opener says so" {
+@test "it ends with the job, within 5 seconds, and the opener says so" {
     local job
     job=$(batch -w n1)
     eventually runs "$job"
     open o "$job" 8001:8000
     eventually says o "localhost:8001 -> n1:8000"
-    as root scancel "$job"
-    within 10 ended o
+    cancel_job "$job"
+    soon ended o
     finish o
     same 0 "$status"
     says o "the tunnel ended: job $job is over: CANCELLED"
@@ -134,11 +134,11 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     eventually answers n1:8002 user1 8002 name
     same 2 "$(sshs)"
     # The last task has the array's own number.
-    as root scancel "${job}_2"
-    within 10 frees 8002
+    cancel_job "${job}_2"
+    soon frees 8002
     answers n1:8001 user1 8001 name
-    as root scancel "${job}_1"
-    within 10 nothing_left
+    cancel_job "${job}_1"
+    soon nothing_left
     job=$(as user1 sbatch --parsable --hold --array 1-2 -o /dev/null --wrap 'sleep 600')
     fails "open job ${job}_1: it has not started (PENDING" "${job}_1" --wait
     holds "open it once it runs"
@@ -155,7 +155,7 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     same 1 "$(sshs)"
     kill -TERM "$(pid o)"
     finish o
-    within 2 frees 8889
+    soon frees 8889
     answers n1:8000 user1 8001 name
     ctl open "$(step s)" 8890:8888 --background
     answers n1:8888 user1 8890 name
@@ -197,11 +197,11 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     same 1 "$(sshs)"
     kill -INT "$(pid one)"
     finish one
-    within 2 frees 8001
+    soon frees 8001
     answers n1:8000 user1 8002 name
     kill -INT "$(pid two)"
     finish two
-    within 2 nothing_left
+    soon nothing_left
 }
 
 @test "a step's own nodes, and its end" {
@@ -212,9 +212,12 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     ctl open "$(step s)" 8001:8000 --background
     answers n2:8000 user1 8001 name
     as root scancel "$(step s)"
-    within 10 nothing_left
+    eventually step_is_over
+    soon nothing_left
     runs "$job"
 }
+
+step_is_over() { ! as root squeue --steps --noheader --format %i | grep -x "$(step s)"; }
 
 @test "the opener killed with -9 takes its forwards with it" {
     local job
@@ -224,12 +227,12 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     eventually says o "localhost:8001 -> n1:8000"
     kill -KILL "$(pid o)"
     finish o
-    within 2 nothing_left
+    soon nothing_left
 }
 
 @test "why ssh does not get there is said, and nothing is left" {
     local job
-    configure optional transport=ssh timeout=3
+    configure optional transport=ssh timeout=60
     job=$(batch -w n1)
     eventually runs "$job"
     service n1 sshd stop
@@ -237,7 +240,7 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     service n1 sshd start
     same 1 "$status"
     holds "no sshd answers on n1"
-    within 2 nothing_left
+    soon nothing_left
 }
 
 @test "a plugstack.conf that srun refuses is refused here as well" {
