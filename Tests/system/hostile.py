@@ -52,8 +52,12 @@ def race(name, stop, kind, target):
             else:
                 plant(name, kind, target)
                 if kind == "directory":
-                    found += os.listdir(name)
-                    os.rmdir(name)
+                    try:
+                        os.rmdir(name)
+                    except OSError:
+                        # Not empty: here is what somebody has put into it.
+                        found += os.listdir(name)
+                        raise
                 else:
                     os.unlink(name)
             taken += 1

@@ -296,7 +296,7 @@ holders() {
     eventually is_up_again "$before"
     answers n1:8000 user1 8001 name
     # By then sshd has missed its client, and Slurm the srun that it would tell.
-    within 60 one_step
+    within 120 one_step
 }
 
 one_step() { same 1 "$(inner_steps | wc -l)"; }
