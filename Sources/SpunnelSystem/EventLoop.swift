@@ -117,7 +117,10 @@ public final class EventLoop {
     for action in work { action() }
   }
 
-  private func timeToNext(atMost limit: Int) -> Int {
+  /// Milliseconds to the next timer; the limit when there is none before.
+  ///
+  /// - Parameter limit: negative: for ever
+  func timeToNext(atMost limit: Int) -> Int {
     if stopped || !later.isEmpty { return 0 }
     guard let next = timers.lazy.map(\.due).min() else { return limit }
     let wait = max(0, next - Clock.milliseconds())

@@ -47,7 +47,7 @@ import Testing
     link = Link(loop, try node(), number: 0, ssh.record, ssh.settings, endings, observer: notes)
   }
 
-  private func add(_ routes: [Route], patience: Int? = 5000) {
+  private func add(_ routes: [Route], patience: Int? = 30_000) {
     link.add(routes, patience: patience) { [told] in told.take($0) }
   }
 

@@ -1,10 +1,10 @@
 // The submit side of a tunnel: real ports, real clients, a fake master.
 
 import Glibc
-import SpunnelSystem
 import Testing
 
 @testable import Spunnel
+@testable import SpunnelSystem
 
 @Suite struct RelayTests: RelaySuite {
   let rig: RelayRig
@@ -123,6 +123,25 @@ import Testing
     #expect(relay.open == 0)
     #expect(relay.accepted == 1)
     #expect(tunnel.ended.isEmpty)
+  }
+
+  @Test(arguments: [true, false])
+  func nothingWakesTheKeeperForAConnectionThatWaitsNoMore(isServed: Bool) throws {
+    let relay = try relay()
+    let route = try open(relay)
+    let client = try client(route)
+    client.send("early")
+    #expect(try turn([client]) { relay.accepted == 1 })
+    #expect(loop.timeToNext(atMost: -1) > 0)
+    if isServed {
+      tunnel.sockets = try master.sockets(for: [route.service])
+      relay.serveWaiting()
+      #expect(try turn([client]) { client.text == "early" })
+    } else {
+      relay.remove(route)
+      #expect(try turn([client]) { relay.open == 0 })
+    }
+    #expect(loop.timeToNext(atMost: -1) == -1)
   }
 
   @Test func aLostTunnelCutsWhatWasOpenAndNewConnectionsWait() throws {

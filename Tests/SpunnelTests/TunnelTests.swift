@@ -11,7 +11,7 @@ import Testing
 
   init() throws { rig = try TunnelRig() }
 
-  private func open(_ spec: String, patience: Int? = 5000) throws -> TunnelRig.Asked {
+  private func open(_ spec: String, patience: Int? = 30_000) throws -> TunnelRig.Asked {
     try rig.open(spec, patience: patience)
   }
 

@@ -99,25 +99,29 @@ def slow(port, length, seconds):
     alone, whole = rate(port, length)
     read = []
 
+    over = threading.Event()
+
     def crawl():
         with connect(port, f"source {length}") as end:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            for _ in range(int(seconds)):
+            while not over.wait(1):
                 read.append(end.recv(1))
-                time.sleep(1)
 
-    crawler = threading.Thread(target=crawl)
+    crawler = threading.Thread(target=crawl, daemon=True)
     crawler.start()
     time.sleep(1)
     beside = echoes(port, 2)
     rates = []
     answers = []
-    echo = threading.Thread(target=lambda: answers.append(echoes(port, 2)))
+    echo = threading.Thread(target=lambda: answers.append(echoes(port, 2)), daemon=True)
     echo.start()
-    while crawler.is_alive():
+    until = time.monotonic() + int(seconds)
+    # It goes on until they are through, at the least: one that holds them up has them time out.
+    while not rates or time.monotonic() < until:
         rates.append(rate(port, length))
-    crawler.join()
     echo.join()
+    over.set()
+    crawler.join()
     return {"alone_MBs": alone, "beside_MBs": statistics.median(one for one, _ in rates),
             "whole": whole and all(one for _, one in rates), "crawled": len(read),
             "echo_ms": quiet, "echo_beside_crawler_ms": beside,

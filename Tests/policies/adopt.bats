@@ -44,11 +44,11 @@ refused() {
     answers n1:8001 user1 8001 name
     answers n1:8002 user1 8002 name
     cancel two
-    within 2 frees 8002
+    soon frees 8002
     answers n1:8001 user1 8001 name
     answers n1:8003 user1 8003 name
     cancel one
-    within 2 frees 8001
+    soon frees 8001
     answers n1:8003 user1 8003 name
     through three ssh
 }

@@ -21,10 +21,10 @@ way() { if no_ssh; then echo srun; else echo ssh; fi; }
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     serve other user2 -w n1 --tunnel 8002:8002 -- 8002
     cancel s
-    within 2 frees 8001
+    soon frees 8001
     answers n1:8002 user2 8002 name
     cancel other
-    within 2 nothing_left
+    soon nothing_left
     same "$before" "$(homes)"
 }
 
@@ -38,6 +38,6 @@ homes() { find "$STATE/home" -not -path '*/tools/*' -printf '%p %T@\n' | sort; }
     eventually answers n1:8000 user1 8001 name
     as user1 spunnelctl open "$job" 8002:8000 --background
     answers n1:8000 user1 8002 name
-    as root scancel "$job"
-    within 12 nothing_left
+    cancel_job "$job"
+    soon nothing_left
 }

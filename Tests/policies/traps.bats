@@ -9,7 +9,7 @@ setup() {
 }
 
 @test "the traps are there: ssh by the user's own configuration falls into them" {
-    run as user1 timeout 5 ssh n1 hostname
+    run as user1 timeout 20 ssh n1 hostname
     [[ $status != 0 ]]
 }
 

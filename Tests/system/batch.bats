@@ -33,8 +33,8 @@ submit() {
     answers same user1 8001 source 1000000
     answers same user1 8001 sum 1000000
     answers "closed before a byte" user2 8001 name
-    as root scancel "$job"
-    within 10 nothing_left
+    cancel_job "$job"
+    soon nothing_left
 }
 
 # waits PORT: is a client connected there?
@@ -73,7 +73,7 @@ PY
 
 @test "sbatch over a pipe returns at once: the tunnel does not hold the pipe" {
     start s user1 bash -c 'sbatch -w n1 -o /dev/null --tunnel 8001:8000 --wrap "sleep 600" 2>&1 | cat'
-    within 5 ended s
+    eventually ended s
     says s "-> port 8000 of job"
 }
 
@@ -142,8 +142,8 @@ PY
     two=$(submit -w n2 --tunnel 8002:8000)
     eventually answers n1:8000 user1 8001 name
     eventually answers n2:8000 user1 8002 name
-    as root scancel "$one"
-    within 10 frees 8001
+    cancel_job "$one"
+    soon frees 8001
     answers n2:8000 user1 8002 name
     runs "$two"
 }
@@ -151,13 +151,15 @@ PY
 @test "scancel of a pending job frees its port" {
     local job
     job=$(submit --hold --tunnel 8001:8000)
-    as root scancel "$job"
-    within 10 nothing_left
+    cancel_job "$job"
+    soon nothing_left
 }
 
 @test "a job that ends by itself ends its tunnel" {
-    as user1 sbatch -w n1 --output /dev/null --tunnel 8001:8000 --wrap true
-    within 10 nothing_left
+    local job
+    job=$(as user1 sbatch --parsable -w n1 --output /dev/null --tunnel 8001:8000 --wrap true)
+    eventually is_over "$job"
+    soon nothing_left
 }
 
 @test "the keeper killed with -9 leaves nothing, and the job goes on" {
@@ -165,7 +167,7 @@ PY
     job=$(submit -w n1 --tunnel 8001:8000,/tmp/s.sock:8000)
     eventually answers n1:8000 user1 /tmp/s.sock name
     kill -KILL "$(keeper "$(whole "$job")")"
-    within 2 nothing_left
+    soon nothing_left
     as user1 test ! -e /tmp/s.sock
     runs "$job"
 }
@@ -175,8 +177,8 @@ PY
     job=$(submit -w n1 --tunnel 8001:8000)
     eventually answers n1:8000 user1 8001 name
     processes spunnel-jobs | awk '{ print $2 }' | xargs kill -KILL
-    as root scancel "$job"
-    within 12 nothing_left
+    cancel_job "$job"
+    soon nothing_left
 }
 
 @test "slurmctld away for a while changes nothing" {
@@ -194,8 +196,8 @@ PY
     service login slurmctld start
     counts "$(whole "$job")" state up
     answers n1:8000 user1 8001 name
-    as root scancel "$job"
-    within 12 nothing_left
+    cancel_job "$job"
+    soon nothing_left
 }
 
 @test "an srun inside the script opens no tunnel, nor does it say anything, whatever is inherited" {

@@ -20,7 +20,7 @@ import time
 
 from service import CHUNK, pattern
 
-PATIENCE = 30
+PATIENCE = 120
 
 
 class Client:

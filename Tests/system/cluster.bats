@@ -81,9 +81,9 @@ folder() { echo "$MACHINE/home/$USER_NAME/.local/state/spunnel/clusters/${1:-def
 
 serve_and_fetch() {
     slurm srun --tunnel 8001:8000 python3 -m http.server 8000 >"$BATS_TEST_TMPDIR/srun" 2>&1 3>&- &
-    wait_until 10 as "$USER_NAME" curl -sf localhost:8001
+    wait_until 30 as "$USER_NAME" curl -sf localhost:8001
     slurm scancel --user="$USER_NAME"
-    wait_until 10 queue_is_empty
+    wait_until 30 queue_is_empty
     wait
 }
 
@@ -103,25 +103,26 @@ serve_and_fetch() {
         echo "told $SPUNNEL_FORWARDS"
         python3 -m http.server 8000 & exec python3 -m http.server "$SPUNNEL_PORT"
         ' >"$BATS_TEST_TMPDIR/srun" 2>&1 3>&- &
-    wait_until 15 as user1 curl -sf localhost:8002/page
+    wait_until 30 as user1 curl -sf localhost:8002/page
     IFS=, read -ra forwards < <(sed -n 's/^told //p' "$BATS_TEST_TMPDIR/srun")
     [[ ${#forwards[@]} == 7 ]]
     for url in "localhost:${forwards[0]%%:*}" "localhost:${forwards[2]%%:*}" \
         "localhost:${forwards[3]%%:*}" localhost:9000; do
-        wait_until 10 as user1 curl -sf "$url/page"
+        wait_until 30 as user1 curl -sf "$url/page"
     done
     [[ $(as user1 curl -sf --unix-socket "${forwards[4]%%:*}" "$page") == hello ]]
     [[ $(as user1 curl -sf --socks5-hostname localhost:1080 "$page") == hello ]]
     slurm scancel --user=user1
-    wait_until 10 queue_is_empty
+    wait_until 30 queue_is_empty
     wait
 
     slurm sbatch --quiet --tunnel 8001:8000 --wrap 'exec python3 -m http.server 8000'
-    wait_until 15 as user1 curl -sf localhost:8001/page
+    wait_until 30 as user1 curl -sf localhost:8001/page
     slurm spunnelctl open --background "$(slurm squeue --noheader --format %i)" 8003:8000
     [[ $(as user1 curl -sf localhost:8003/page) == hello ]]
     slurm scancel --user=user1
-    wait_until 10 no_keepers
+    wait_until 30 queue_is_empty
+    wait_until 5 no_keepers
     as user1 rm page
 }
 no_keepers() { ! daemons | grep -q spunnel-; }
@@ -129,12 +130,12 @@ no_keepers() { ! daemons | grep -q spunnel-; }
 @test "the sshd runs no command and forwards to this host only" {
     ctl up
     local ssh=(ssh -F .local/state/spunnel/clusters/default/ssh_config)
-    run as user1 timeout 5 "${ssh[@]}" n1 id
+    run as user1 timeout 30 "${ssh[@]}" n1 id
     [[ $status == 1 && $output != *uid=* ]]
-    run as user1 timeout 5 "${ssh[@]}" -W 127.0.0.2:22 n1
+    run as user1 timeout 30 "${ssh[@]}" -W 127.0.0.2:22 n1
     [[ $status != 0 && $output == *prohibited* ]]
     # The key opens no other account.
-    run as user1 timeout 5 "${ssh[@]}" -l user2 n1
+    run as user1 timeout 30 "${ssh[@]}" -l user2 n1
     [[ $status == 255 && $output == *"Permission denied"* ]]
 }
 
@@ -144,21 +145,21 @@ no_keepers() { ! daemons | grep -q spunnel-; }
     slurm sbatch --quiet --dependency="afterok:$first" --wrap 'echo second'
     slurm sbatch --quiet --array=1-3 --wrap 'echo task $SLURM_ARRAY_TASK_ID'
     [[ $(slurm salloc --quiet srun hostname) == machine ]]
-    wait_until 20 queue_is_empty
+    wait_until 30 queue_is_empty
     [[ $(<"$MACHINE/home/user1/slurm-$first.out") == machine ]]
     [[ $(cat "$MACHINE"/home/user1/slurm-*.out | grep -c 'task [123]') == 3 ]]
     grep -q second "$MACHINE"/home/user1/slurm-*.out
     job=$(slurm sbatch --parsable --wrap 'sleep 1000')
-    wait_until 10 running 1
+    wait_until 30 running 1
     slurm scancel "$job"
-    wait_until 10 queue_is_empty
+    wait_until 30 queue_is_empty
     [[ $(slurm sinfo --noheader --format=%T) == idle ]]
 }
 
 @test "cores are shared out: more than the machine has, and bound where they are its own" {
     ctl up --cpus 1
     slurm sbatch --quiet --wrap 'sleep 1000'
-    wait_until 10 running 1
+    wait_until 30 running 1
     run slurm srun --immediate=1 true
     [[ $status != 0 ]]
     ctl down --now
@@ -192,11 +193,11 @@ no_keepers() { ! daemons | grep -q spunnel-; }
 @test "largest-first: of the waiting jobs the one with most cores is next, and it is remembered" {
     ctl up --cpus 4 --policy largest-first
     slurm sbatch --quiet --cpus-per-task=4 --wrap 'sleep 1000'
-    wait_until 10 running 1
+    wait_until 30 running 1
     for cores in 1 3 2; do
         slurm sbatch --quiet --job-name="cores$cores" --cpus-per-task=$cores --wrap true
     done
-    wait_until 10 priorities_known
+    wait_until 30 priorities_known
     [[ $(slurm squeue --noheader --states=PENDING --sort=-p --format=%j | tr '\n' ' ') == 'cores3 cores2 cores1 ' ]]
     ctl down --now
     [[ $(ctl status) == *largest-first* ]]
@@ -208,7 +209,7 @@ priorities_known() { [[ $(slurm squeue --noheader --states=PENDING --format=%Q |
     slurm srun --job-name=known true
     run slurm sacct
     [[ $output == *"asks slurmdbd"*"scontrol show job"* ]]
-    wait_until 10 completed known
+    wait_until 30 completed known
 }
 completed() { [[ $(slurm sacct --completion --noheader --format=jobname) == *$1* ]]; }
 
@@ -217,7 +218,7 @@ completed() { [[ $(slurm sacct --completion --noheader --format=jobname) == *$1*
 @test "down with jobs running refuses and names them; --now cancels them; waiting ones stay" {
     ctl up --cpus 1
     slurm sbatch --quiet --job-name=busy --wrap 'sleep 1000'
-    wait_until 10 running 1
+    wait_until 30 running 1
     slurm sbatch --quiet --job-name=later --wrap 'echo later ran'
     run ctl down
     [[ $status == 1 && $output == *"a job is running: "*"(busy); down --wait waits for it, --now cancels it" ]]
@@ -226,16 +227,16 @@ completed() { [[ $(slurm sacct --completion --noheader --format=jobname) == *$1*
     [[ $status == 0 && $output == *"is down; 1 waiting job stays in its queue for the next up" ]]
     no_daemons
     ctl up
-    wait_until 15 grep -q 'later ran' "$MACHINE/home/user1/slurm-2.out"
+    wait_until 30 grep -q 'later ran' "$MACHINE/home/user1/slurm-2.out"
 }
 
 @test "down --wait waits for the running job and starts no other" {
     ctl up --cpus 1
     slurm sbatch --quiet --job-name=busy --wrap 'until [ -e go ]; do sleep 0.1; done; echo busy ended'
-    wait_until 10 running 1
+    wait_until 30 running 1
     slurm sbatch --quiet --job-name=later --wrap true
     ctl down --wait >"$BATS_TEST_TMPDIR/down" 3>&- &
-    wait_until 10 partition_is down
+    wait_until 30 partition_is down
     as user1 touch go
     wait
     grep -q '1 waiting job stays' "$BATS_TEST_TMPDIR/down"
@@ -248,23 +249,23 @@ partition_is() { [[ $(slurm sinfo --noheader --format=%a) == "$1" ]]; }
 @test "daemons killed with -9: status says so, up starts them again, jobs go on" {
     ctl up --cpus 2
     slurm sbatch --quiet --wrap 'until [ -e go ]; do sleep 0.1; done; echo survived'
-    wait_until 10 running 1
+    wait_until 30 running 1
     # The controller writes its state some seconds behind; what is killed before is Slurm's to lose.
-    wait_until 15 state_is_saved
+    wait_until 30 state_is_saved
     on_machine pkill -KILL -x 'munged|slurmctld|slurmd|sshd'
-    wait_until 5 status_is down
+    wait_until 15 status_is down
     run ctl down
     [[ $status == 1 && $output == *"job step"*"up first"* ]]
     run ctl up
     [[ $status == 0 ]]
-    wait_until 10 running 1
+    wait_until 30 running 1
     as user1 touch go
-    wait_until 15 grep -q survived "$MACHINE/home/user1/slurm-1.out"
+    wait_until 30 grep -q survived "$MACHINE/home/user1/slurm-1.out"
     as user1 rm go
-    wait_until 15 queue_is_empty
+    wait_until 30 queue_is_empty
     for daemon in munged slurmctld sshd slurmd; do
         on_machine pkill -KILL -x "$daemon"
-        wait_until 5 status_is partial
+        wait_until 15 status_is partial
         run ctl up
         [[ $status == 0 && $output == *"up again: started $daemon"* ]]
     done
@@ -278,13 +279,13 @@ state_is_saved() {
 @test "all daemons and jobs killed, as at a power cut: the queue is there again" {
     ctl up --cpus 1
     slurm sbatch --quiet --hold --wrap 'echo released'
-    wait_until 15 test -s "$(folder)/state/job_state"
+    wait_until 30 test -s "$(folder)/state/job_state"
     on_machine pkill -KILL -u user1
-    wait_until 5 no_daemons
+    wait_until 15 no_daemons
     ctl up
     [[ $(slurm squeue --noheader | wc -l) == 1 ]]
     slurm scontrol release 1
-    wait_until 15 grep -q released "$MACHINE/home/user1/slurm-1.out"
+    wait_until 30 grep -q released "$MACHINE/home/user1/slurm-1.out"
 }
 
 @test "a reboot: nothing runs, /tmp and /run are empty; up goes on with the queue" {
@@ -295,24 +296,24 @@ state_is_saved() {
         VARIABLES=(XDG_STATE_HOME="$state")
         ctl up --cpus 1
         slurm sbatch --quiet --job-name=busy --wrap 'echo busy runs; sleep 1000'
-        wait_until 10 running 1
+        wait_until 30 running 1
         local started
         started=$(date +%s)
         slurm sbatch --quiet --job-name=waits --wrap 'echo waits ran'
         slurm sbatch --quiet --job-name=follows --dependency=afterok:2 --array=1-2 --wrap 'echo follows ran'
         slurm sbatch --quiet --job-name=held --hold --wrap 'echo held ran'
         [[ $(slurm squeue --noheader --array --states=PENDING | wc -l) == 4 ]]
-        wait_until 15 state_is_newer "$MACHINE$state/spunnel/clusters/default"
+        wait_until 30 state_is_newer "$MACHINE$state/spunnel/clusters/default"
         # The next up tells by the second what ran before it.
-        wait_until 5 second_is_over "$started"
+        wait_until 15 second_is_over "$started"
         on_machine pkill -KILL -u user1
         on_machine find /tmp /run -mindepth 1 -delete
-        wait_until 5 no_daemons
+        wait_until 15 no_daemons
         run ctl up
         [[ $status == 0 && $output == "cluster 'default' is up: 1 node"* ]]
         # What ran waits again, and is in nobody's way.
         [[ $(slurm squeue --noheader --jobs=1 --format='%j %T') == 'busy PENDING' ]]
-        wait_until 15 grep -q 'waits ran' "$MACHINE/home/user1/slurm-2.out"
+        wait_until 30 grep -q 'waits ran' "$MACHINE/home/user1/slurm-2.out"
         slurm scancel --name=busy
         slurm scontrol release jobname=held
         wait_until 30 queue_is_empty
@@ -330,11 +331,11 @@ state_is_newer() {
 @test "daemons killed with -9 while salloc holds an allocation without a step: it is kept" {
     ctl up --cpus 1
     slurm salloc --quiet sh -c 'until [ -e go ]; do sleep 0.1; done; srun echo kept' >"$BATS_TEST_TMPDIR/salloc" 3>&- &
-    wait_until 10 running 1
+    wait_until 30 running 1
     slurm sbatch --quiet --hold --wrap true
-    wait_until 15 state_is_newer "$(folder)"
+    wait_until 30 state_is_newer "$(folder)"
     on_machine pkill -KILL -x 'munged|slurmctld|slurmd|sshd'
-    wait_until 5 status_is down
+    wait_until 15 status_is down
     ctl up
     running 1
     as user1 touch go
@@ -419,7 +420,7 @@ SLOW
             sh -c 'python3 -m http.server 8000 & until curl -sf localhost:8001 >page; do :; done; kill $!; wait' || true
         [[ -s $MACHINE/home/user1/page ]]
         as user1 env XDG_STATE_HOME="$state" spunnelctl cluster exec scancel --user=user1
-        wait_until 10 no_steps
+        wait_until 30 no_steps
         as user1 env XDG_STATE_HOME="$state" spunnelctl cluster down --now
         as user1 rm -rf page "/home/user1/with space" /home/user1/long*
     done
@@ -479,7 +480,7 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
     done
     [[ $(slurm srun hostname) == machine ]]
     slurm sbatch --quiet --array=1-2 --wrap 'srun echo from the prefix'
-    wait_until 15 queue_is_empty
+    wait_until 30 queue_is_empty
     [[ $(cat "$MACHINE"/home/user1/slurm-*.out | grep -c 'from the prefix') == 2 ]]
     serve_and_fetch
     ctl down

@@ -45,7 +45,7 @@ machine_start() {
         ' machine "$MACHINE"
     ) </dev/null >"$MACHINE/log" 2>&1 &
     MACHINE_OUTER=$!
-    wait_until 10 machine_ready
+    wait_until 30 machine_ready
 }
 
 machine_ready() {
@@ -55,7 +55,7 @@ machine_ready() {
 # machine_stop: the end of its first process is the end of all.
 machine_stop() {
     [[ -z ${MACHINE_PID:-} ]] || kill -KILL "$MACHINE_PID" 2>/dev/null || true
-    [[ -z ${MACHINE_OUTER:-} ]] || wait_until 10 process_gone "$MACHINE_OUTER"
+    [[ -z ${MACHINE_OUTER:-} ]] || wait_until 30 process_gone "$MACHINE_OUTER"
     [[ -z ${MACHINE:-} ]] || rm -rf --one-file-system "$MACHINE"
 }
 

@@ -65,10 +65,14 @@ with() { as user1 env "$@"; }
 }
 
 @test "a free port at both ends: twenty steps at once, and no two of them collide" {
-    local job
+    # shellcheck disable=SC2034 # for the helpers
+    local job PATIENCE=120
+    configure required timeout=120
     job=$(hold user1 -w n1)
+    # As many logins at once as an sshd takes without refusing any (MaxStartups).
     # shellcheck disable=SC2016 # expanded in the job
     start s user1 bash -c 'for number in {1..20}; do
+        until ((number - $(spunnelctl status | grep -c " up ") <= 8)); do sleep 0.1; done
         srun --jobid "$0" --overlap --tunnel :auto bash -c "exec /home/tools/service.py \$SPUNNEL_PORT" &
     done; wait' "$job"
     eventually serves s 20
@@ -101,11 +105,14 @@ serves() { same "$2" "$(grep -c '^serving ' <(output "$1"))"; }
 # --- Waiting -----------------------------------------------------------------------------------
 
 @test "SPUNNEL_WAIT=0 and wait=no: tasks start at once, early clients are served once ssh is there" {
+    # The longer sshd is away, the longer are the pauses between two attempts.
+    # shellcheck disable=SC2034 # for the helpers
+    local PATIENCE=120
     service n1 sshd stop
-    configure required transport=ssh wait=no
+    configure required transport=ssh wait=no timeout=120
     start s user1 srun -w n1 --tunnel 8001:8000 /home/tools/service.py 8000
     eventually says s serving
-    configure required transport=ssh
+    configure required transport=ssh timeout=120
     start t user1 env SPUNNEL_WAIT=0 srun -w n1 --tunnel 8002:8888 /home/tools/service.py 8888
     eventually says t serving
     counts "$(step s)" state starting
@@ -122,7 +129,7 @@ serves() { same "$2" "$(grep -c '^serving ' <(output "$1"))"; }
 }
 
 @test "SPUNNEL_WAIT=1 is the user's word against wait=no" {
-    configure required transport=ssh wait=no timeout=3
+    configure required transport=ssh wait=no timeout=60
     service n1 sshd stop
     run with SPUNNEL_WAIT=1 srun -w n1 --tunnel 8001:8000 echo the job ran
     [[ $status != 0 ]]
@@ -178,5 +185,5 @@ assert "spunnel" not in t.seen[start:], t.seen
 t.sendline("kill %1; exit")
 t.expect(pexpect.EOF)
 PY
-    within 2 nothing_left
+    soon nothing_left
 }

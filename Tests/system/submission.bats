@@ -18,9 +18,9 @@ teardown_file() { rm -rf "$STATE/home/tools/plugin"; }
 setup() { "$CLUSTER/plugstack" "required /home/tools/plugin/spunnel.so"; }
 
 teardown() {
-    rm -f "$STATE/home/user1/"{batch.sh,batch.out}
-    clean_up
+    rm -f "$STATE/home/user1/"{batch.sh,batch.out,go}
     configure optional
+    clean_up
 }
 
 # submits SBATCH-ARGUMENT...: from a session of its own, with output and status as of `run`.
@@ -118,9 +118,10 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     local job
     # shellcheck disable=SC2016 # expanded there
     run as user1 setsid --wait sh -c '
-        sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap "sleep 2" &
-        until squeue --noheader --me --states running | grep -q .; do :; done
+        sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap "until [ -e go ]; do sleep 0.1; done" &
+        until squeue --noheader --me --states running | grep -q .; do sleep 0.1; done
         sbatch --output /dev/null --wrap "sleep 600"
+        touch go
         wait'
     job=$(submitted | sed -n 1p)
     calls "claim 8001:8000 submitted" close
@@ -131,9 +132,10 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
 @test "a job submitted at the same time from another session is not taken for it" {
     # shellcheck disable=SC2016 # expanded there
     run as user1 setsid --wait sh -c '
-        sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap "sleep 2" &
-        until squeue --noheader --me --states running | grep -q .; do :; done
+        sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap "until [ -e go ]; do sleep 0.1; done" &
+        until squeue --noheader --me --states running | grep -q .; do sleep 0.1; done
         setsid --wait sbatch --output /dev/null --tunnel 8002:8000 --wrap "sleep 600"
+        touch go
         wait'
     calls "claim 8001:8000 submitted" "claim 8002:8000 submitted" "follow $(submitted | sed -n 2p)" close
     says_once "job $(submitted | sed -n 1p) is over (COMPLETED)"

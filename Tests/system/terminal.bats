@@ -31,7 +31,7 @@ t.expect(pexpect.EOF)
 t.wait()
 assert t.exitstatus == 0, t.seen
 PY
-    within 2 nothing_left
+    soon nothing_left
     as user1 rm -r web got.8001 got.8889
 }
 
@@ -61,7 +61,7 @@ t.expect(pexpect.EOF)
 later = t.seen[start:]
 assert "spunnel" not in later and "ssh" not in later, later
 PY
-    within 2 nothing_left
+    soon nothing_left
 }
 
 @test "one Ctrl-C at srun's own terminal leaves the tunnel alone, two end it" {
@@ -76,7 +76,7 @@ while t.isalive():
     t.sendintr()
     t.expect([pexpect.EOF, "srun:"])
 PY
-    within 2 nothing_left
+    soon nothing_left
 }
 
 @test "Ctrl-C while srun waits for its tunnel ends the waiting, and srun gets it" {
@@ -90,7 +90,7 @@ while t.isalive():
     t.expect([pexpect.EOF, "srun:"])
 assert "spunnel: no tunnel: interrupted" in t.seen, t.seen
 PY
-    within 2 nothing_left
+    soon nothing_left
 }
 
 @test "a terminal that hangs up takes the tunnel with it" {
@@ -102,7 +102,7 @@ assert login("root", "pgrep", "-c", "-x", "spunnel-keeper") == "1\n"
 login("root", "kill", "-KILL", login("root", "pgrep", "-f", "^ssh -tt login").strip())
 t.expect(pexpect.EOF)
 PY
-    within 2 nothing_left
+    soon nothing_left
 }
 
 @test "the end of the job's shell is the end of the tunnel" {
@@ -113,7 +113,7 @@ t.expect(pexpect.EOF)
 t.wait()
 assert t.exitstatus == 7, t.exitstatus
 PY
-    within 2 nothing_left
+    soon nothing_left
 }
 
 @test "status --watch draws in place, and leaves the terminal as it was after Ctrl-Z and Ctrl-C" {

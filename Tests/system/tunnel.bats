@@ -120,5 +120,5 @@ load helpers
 
 @test "1000 short connections, ten at a time, are all served" {
     serve s user1 --tunnel 8001:8000 -- 8000
-    answers 1000 user1 8001 each 1000
+    PATIENCE=120 answers 1000 user1 8001 each 1000
 }

@@ -237,7 +237,7 @@ class Tunnel:
         """When the job is over at the latest. One that was hit may hang in Slurm; it is cancelled."""
         if self.job_hit:
             return max(self.until, self.quiet_until) + 1
-        return self.until + DELAY + self.slack + self.round.slack
+        return self.until + DELAY + self.slack + self.round.slack + self.round.spare
 
     def judge_srun(self):
         limit = self.limit()
@@ -312,7 +312,7 @@ class Tunnel:
         if not self.client:
             return
         try:
-            self.client.wait(max(1, self.until - time.monotonic() + 5))
+            self.client.wait(max(1, self.until - time.monotonic() + 5 + self.round.spare))
         except subprocess.TimeoutExpired:
             if not self.client_hit:
                 self.fail("the client hangs")
@@ -320,7 +320,7 @@ class Tunnel:
             self.client.wait()
         for crowd, _ in self.crowds:
             try:
-                crowd.wait(max(1, self.until - time.monotonic() + 5))
+                crowd.wait(max(1, self.until - time.monotonic() + 5 + self.round.spare))
             except subprocess.TimeoutExpired:
                 self.fail("a crowd hangs")
                 crowd.kill()

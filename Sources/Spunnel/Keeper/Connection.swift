@@ -15,6 +15,7 @@ final class Connection {
   private let pool: PipePool
   private var client: FileDescriptor?
   private var phase = Phase.waiting
+  private var expiry: EventLoop.Timer?
   private var pump: Pump?
   private let askIfCut: CutQuestion
   private let changed: () -> Void
@@ -54,6 +55,13 @@ final class Connection {
   /// Whether it ever had a service.
   var wasServed: Bool { pump != nil }
 
+  /// Lets it wait for a service, and cuts it off when it has none by then.
+  ///
+  /// - Parameter patience: milliseconds
+  func wait(patience: Int) {
+    expiry = loop.after(milliseconds: patience) { [weak self] in self?.cut() }
+  }
+
   /// Begins to relay.
   ///
   /// - Parameter service: connected
@@ -66,6 +74,8 @@ final class Connection {
   private func pump(_ service: consuming FileDescriptor) throws(SystemError) {
     guard let client = client.take() else { return }
     phase = .pumping
+    // Nobody is woken for a connection that waits no more.
+    loop.cancel(expiry)
     let pump = Pump(
       loop, client: client, service: service, pool: pool, askIfCut: askIfCut, moved: changed
     ) { [weak self] _ in self?.finish() }
@@ -84,6 +94,7 @@ final class Connection {
     guard let ended else { return }
     self.ended = nil
     phase = .ended
+    loop.cancel(expiry)
     client = nil
     ended(self)
   }

@@ -174,7 +174,7 @@ final class Relay: EventHandler {
       changed: { [weak self] in self?.observer?.relayChanged() },
       ended: { [weak self] in self?.forget($0) })
     connections[ObjectIdentifier(connection)] = connection
-    if !connect(connection) { expire(connection) }
+    if !connect(connection) { connection.wait(patience: patience) }
   }
 
   /// Who it is, in words, when it is nobody who may connect.
@@ -209,12 +209,6 @@ final class Relay: EventHandler {
         }
       }
       return false
-    }
-  }
-
-  private func expire(_ connection: Connection) {
-    loop.after(milliseconds: patience) { [weak connection] in
-      if let connection, connection.isWaiting { connection.cut() }
     }
   }
 

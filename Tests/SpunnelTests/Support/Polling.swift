@@ -7,7 +7,7 @@ import Glibc
 import SpunnelSystem
 
 /// Milliseconds after which whatever has not happened is taken for a failure.
-private let patience = 5_000
+private let patience = 30_000
 
 /// Looks until it is so.
 ///

@@ -53,7 +53,7 @@ final class TunnelRig: TunnelObserver {
   func tunnelMissesJob() {}
 
   @discardableResult
-  func open(_ spec: String, patience: Int? = 5000) throws -> Asked {
+  func open(_ spec: String, patience: Int? = 30_000) throws -> Asked {
     let asked = Asked()
     asked.grant = try tunnel.open(try TunnelSpec(spec), patience: patience) {
       asked.reports.append($0)
