@@ -98,5 +98,5 @@ is_elsewhere() {
     holds "directory login2"
     as root scancel "$(job s)"
     finish s
-    within 2 nothing_left
+    soon nothing_left
 }
