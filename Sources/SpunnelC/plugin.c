@@ -214,7 +214,7 @@ int slurm_spank_local_user_init(spank_t spank, int argument_count, char **argume
 	    spank_get_item(spank, S_JOB_STEPID, &step) != ESPANK_SUCCESS ||
 	    ((nodes = only_node()) == NULL && (nodes = step_nodes(job, step)) == NULL)) {
 		say(SPUNNEL_ERROR, "spunnel: no tunnel: Slurm does not tell the nodes of the step");
-		core->close();
+		core->close(&ours);
 		return -1;
 	}
 	result = core->open(job, step, nodes, &ours);
@@ -240,6 +240,6 @@ int slurm_spank_exit(spank_t spank, int argument_count, char **arguments)
 	if (self.context == S_CTX_ALLOCATOR)
 		submission_end(&ours);
 	else
-		core->close();
+		core->close(&ours);
 	return 0;
 }

@@ -14,7 +14,7 @@ struct core {
 	int (*claim)(const char *spec, enum spunnel_origin origin, const struct spunnel_host *host);
 	int (*open)(uint32_t job, uint32_t step, const char *nodes, const struct spunnel_host *host);
 	int (*follow)(uint32_t job, const struct spunnel_host *host);
-	void (*close)(void);
+	void (*close)(const struct spunnel_host *host);
 };
 
 /** Loads libSpunnel.so from the folder that this plugin lies in, once.

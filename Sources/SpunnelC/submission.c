@@ -120,7 +120,7 @@ static int claim(const char *spec, const struct spunnel_host *host)
 	if (core == NULL)
 		return -1;
 	if (self.is_claimed && !self.is_settled) {
-		core->close();
+		core->close(host);
 		self.is_claimed = 0;
 	}
 	if (core->claim(spec, SPUNNEL_SUBMITTED, host) != 0)
@@ -130,7 +130,7 @@ static int claim(const char *spec, const struct spunnel_host *host)
 	free(self.spec);
 	self.spec = strdup(spec);
 	if (self.spec == NULL || remember_jobs(host) != 0) {
-		core->close();
+		core->close(host);
 		return -1;
 	}
 	self.is_claimed = 1;
@@ -302,5 +302,5 @@ void submission_end(const struct spunnel_host *host)
 	}
 	/* Ports that were handed over are the keeper's. */
 	if (result != 0)
-		core_loaded()->close();
+		core_loaded()->close(host);
 }

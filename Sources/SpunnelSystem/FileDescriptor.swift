@@ -61,6 +61,16 @@ extension FileDescriptor {
     return Pipe(reader: FileDescriptor(owning: ends[0]), writer: FileDescriptor(owning: ends[1]))
   }
 
+  /// pipe2(2) from or to a child: this process's end is non-blocking, the child's is not, as programs
+  /// expect of their standard streams.
+  ///
+  /// - Parameter end: the one that the child is given
+  public static func pipe(childHas end: Pipe.End) throws(SystemError) -> Pipe {
+    let pipe = try pipe()
+    try (end == .reader ? pipe.reader.raw : pipe.writer.raw).setBlocking(true)
+    return pipe
+  }
+
   /// socketpair(2) of connected stream sockets, blocking.
   public static func streamPair() throws(SystemError) -> StreamPair {
     var ends: [CInt] = [-1, -1]
@@ -70,6 +80,9 @@ extension FileDescriptor {
     return StreamPair(
       left: try FileDescriptor(new: ends[0]), right: try FileDescriptor(new: ends[1]))
   }
+
+  /// Has calls return at once that would wait: reads with `nil`, writes with `EAGAIN`.
+  public func makeNonBlocking() throws(SystemError) { try raw.setBlocking(false) }
 
   /// Reads what is there, at most `limit` bytes.
   ///
@@ -141,8 +154,20 @@ extension FileDescriptor {
   }
 }
 
+extension CInt {
+  /// Clears or sets `O_NONBLOCK` of an open descriptor.
+  fileprivate func setBlocking(_ blocks: Bool) throws(SystemError) {
+    let flags = try check("fcntl") { fcntl(self, F_GETFL) }
+    let wanted = blocks ? flags & ~O_NONBLOCK : flags | O_NONBLOCK
+    try check("fcntl") { fcntl(self, F_SETFL, wanted) }
+  }
+}
+
 /// The two ends of pipe2(2).
 @frozen public struct Pipe: ~Copyable {
+  /// Which of the two.
+  public enum End: Sendable { case reader, writer }
+
   public let reader: FileDescriptor
   public let writer: FileDescriptor
 }

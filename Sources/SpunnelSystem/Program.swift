@@ -176,6 +176,9 @@ public enum Process {
     _ = unsafe setenv(name, value, 1)
   }
 
+  /// Takes a variable out of this process's environment, for one with a single thread.
+  public static func removeEnvironment(_ name: String) { _ = unsafe unsetenv(name) }
+
   /// Whatever this process creates is for its user alone, whatever umask it was started with.
   public static func keepFilesPrivate() { _ = umask(0o077) }
 }

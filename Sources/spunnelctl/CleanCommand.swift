@@ -7,12 +7,13 @@ import SpunnelOutput
 enum CleanCommand: Command {
   static let name = "clean"
   static let synopsis = "[--json] [--state-dir DIR]"
-  static let summary = "Remove what crashed tunnels left on this host."
+  static let summary = "Remove what crashed and failed tunnels left on this host."
   static let details = """
       \(Output.jsonHelp)
       --state-dir DIR   where the records are (plugstack.conf, state_dir=)
 
-    Tunnels that are alive are not touched. The next srun --tunnel does the same by itself.
+    Tunnels that are alive are not touched. What crashed ones left the next srun --tunnel removes by
+    itself, and what failed ones left goes with the job.
     """
 
   static func run(_ words: [String]) throws(CommandError) {
@@ -20,9 +21,13 @@ enum CleanCommand: Command {
     var rest = option.rest
     let output = Output(taking: &rest)
     if let unknown = rest.first { throw .usage("clean: '\(printable(unknown))' is no option") }
-    let swept: [StepName]
+    let failed = try liveTunnels(in: option.stateDirectory)
+      .filter { $0.state == .failed }.map(\.step)
+    for step in failed { try CloseCommand.request(step, option.stateDirectory) }
+    for step in failed { try CloseCommand.awaitEnd(step, option.stateDirectory) }
+    var swept = failed
     do throws(RecordError) {
-      swept = try StateDirectory.find(in: option.stateDirectory, user: getuid())?.sweep() ?? []
+      swept += try StateDirectory.find(in: option.stateDirectory, user: getuid())?.sweep() ?? []
     } catch { throw .failure("clean: \(error)") }
     let lines = swept.map { "removed the record of job \($0.job), step \($0.stepLabel)" }
     output.tell(

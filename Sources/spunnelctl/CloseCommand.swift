@@ -100,14 +100,14 @@ enum CloseCommand: Command {
     return found
   }
 
-  private static func request(_ step: StepName, _ directory: String) throws(CommandError) {
+  static func request(_ step: StepName, _ directory: String) throws(CommandError) {
     do throws(RecordError) {
       // One that ended in the meantime is what was wanted.
       _ = try StateDirectory.find(in: directory, user: getuid())?.requestExit(step)
     } catch { throw .failure("close the tunnel of step \(step): \(error)") }
   }
 
-  private static func awaitEnd(_ step: StepName, _ directory: String) throws(CommandError) {
+  static func awaitEnd(_ step: StepName, _ directory: String) throws(CommandError) {
     let deadline = Clock.milliseconds() + patience
     while try liveTunnels(in: directory).contains(where: { $0.step == step }) {
       if Clock.milliseconds() > deadline {

@@ -20,8 +20,9 @@ enum StatusCommand: Command {
     With a JOB, all about its tunnels, with the last lines of their logs.
 
     STATE is waiting (the job has not started; the ports are held), starting, up, reconnecting
-    (the connection was lost and is being made again; the ports are kept), closing, or stale (left
-    by a crash; spunnelctl clean removes it). SINCE is when the state began. OPEN counts
+    (the connection was lost and is being made again; the ports are kept), failed (nothing of it could
+    be opened, no port is held; status JOB says why), closing, or stale (left by a crash; spunnelctl
+    clean removes it). SINCE is when the state began. OPEN counts
     connections; SENT and RECEIVED are bytes to and from the node. SERVICE is what was found at the
     far end when somebody connected last: listening, nothing listens (and at which port, when it is
     not all of them), or not seen yet. A ? is what a damaged record does not tell.

@@ -30,6 +30,10 @@ enum URLCommand: Command {
       guard let host = view.host else {
         throw .failure("url: the record of step \(view.step) is damaged")
       }
+      if view.state == .failed {
+        throw .failure(
+          "url: the tunnel of job \(view.step.job) failed: see spunnelctl status \(word)")
+      }
       tunnels.append((view.step, host.forwards))
       if host.forwards.isEmpty && !host.waiting.isEmpty {
         throw .failure("url: job \(view.step.job) has not started: see spunnelctl status")

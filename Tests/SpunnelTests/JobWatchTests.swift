@@ -20,10 +20,12 @@ import Testing
     scratch = try Scratch()
   }
 
-  private func watch(_ script: String, step: StepName = .wholeJob(17)) throws -> JobWatch {
+  private func watch(
+    _ script: String, step: StepName = .wholeJob(17), pause: Int = 2000
+  ) throws -> JobWatch {
     try scratch.write("#!/bin/sh\n\(script)\n", to: "jobs", mode: 0o700)
-    let watch = JobWatch(loop, program: scratch.path + "/jobs", step: step) { [news] in
-      news.all.append($0)
+    let watch = JobWatch(loop, program: scratch.path + "/jobs", step: step, pause: pause) {
+      [news] in news.all.append($0)
     }
     // A test beside this one may be starting a child that still has the script open for writing.
     #expect(
@@ -77,6 +79,67 @@ import Testing
     let watch = try watch("echo x >>'\(scratch.path)/starts'; echo pending; exit 1")
     #expect(try turn(watch) { news.all.count >= 2 })
     #expect(try scratch.read("starts").hasPrefix("x\nx\n"))
+    watch.stop()
+  }
+
+  @Test func aLineThatHasNoRoomInAPipeIsHeardWhole() throws {
+    let watch = try watch(
+      "echo \"running $(yes n123456789 | head -n 20000 | paste -sd, -)\"; exec sleep 60")
+    #expect(try turn(watch) { !news.all.isEmpty })
+    guard case .running(let nodes)? = news.all.first else { return #expect(news.all == []) }
+    #expect(nodes.count == 20000)
+    watch.stop()
+  }
+
+  private static let missing = "spunnel-jobs: error while loading shared libraries: libslurm.so.99"
+
+  @Test func oneThatCannotRunHereIsGivenUpAndSaysWhyOnce() throws {
+    let watch = try watch(
+      """
+      echo x >>'\(scratch.path)/starts'; echo first >&2
+      echo '\(JobWatchTests.missing)' >&2; exit 127
+      """, pause: 10)
+    let reason =
+      JobWatchTests.missing + ": build spunnel-jobs again for this Slurm (make build/spunnel-jobs)"
+    #expect(try turn(watch) { news.all == [.lost(reason), .untold(reason)] })
+    #expect(try scratch.read("starts") == "x\nx\nx\n")
+    // It is looked at again: somebody may have mended it.
+    try scratch.write("#!/bin/sh\necho pending; exec sleep 60\n", to: "jobs", mode: 0o700)
+    #expect(try turn(watch) { news.all.last == .pending })
+    watch.stop()
+  }
+
+  @Test(arguments: [
+    ("exit 1", "ended with status 1 and without a word"), ("echo why >&2; exit 1", "why"),
+    ("kill -SEGV $$", "ended with status 139 and without a word"),
+  ])
+  func oneThatEndsWithoutAWordIsTriedLonger(script: String, reason: String) throws {
+    let watch = try watch("echo x >>'\(scratch.path)/starts'; \(script)", pause: 1)
+    #expect(try turn(watch) { if case .untold? = news.all.last { true } else { false } })
+    guard case .untold(let told)? = news.all.last else { return }
+    #expect(told.hasSuffix(reason))
+    #expect(news.all.count == 2)
+    #expect(try scratch.read("starts").utf8.count == 2 * 15)
+    watch.stop()
+  }
+
+  @Test(arguments: ["kill -KILL $$", "kill -TERM $$"])
+  func oneThatIsKilledIsAlwaysStartedAgain(script: String) throws {
+    let watch = try watch("echo x >>'\(scratch.path)/starts'; \(script)", pause: 1)
+    #expect(try turn(watch) { (try? scratch.read("starts").utf8.count) ?? 0 > 2 * 20 })
+    #expect(news.all == [])
+    watch.stop()
+  }
+
+  @Test func oneThatHasToldSomethingOnceIsNotGivenUp() throws {
+    let watch = try watch(
+      """
+      echo x >>'\(scratch.path)/starts'
+      [ -e '\(scratch.path)/told' ] || { : >'\(scratch.path)/told'; echo pending; exit 1; }
+      echo why >&2; exit 127
+      """, pause: 1)
+    #expect(try turn(watch) { (try? scratch.read("starts").utf8.count) ?? 0 > 2 * 20 })
+    #expect(news.all == [.pending, .lost("why")])
     watch.stop()
   }
 

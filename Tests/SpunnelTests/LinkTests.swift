@@ -118,8 +118,16 @@ import Testing
   }
 
   @Test func theSameRefusalIsNotedOnce() throws {
-    add(try routes("8001:8000"))
+    let all = try routes("8001:8000")
+    add(all)
     #expect(try turn { told.ready == 1 })
+    // Before anybody connects they are the answers to the link's own probes.
+    try ssh.say("channel 1: open failed: connect failed: Connection refused")
+    try ssh.say("something else")
+    #expect(try turn { notes.lines.contains { $0.hasSuffix("something else") } })
+    #expect(!notes.lines.contains { $0.hasSuffix("Connection refused") })
+    #expect(link.takeRefusal())
+    _ = try link.connect(all[0])
     for channel in 2...5 {
       try ssh.say("channel \(channel): open failed: connect failed: Connection refused")
     }

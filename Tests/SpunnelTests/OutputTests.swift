@@ -125,6 +125,30 @@ import Testing
     #expect(json.contains(#""state":"waiting""#))
   }
 
+  @Test func aTunnelThatFailedShowsWhatItWasToBeAndWhy() throws {
+    var status = Status()
+    status.state = .failed
+    status.reasons = ["8001:80: a", "R:9000:53: b"]
+    let host = HostFile(
+      nodes: try nodes(), forwards: [],
+      failed: [try TunnelSpec("8001:80"), try TunnelSpec("R:9000:53")])
+    let view = RecordView(
+      step: .wholeJob(12), user: getuid(), host: host, status: status, state: .failed)
+    #expect(view.forwardsCell == "8001:80,R:9000:53")
+    #expect(view.service == "-")
+    let detail = DetailReport([(view, [])], user: getuid())
+    #expect(detail.text.contains("\n  failed     8001:80: a\n             R:9000:53: b\n"))
+    let json = StatusReport([view], user: getuid()).object.text(isIndented: false)
+    #expect(json.contains(#""failed":["8001:80","R:9000:53"]"#))
+    #expect(json.contains(#""state":"failed","reason":"8001:80: a; R:9000:53: b""#))
+    // Of one that is up it is told apart from what is there.
+    let mixed = RecordView(
+      step: .wholeJob(12), user: getuid(),
+      host: HostFile(nodes: try nodes(), forwards: try forwards("8002:80"), failed: host.failed),
+      status: status, state: .up)
+    #expect(mixed.forwardsCell == "8002:80")
+  }
+
   @Test func aLineHasTheDocumentedColumns() throws {
     let report = StatusReport([try view([first], [.listening])], user: getuid())
     let lines = report.text.split(separator: "\n")

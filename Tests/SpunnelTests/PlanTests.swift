@@ -58,9 +58,9 @@ import Testing
   func anotherHostIsRefusedAndTheNodesNamed(spec: String, quoted: String) throws {
     let forward = String(try #require(spec.split(separator: ",").last))
     let error = SpecError.noNode(
-      text: quoted, forward: forward, step: "17.4294967291", nodes: "n1, n2, n3")
+      text: quoted, forward: forward, step: "step 17.batch", nodes: "n1, n2, n3")
     #expect(throws: error) { try plan(spec) }
-    #expect(error.description.hasPrefix("'\(quoted)' in '\(forward)' is no node of step"))
+    #expect(error.description.hasPrefix("'\(quoted)' in '\(forward)' is no node of step 17.batch"))
     #expect(error.description.contains("targets=any"))
   }
 

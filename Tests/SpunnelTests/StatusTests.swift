@@ -10,7 +10,8 @@ import Testing
     let file = HostFile(
       nodes: try nodes(names),
       forwards: try forwards("8001:8000,/tmp/s:n2:/run/d,R:9000:5432,D:1080", nodes: names),
-      waiting: [try TunnelSpec(":8888,8002:+1:auto"), try TunnelSpec("R:9001")])
+      waiting: [try TunnelSpec(":8888,8002:+1:auto"), try TunnelSpec("R:9001")],
+      failed: [try TunnelSpec("8003:n7:80")])
     #expect(
       file.text == """
         node gpu-01.example
@@ -21,6 +22,7 @@ import Testing
         forward dynamic gpu-01.example 1080 localhost 0
         waiting 0:8888,8002:+1:auto
         waiting R:9001:9001
+        failed 8003:n7:80
 
         """)
     #expect(HostFile(file.text) == file)
@@ -30,6 +32,12 @@ import Testing
     let file = HostFile(nodes: [], forwards: [], waiting: [try TunnelSpec("8001:80")])
     #expect(file.text == "waiting 8001:80\n")
     #expect(HostFile(file.text) == file)
+  }
+
+  @Test func aTunnelThatFailedHoldsNoPort() throws {
+    let file = HostFile(nodes: [], forwards: [], failed: [try TunnelSpec("8001:80")])
+    #expect(HostFile(file.text) == file)
+    #expect(!file.holds(try #require(Port(8001 as UInt16))))
   }
 
   @Test func unknownLinesArePassedOver() throws {
@@ -47,6 +55,7 @@ import Testing
     "forward local n1 8001 localhost 80\r\n", "forward local n1 8001 localhost 80\nnode -\n",
     "forward sideways n1 8001 localhost 80\n", "forward local n1 80 01 localhost 80\n",
     "waiting \n", "waiting 80:80\n", "waiting 8001:80 \n", "node n1\nwaiting 8001:\n",
+    "failed \n", "failed 80:80\n",
   ])
   func aDamagedHostFileIsNone(text: String) {
     #expect(HostFile(text) == nil)
@@ -74,6 +83,7 @@ import Testing
     (status.keeper, status.ssh) = (4711, 4712)
     status.far = [.listening, .refused, .unknown]
     status.transport = .srun
+    status.reasons = ["8001:n7:80: 'n7' is no node", ""]
     return status
   }
 

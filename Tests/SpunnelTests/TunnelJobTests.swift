@@ -111,11 +111,20 @@ import Testing
     withExtendedLifetime(holder) {}
   }
 
+  @Test func allOfItCanFailForOneReason() throws {
+    let ports = [try freePort(), try freePort()]
+    let asked = try ports.map { try rig.open("\($0):8000", patience: nil) }
+    try rig.tunnel.fail("for a reason")
+    #expect(asked.map(\.failure) == ["for a reason", "for a reason"])
+    #expect(try rig.tunnel.grants.isEmpty)
+    for port in ports { #expect(eventually { isFree(port) }) }
+  }
+
   @Test func aRunThatCannotBeIsAFailureThatLeavesTheOthers() throws {
     let bad = try rig.open(":+1:80", patience: nil)
     let good = try rig.open(":80", patience: nil)
     try rig.run("n1")
-    #expect(bad.failure?.contains("is no node of step 17.0") == true)
+    #expect(bad.failure?.contains("is no node of step 17.0, which") == true)
     #expect(try rig.turn { good.ready != nil })
     #expect(try rig.tunnel.grants.count == 1)
   }

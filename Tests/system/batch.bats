@@ -4,7 +4,11 @@
 
 load helpers
 
+JOBS=$PREFIX/libexec/spunnel/spunnel-jobs
+
 teardown() {
+    host login root umount "$JOBS" 2>/dev/null || true
+    rm -f "$STATE/home/tools/other-jobs"
     service login slurmctld start
     # By itself a tunnel ends some seconds after its job.
     as user1 spunnelctl close --all
@@ -219,4 +223,136 @@ PY
     eventually answers n2:8000 user1 8002 name
     eventually answers n1:8000 user1 8001 name
     answers n2:8000 user1 8003 name
+}
+
+# --- What cannot be opened ---------------------------------------------------------------------
+
+# told_of JOB TEXT: does its status say in a line of its own that this failed?
+told_of() {
+    run as user1 spunnelctl status "$1"
+    holds "  failed  "
+    holds "   $2"
+}
+
+# replaces_jobs PROGRAM: the login host has this in place of spunnel-jobs.
+replaces_jobs() { host login root mount --bind "$1" "$JOBS"; }
+
+# other_slurms_jobs: one that was built for a Slurm that is not here.
+other_slurms_jobs() {
+    local library=$BATS_TEST_TMPDIR/libslurm.so.99
+    echo 'int slurm;' | cc -shared -Wl,-soname,libslurm.so.99 -o "$library" -xc -
+    echo 'extern int slurm; int main(void) { return slurm; }' |
+        cc -o "$STATE/home/tools/other-jobs" -xc - -xnone "$library"
+    replaces_jobs /home/tools/other-jobs
+}
+
+@test "a forward that cannot be opened takes no other down, and its reason is told as long as the job is there" {
+    local job
+    take s n1 9300
+    job=$(submit -w n1 --tunnel R:9300:8000,8001:8000,8002:n7:8000)
+    eventually answers n1:8000 user1 8001 name
+    counts "$(whole "$job")" state up
+    eventually told_of "$job" "R:9300:8000: n1 does not listen on '9300'"
+    holds "'n7' in '8002:n7:8000' is no node of job $job, which has n1: name one of them"
+    frees 8002
+    same "8002:n7:8000" "$(as user1 spunnelctl status "$job" --json | jq -r '.tunnels[0].failed[0]')"
+    as root scancel "$job"
+    within 10 nothing_left
+}
+
+@test "a tunnel of which nothing could be opened is failed and says why, until its job ends" {
+    local job
+    job=$(submit -w n1 --tunnel 8001:n7:8000)
+    eventually counts "$(whole "$job")" state failed
+    told_of "$job" "'n7' in '8001:n7:8000' is no node of job $job"
+    run as user1 spunnelctl status
+    [[ ${lines[1]} == "$job "*" extern "*" 8001:n7:8000 "*" failed "* ]]
+    run as user1 spunnelctl status --json
+    same failed "$(jq -r '.tunnels[0].state' <<<"$output")"
+    [[ $(jq -r '.tunnels[0].reason' <<<"$output") == *"is no node of job $job"* ]]
+    run as user1 spunnelctl url "$job"
+    same 1 "$status"
+    holds "the tunnel of job $job failed: see spunnelctl status $job"
+    frees 8001
+    # What is asked for now is as good as ever.
+    as user1 spunnelctl open --background "$job" 8001:8000
+    eventually answers n1:8000 user1 8001 name
+    as root scancel "$job"
+    within 10 nothing_left
+}
+
+@test "close and clean end a tunnel that failed, and the job goes on" {
+    local job
+    job=$(submit -w n1 --tunnel 8001:n7:8000)
+    eventually counts "$(whole "$job")" state failed
+    as user1 spunnelctl close "$job"
+    within 2 nothing_left
+    runs "$job"
+    job=$(submit -w n2 --tunnel 8001:n7:8000)
+    eventually counts "$(whole "$job")" state failed
+    run as user1 spunnelctl clean
+    same 0 "$status"
+    same "removed the record of job $job, step extern" "$output"
+    within 2 nothing_left
+    runs "$job"
+}
+
+@test "a path that was taken meanwhile is told" {
+    local job
+    # Only the job tells what %n is.
+    job=$(submit --hold -w n1 --tunnel /tmp/web-%n.sock:8000)
+    as user1 touch /tmp/web-0.sock
+    as root scontrol release "$job"
+    eventually counts "$(whole "$job")" state failed
+    run as user1 spunnelctl status "$job"
+    as user1 rm /tmp/web-0.sock
+    holds "  failed     /tmp/web-%n.sock:8000: "
+    holds "/tmp/web-0.sock"
+    as root scancel "$job"
+    within 10 nothing_left
+}
+
+@test "forwards of a requeued job that its new nodes do not have are told" {
+    local job
+    job=$(submit -w n1 --requeue --tunnel 8001:n1:8000)
+    eventually answers n1:8000 user1 8001 name
+    as root scontrol requeue "$job"
+    eventually counts "$(whole "$job")" state waiting
+    as root scontrol update job "$job" starttime=now nodelist=n2
+    eventually counts "$(whole "$job")" state failed
+    told_of "$job" "'n1' in '8001:n1:8000' is no node of job $job, which has n2"
+    as root scancel "$job"
+    within 10 nothing_left
+}
+
+@test "spunnel-jobs cannot be started: sbatch says so" {
+    local job
+    replaces_jobs /dev/null
+    job=$(submit --hold --tunnel 8001:8000)
+    same "sbatch: error: spunnel: job $job has no tunnel: start $JOBS: Permission denied: is Spunnel installed as a whole?" \
+        "$(output said)"
+    nothing_left
+}
+
+@test "spunnel-jobs of another Slurm: the tunnel fails with what to do, and spunnelctl open says so" {
+    local job missing="error while loading shared libraries: libslurm.so.99: cannot open shared object file"
+    other_slurms_jobs
+    job=$(submit --hold --tunnel 8001:8000)
+    start o user1 spunnelctl open --background "$job" 8003:8000
+    finish o
+    same 1 "$status"
+    says o "ask Slurm for the job: "
+    says o "$missing"
+    says o "build spunnel-jobs again for this Slurm (make build/spunnel-jobs)"
+    counts "$(whole "$job")" state failed
+    told_of "$job" "8001:8000: ask Slurm for the job: "
+    same 1 "$(grep -c "ask Slurm for the job: .*$missing" <(as user1 spunnelctl status "$job" --json |
+        jq -r '.tunnels[0].log[].text' | grep '^ask'))"
+    frees 8001
+    # It is not waited for any more.
+    run as user1 timeout 10 spunnelctl open "$job" 8003:8000 --wait
+    same 1 "$status"
+    holds "build spunnel-jobs again"
+    as user1 spunnelctl close "$job"
+    within 2 nothing_left
 }

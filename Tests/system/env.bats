@@ -128,6 +128,34 @@ serves() { same "$2" "$(grep -c '^serving ' <(output "$1"))"; }
     eventually counts "$(step s)" state up
 }
 
+@test "SPUNNEL_WAIT=0: it is said to be being opened, and at srun's end why it never came up" {
+    configure required transport=ssh
+    service n1 sshd stop
+    start s user1 env SPUNNEL_WAIT=0 srun -w n1 --tunnel 8001:8000 sh -c 'sleep 1; echo the job ran'
+    finish s
+    same 0 "$status"
+    says s "spunnel: localhost:8001 -> n1:8000, being opened"
+    same "the job ran" "$(tail -n 2 <(output s) | head -n 1)"
+    holds_last s "srun: error: spunnel: the tunnel never came up: n1: "
+    says s "no sshd answers on n1"
+    # What cannot be had at all is in the record as well.
+    service n1 sshd start
+    take other n1 9300
+    start t user1 env SPUNNEL_WAIT=0 srun -w n1 --tunnel R:9300:8000 /home/tools/service.py 8000
+    eventually says t serving
+    eventually counts "$(step t)" state failed
+    run as user1 spunnelctl status "$(job t)"
+    holds "  failed     R:9300:8000: n1 does not listen on '9300'"
+    cancel t
+    holds_last t "spunnel: the tunnel never came up: n1 does not listen on '9300'"
+    # One that was there says nothing.
+    run with SPUNNEL_WAIT=0 srun -w n1 --tunnel 8001:8000 sleep 2
+    same 1 "$(grep -c spunnel: <(grep -v computer <<<"$output"))"
+}
+
+# holds_last NAME TEXT: is it in the last line of the output of what was started?
+holds_last() { says "$1" "$2" && [[ $(tail -n 1 <(output "$1")) == *"$2"* ]]; }
+
 @test "SPUNNEL_WAIT=1 is the user's word against wait=no" {
     configure required transport=ssh wait=no timeout=60
     service n1 sshd stop

@@ -179,6 +179,14 @@ serve() {
     eventually says "$name" "serving"
 }
 
+# take NAME HOST PORT: a step of user1's listens there on each of the host's loopback addresses.
+take() {
+    local ends=("$3")
+    under ipv4 || ends+=("[::1]:$3")
+    start "$1" user1 srun -w "$2" /home/tools/service.py "${ends[@]}"
+    eventually says "$1" serving
+}
+
 output() { cat "$BATS_TEST_TMPDIR/$1"; }
 
 # says NAME TEXT: does the output of what was started have this text?

@@ -185,6 +185,18 @@ nothing_listens() {
     holds "no tunnel of job 4711"
 }
 
+@test "the log of a start does not tell what the tunnel's own probes found" {
+    local story
+    serve s user1 -w n1 --tunnel 8001:8000,8002:8003 -- 8000
+    # What ssh said before has come by then.
+    answers n1:8000 user1 8001 name
+    story=$(as user1 spunnelctl status "$(job s)" --json | jq -r '.tunnels[0].log[].text')
+    same "" "$(grep "open failed" <<<"$story")"
+    # A person's own connection is another matter.
+    client user1 8002 name
+    eventually grep -F "open failed: connect failed: Connection refused" "$(record "$(step s)" log)"
+}
+
 counted_of() {
     as user1 spunnelctl status "$1" --json |
         jq -e --arg state "$2" '.tunnels[0] | .state == $state and any(.log[]; .text == "reconnecting")'

@@ -14,6 +14,9 @@ final class Keeper: EventHandler {
   private static let settled = 100
   /// Milliseconds that a keeper without forwards waits for the first command.
   private static let idlePause = 5000
+  /// Milliseconds for which a record tells why there is no tunnel, where nobody tells that the job is
+  /// over: a day.
+  private static let blindPatience = 86_400_000
 
   private let request: KeeperRequest
   private let record: Record
@@ -21,7 +24,7 @@ final class Keeper: EventHandler {
   private let signals: SignalWatch
   private let changes: DirectoryWatch
   private let ends: SubmitEnds
-  private var lifeline: FileDescriptor?
+  private var lifeline: Lifeline?
   private var tunnel: Tunnel?
   private var job: JobWatch?
   private var commands: CommandServer?
@@ -31,6 +34,12 @@ final class Keeper: EventHandler {
   private var hostFile = HostFile(nodes: [], forwards: [])
   private var statusTimer: EventLoop.Timer?
   private var wasUp = false
+  /// Whether somebody was told that there is a tunnel, or will be, and may have gone since.
+  private var isAnnounced = false
+  /// What was announced and could not be had.
+  private var failures = Failures()
+  /// Why nothing can be known of the job, when that is so.
+  private var blindness: String?
 
   init(_ request: KeeperRequest, _ record: Record) throws(SystemError) {
     self.request = request
@@ -50,8 +59,8 @@ final class Keeper: EventHandler {
   ///   - listeners: the claimed ports, to be owned
   ///   - lifeline: to srun
   func run(_ listeners: [CInt], lifeline: consuming FileDescriptor) {
-    self.lifeline = consume lifeline
     do throws(SystemError) {
+      self.lifeline = try Lifeline(loop, lifeline) { [weak self] in self?.lifelineEnded() }
       for listener in listeners { try ends.adopt(listener) }
       try begin()
       try loop.run()
@@ -68,27 +77,49 @@ final class Keeper: EventHandler {
     self.tunnel = tunnel
     enter(request.nodes.isEmpty ? .waiting : .starting)
     try watch()
+    // First, as long as somebody hears that it cannot be.
+    if request.life == .job && !watchJob() { return }
     if !request.nodes.isEmpty { tunnel.run(on: request.nodes) }
     if let spec = request.spec {
-      let patience = request.life == .lifeline ? request.settings.timeout * 1000 : nil
-      // srun and sbatch start what shall listen after the tunnel, or at the same time.
-      tunnel.open(spec, patience: patience, isEarly: true) { [weak self] in self?.report($0) }
+      open(spec, on: tunnel)
     } else {
-      report(.done)
+      lifeline?.say(.done)
+      isAnnounced = true
       loop.after(milliseconds: Keeper.idlePause) { [weak self] in self?.closeIfIdle() }
     }
-    if request.life == .job { try watchJob() }
+  }
+
+  /// Opens what srun or sbatch has asked for, which start what shall listen after the tunnel or at the
+  /// same time.
+  private func open(_ spec: TunnelSpec, on tunnel: Tunnel) {
+    if request.life != .job {
+      let patience = request.life == .lifeline ? request.settings.timeout * 1000 : nil
+      tunnel.open(spec, patience: patience, isEarly: true) { [weak self] in
+        self?.report($0, of: spec)
+      }
+      return
+    }
+    // Each by itself: whoever could mend one that fails is not there, and the others do not fall with it.
+    for forward in spec.forwards where status.state != .closing {
+      let alone = TunnelSpec(forwards: [forward])
+      tunnel.open(alone, patience: nil, isEarly: true) { [weak self] in
+        self?.report($0, of: alone)
+      }
+    }
+    if status.state == .closing { return }
+    isAnnounced = true
+    lifeline?.say(.waiting(TunnelSpec(forwards: tunnel.grants.flatMap(\.spec.forwards))))
   }
 
   private func watch() throws(SystemError) {
-    if let raw = lifeline?.raw { try loop.add(raw, [.input], self) }
     try loop.add(signals.descriptor.raw, [.input], self)
     try loop.add(changes.descriptor.raw, [.input], self)
     commands = try CommandServer(
       loop, path: record.commandPath, owner: getuid(), observer: self)
   }
 
-  private func watchJob() throws(SystemError) {
+  /// - Returns: whether it is watched; otherwise the tunnel is over
+  private func watchJob() -> Bool {
     let folder = Host.executable.flatMap { path in
       path.lastIndex(of: "/").map { String(path[..<$0]) }
     }
@@ -96,26 +127,39 @@ final class Keeper: EventHandler {
       [weak self] in self?.take($0)
     }
     self.job = job
-    try job.start()
+    do throws(SystemError) { try job.start() } catch {
+      fail(KeeperFailure(unstarted: error).reason)
+      return false
+    }
+    return true
   }
 
   // MARK: Events
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
     do throws(SystemError) {
-      if descriptor == lifeline?.raw {
-        loop.remove(descriptor)
-        // Its holder sends nothing: whatever comes here is its end.
-        if request.life == .job { lifeline = nil } else { close("srun ended") }
-      } else if descriptor == signals.descriptor.raw {
+      if descriptor == signals.descriptor.raw {
         for signal in try signals.take() { take(signal) }
       } else {
         try changes.clear()
         if record.isGone { return close("the record was removed") }
-        if record.exitIsMeant { return close("the exit flag was set") }
+        if record.exitIsMeant { return close("it was closed with spunnelctl close") }
         tunnel?.look()
       }
     } catch { fail("\(error)") }
+  }
+
+  private func lifelineEnded() {
+    if request.life == .job {
+      lifeline?.close()
+      lifeline = nil
+      return
+    }
+    // An srun that did not wait reads this at its end.
+    if !wasUp, request.life == .patientLifeline, let reason = tunnel?.complaint {
+      lifeline?.say(.failed(reason))
+    }
+    close("srun ended")
   }
 
   private func take(_ signal: CInt) {
@@ -126,6 +170,10 @@ final class Keeper: EventHandler {
 
   private func take(_ news: JobNews) {
     switch news {
+    case .lost, .untold: break
+    default: blindness = nil
+    }
+    switch news {
     case .pending:
       record.log("the job is pending")
       tunnel?.standBy()
@@ -134,8 +182,18 @@ final class Keeper: EventHandler {
       tunnel?.run(on: nodes)
     case .over(let detail): close("job \(request.step.job) is over: \(detail)")
     case .lost(let reason): record.log("ask Slurm for the job: \(reason)")
+    case .untold(let reason): lookAway("ask Slurm for the job: \(reason)")
     }
     review()
+  }
+
+  /// Nothing was ever heard of the job, and nothing will be.
+  private func lookAway(_ reason: String) {
+    blindness = reason
+    tunnel?.fail(reason)
+    loop.after(milliseconds: Keeper.blindPatience) { [weak self] in
+      if self?.blindness != nil { self?.close("nothing was heard of the job for a day") }
+    }
   }
 
   // MARK: The end
@@ -151,33 +209,42 @@ final class Keeper: EventHandler {
   }
 
   private func fail(_ reason: String) {
-    if !wasUp { say(.failed(reason)) }
+    if !wasUp { lifeline?.say(.failed(reason)) }
     close(reason)
   }
 
-  /// A tunnel that nobody wants anything of any more.
-  private func closeIfIdle() {
-    if tunnel?.grants.isEmpty ?? true, commands?.isIdle ?? true { close("nothing is left to do") }
+  /// Forwards could not be had. If somebody may still count on them, the record says why as long as there
+  /// is what they lead to; nothing else of them is left.
+  private func lose(_ spec: TunnelSpec, _ reason: String) {
+    if status.state == .closing { return }
+    failures.add(spec, reason)
+    if tunnel?.grants.isEmpty ?? true { ends.releaseAll() }
+    review()
   }
 
-  /// What became of the forwards that the tunnel was started for.
-  private func report(_ report: KeeperReport) {
-    if case .failed(let reason) = report {
-      // After a requeue, or of one that others have added to, only these forwards are over.
-      if wasUp { return closeIfUnused() }
-      return fail(reason)
+  /// A tunnel that nobody wants anything of any more, not even to know why it is not there.
+  private func closeIfIdle() {
+    if tunnel?.grants.isEmpty ?? true, failures.isEmpty, commands?.isIdle ?? true {
+      close("nothing is left to do")
     }
-    say(report)
+  }
+
+  /// What became of forwards that the tunnel was started for.
+  private func report(_ report: KeeperReport, of spec: TunnelSpec) {
+    if case .failed(let reason) = report {
+      if !isAnnounced { return fail(reason) }
+      if !wasUp { lifeline?.say(report) }
+      return lose(spec, reason)
+    }
+    if request.life != .job { lifeline?.say(report) }
+    // Whoever does not wait for more goes on now.
+    if case .bound = report, request.life == .patientLifeline { isAnnounced = true }
     guard case .ready = report, !wasUp else { return }
+    isAnnounced = true
     wasUp = true
     review()
     // The last answers to the start come a moment later and need some of it again.
     loop.after(milliseconds: Keeper.settled) { Process.releaseCode() }
-  }
-
-  /// Tells whoever started the keeper. It may be gone, which is no news: the lifeline tells.
-  private func say(_ report: KeeperReport) {
-    do throws(SystemError) { try lifeline?.writeAll(Array(report.line.utf8)) } catch {}
   }
 
   // MARK: Status
@@ -194,7 +261,9 @@ final class Keeper: EventHandler {
     guard let tunnel, status.state != .closing else { return }
     writeHost(tunnel)
     let state: Status.State =
-      if tunnel.nodes.isEmpty {
+      if tunnel.grants.isEmpty {
+        failures.isEmpty ? status.state : .failed
+      } else if tunnel.nodes.isEmpty {
         .waiting
       } else if tunnel.isUp {
         wasUp || request.spec == nil ? .up : .starting
@@ -208,7 +277,7 @@ final class Keeper: EventHandler {
   private func writeHost(_ tunnel: Tunnel) {
     let now = HostFile(
       nodes: tunnel.nodes, forwards: tunnel.routes.map(\.forward),
-      waiting: tunnel.grants.filter(\.routes.isEmpty).map(\.spec))
+      waiting: tunnel.grants.filter(\.routes.isEmpty).map(\.spec), failed: failures.specs)
     if now == hostFile { return }
     hostFile = now
     do throws(RecordError) { try record.write(now) } catch { record.log("\(error)") }
@@ -231,6 +300,7 @@ final class Keeper: EventHandler {
     (now.accepted, now.refused) = (tunnel.relay.accepted, tunnel.relay.refused)
     (now.sent, now.received) = tunnel.relay.bytes
     now.far = tunnel.routes.map(\.far)
+    now.reasons = failures.lines
     return now
   }
 }
@@ -266,7 +336,7 @@ extension Keeper: CommandObserver {
         client.say(.done)
       }
     case .close(let spec):
-      let missing = tunnel.close(matching: spec)
+      let missing = tunnel.close(matching: spec).filter { !failures.remove($0) }
       let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
       client.say(missing.isEmpty ? .done : .failed("no forward listens at \(ends)"))
       for held in held.values where !tunnel.grants.contains(where: { $0 === held.grant }) {
@@ -274,11 +344,15 @@ extension Keeper: CommandObserver {
       }
       if tunnel.grants.isEmpty { close("its last forward was closed") }
     case .open(let spec, let isHeld):
+      if let blindness, tunnel.nodes.isEmpty { return client.say(.failed(blindness)) }
+      for forward in spec.forwards { failures.remove(forward) }
       // Somebody waits for it, so it fails in time; once there it is kept like any other.
       let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
         [weak self] report in
         client.say(report)
-        if case .failed = report { self?.closeIfUnused() }
+        guard case .failed(let reason) = report else { return }
+        // With --background the asker went when the job was waited for.
+        if client.isOpen { self?.closeIfUnused() } else { self?.lose(spec, reason) }
       }
       if !isHeld { return }
       if !client.isOpen { return tunnel.close(grant) }

@@ -105,6 +105,11 @@ final class Link {
   /// The way that ssh takes.
   var transport: Transport? { supervisor.transport }
 
+  /// Why it is not up, as far as ssh has said.
+  var complaint: String? {
+    isUp ? nil : (supervisor.unfinished ?? refusal).map { "\(node): \($0.message)" }
+  }
+
   /// Whether nothing wants it any more.
   var isIdle: Bool { cargo.isEmpty }
 
@@ -175,6 +180,7 @@ final class Link {
       hurry()
       return nil
     }
+    refusals.noteConnection()
     return try master?.sockets.connect(route.service)
   }
 
@@ -346,7 +352,7 @@ final class Link {
 
 extension Link: SupervisorObserver {
   func sshSays(_ line: String) {
-    if line.contains("open failed"), !refusals.note(line) { return }
+    if line.contains("open failed"), !refusals.note(line, isProbing: opening != nil) { return }
     observer?.linkNotes("ssh: \(line)")
   }
 

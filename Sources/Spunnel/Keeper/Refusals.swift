@@ -10,17 +10,28 @@ struct Refusals {
   /// would fill the log with it.
   private static let silence = 60_000
 
+  /// The end of a refusal that says no more than that nothing listens (channels.c,
+  /// `channel_input_open_failure`).
+  private static let usual = "open failed: connect failed: Connection refused"
+
   private var count = 0
+  /// When the tunnel's own probes ended, as long as nobody else has connected.
+  private var probed: Int?
   private var last = 0
   private var told: (reason: Substring, at: Int)?
 
   /// Counts one.
   ///
-  /// - Parameter line: ssh's, `channel 5: open failed: …`
+  /// - Parameters:
+  ///   - line: ssh's, `channel 5: open failed: …`
+  ///   - isProbing: whether the tunnel itself connects, to find out
   /// - Returns: whether it is worth telling
-  mutating func note(_ line: String) -> Bool {
+  mutating func note(_ line: String, isProbing: Bool = false) -> Bool {
     count += 1
     last = Clock.milliseconds()
+    // The answer to a second probe comes a moment later.
+    let isOurs = isProbing || last - (probed ?? -Refusals.freshness) < Refusals.freshness
+    if isOurs && line.hasSuffix(Refusals.usual) { return false }
     // The number differs each time.
     let reason = line.drop { $0 != ":" }
     if let told, told.reason == reason, last - told.at < Refusals.silence { return false }
@@ -40,6 +51,12 @@ struct Refusals {
     return true
   }
 
-  /// All that there are were expected.
-  mutating func forget() { count = 0 }
+  /// A connection is made that is not the tunnel's own.
+  mutating func noteConnection() { probed = nil }
+
+  /// The tunnel's own probes have ended: all that there are were expected.
+  mutating func forget() {
+    count = 0
+    probed = Clock.milliseconds()
+  }
 }

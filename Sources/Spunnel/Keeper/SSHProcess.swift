@@ -7,12 +7,15 @@ final class SSHProcess: EventHandler {
   private static let mostLines = 40
   /// Reads in a row: what is left is reported again.
   private static let mostReads = 16
+  /// Bytes of its standard output that are kept: more than any `ssh -G` writes.
+  private static let longestAnswer = 1 << 20
 
   private let loop: EventLoop
   private let heard: (String) -> Void
   private var errors: FileDescriptor?
   private var answer: FileDescriptor?
   private var partial: [UInt8] = []
+  private var answered: [UInt8] = []
 
   /// Its process id and its group's, `nil` once it has ended.
   private(set) var child: pid_t?
@@ -33,8 +36,8 @@ final class SSHProcess: EventHandler {
     guard let path = SSHProcess.find(name) else { throw .missing(name) }
     do throws(SystemError) {
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
-      let errors = try FileDescriptor.pipe()
-      let answer = try FileDescriptor.pipe()
+      let errors = try FileDescriptor.pipe(childHas: .writer)
+      let answer = try FileDescriptor.pipe(childHas: .writer)
       var program = Program(
         path: path, arguments: command.arguments, environment: environment,
         descriptors: [null.raw, answer.writer.raw, errors.writer.raw])
@@ -44,12 +47,15 @@ final class SSHProcess: EventHandler {
       self.loop = loop
       self.heard = heard
       let reader = answer.reader
-      self.answer = consume reader
       let listener = errors.reader
-      let raw = listener.raw
+      let raws = [reader.raw, listener.raw]
+      self.answer = consume reader
       self.errors = consume listener
-      try loop.add(raw, [.input], self)
-      do throws(SystemError) { child = try program.start() } catch {
+      do throws(SystemError) {
+        for raw in raws { try loop.add(raw, [.input], self) }
+        child = try program.start()
+      } catch {
+        closeAnswer()
         closeErrors()
         throw error
       }
@@ -63,7 +69,9 @@ final class SSHProcess: EventHandler {
     Program.find(name, searchPath: Process.environment("PATH") ?? "/usr/bin:/bin")
   }
 
-  func handle(_ descriptor: CInt, _ readiness: Readiness) { listen() }
+  func handle(_ descriptor: CInt, _ readiness: Readiness) {
+    if descriptor == answer?.raw { hearAnswer() } else { listen() }
+  }
 
   /// Reads what it has said by now; not for ever, whatever its children write.
   func listen() {
@@ -88,11 +96,16 @@ final class SSHProcess: EventHandler {
     if partial.count > 4096 { partial = [] }
   }
 
-  /// What it has written to its standard output, once; a pipe holds what `ssh -G` writes.
-  func takeAnswer() -> String {
-    let bytes = try? answer?.read(atMost: 1 << 16) ?? nil
-    answer = nil
-    return String(decoding: bytes ?? [], as: UTF8.self)
+  /// What it has written to its standard output.
+  var answerText: String { String(decoding: answered, as: UTF8.self) }
+
+  /// Reads on past what is kept: its writing must not block.
+  private func hearAnswer() {
+    for _ in 0..<SSHProcess.mostReads {
+      guard let bytes = try? answer?.read(atMost: 1 << 16) ?? nil else { return }
+      if bytes.isEmpty { return closeAnswer() }
+      answered += bytes.prefix(SSHProcess.longestAnswer - answered.count)
+    }
   }
 
   /// Whether it is gone or going: the kernel marks a process before it closes its descriptors, so
@@ -110,6 +123,8 @@ final class SSHProcess: EventHandler {
     self.child = nil
     listen()
     closeErrors()
+    hearAnswer()
+    closeAnswer()
     return code
   }
 
@@ -118,8 +133,14 @@ final class SSHProcess: EventHandler {
   /// - Returns: the child, for the caller to end and to wait for, unless it has ended
   func letGo() -> pid_t? {
     defer { child = nil }
+    closeAnswer()
     closeErrors()
     return child
+  }
+
+  private func closeAnswer() {
+    if let raw = answer?.raw { loop.remove(raw) }
+    answer = nil
   }
 
   private func closeErrors() {

@@ -130,7 +130,7 @@ final class Supervisor {
     guard let ssh, let process = ssh.child, let code = ssh.reap() else { return }
     if isAsking {
       // When it has written nothing, the real ssh will say what is wrong.
-      configuration = SSHConfiguration(ssh.takeAnswer())
+      configuration = SSHConfiguration(ssh.answerText)
       guard let diagnosis = start() else { return }
       observer?.sshEnded(diagnosis)
     } else if choice.current == .srun, let srun {

@@ -63,6 +63,9 @@ final class Tunnel {
   /// The way that ssh takes to the first node that has one.
   var transport: Transport? { links.first(\.transport) }
 
+  /// Why there is no way to a node, as the first that has none was heard last; `nil` when nothing was.
+  var complaint: String? { links.first(\.complaint) }
+
   // MARK: What is asked for
 
   /// Opens forwards, now or when the job starts.
@@ -209,6 +212,11 @@ final class Tunnel {
     observer?.tunnelNotes("\(grant.spec): \(reason)")
     close(grant)
     grant.report(.failed(reason))
+  }
+
+  /// All that was asked for has failed, for one reason.
+  func fail(_ reason: String) {
+    for grant in grants { fail(grant, reason) }
   }
 
   /// Gives forwards up: their connections are cut, their ports are free.

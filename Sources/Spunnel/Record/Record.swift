@@ -131,7 +131,8 @@ final class Record {
   /// Appends a line with the time; failure goes by. While the log cannot be opened the line waits:
   /// that descriptors are used up could never be read there otherwise.
   func log(_ line: String) {
-    unwritten.append("\(timestamp(Clock.wallMilliseconds())) \(printable(line))\n")
+    let text = printable(line, atMost: LogLine.longest)
+    unwritten.append("\(timestamp(Clock.wallMilliseconds())) \(text)\n")
     if unwritten.count > Record.mostUnwritten { unwritten.removeFirst() }
     writeLog()
   }

@@ -9,14 +9,17 @@ public struct LogLine: Equatable, Sendable {
   public let time: Int?
   public let text: String
 
+  /// Characters after which a line is cut.
+  static let longest = 1000
+
   init(_ line: some StringProtocol) {
     let parts = line.split(separator: " ", maxSplits: 1)
     if parts.count == 2, let time = milliseconds(timestamp: parts[0]) {
       self.time = time
-      text = printable(parts[1])
+      text = printable(parts[1], atMost: LogLine.longest)
     } else {
       time = nil
-      text = printable(line)
+      text = printable(line, atMost: LogLine.longest)
     }
   }
 

@@ -8,11 +8,16 @@ public struct HostFile: Equatable, Sendable {
   public var forwards: [Forward]
   /// What was asked for and has no forwards yet.
   public var waiting: [TunnelSpec]
+  /// What was asked for and could not be had.
+  public var failed: [TunnelSpec]
 
-  public init(nodes: [NodeName], forwards: [Forward], waiting: [TunnelSpec] = []) {
+  public init(
+    nodes: [NodeName], forwards: [Forward], waiting: [TunnelSpec] = [], failed: [TunnelSpec] = []
+  ) {
     self.nodes = nodes
     self.forwards = forwards
     self.waiting = waiting
+    self.failed = failed
   }
 
   /// - Returns: `nil` when the text is damaged: a node or a forward that is none
@@ -31,15 +36,18 @@ public struct HostFile: Equatable, Sendable {
       case "waiting":
         guard let spec = try? TunnelSpec(String(value)) else { return nil }
         waiting.append(spec)
+      case "failed":
+        guard let spec = try? TunnelSpec(String(value)) else { return nil }
+        failed.append(spec)
       default: break
       }
     }
-    if nodes.isEmpty && forwards.isEmpty && waiting.isEmpty { return nil }
+    if nodes.isEmpty && forwards.isEmpty && waiting.isEmpty && failed.isEmpty { return nil }
   }
 
   public var text: String {
     nodes.map { "node \($0)\n" }.joined() + forwards.map { "forward \($0.words)\n" }.joined()
-      + waiting.map { "waiting \($0)\n" }.joined()
+      + waiting.map { "waiting \($0)\n" }.joined() + failed.map { "failed \($0)\n" }.joined()
   }
 
   /// Whether a port of the submit host belongs to the tunnel.
@@ -59,6 +67,9 @@ public struct Status: Equatable, Sendable {
     case up
     /// The connection was lost and is being made again; the ports are kept.
     case reconnecting
+    /// Nothing that was asked for could be had: no port is held. The record says why while the job is
+    /// there.
+    case failed
     /// The end was asked for.
     case closing
     /// Nobody holds the record: its keeper is gone. Never written, only found.
@@ -88,6 +99,8 @@ public struct Status: Equatable, Sendable {
   public var far: [FarEnd] = []
   /// The way that ssh takes, `nil` while nobody has said.
   public var transport: Transport?
+  /// Why forwards that were asked for are not there, a line each.
+  public var reasons: [String] = []
 
   public init() {}
 
@@ -104,6 +117,7 @@ public struct Status: Equatable, Sendable {
       if key == "state" { state = State(rawValue: String(value)) }
       if key == "far" { far.append(FarEnd(rawValue: String(value)) ?? .unknown) }
       if key == "transport" { transport = Transport(rawValue: String(value)) }
+      if key == "reason" { reasons.append(printable(value, atMost: LogLine.longest)) }
       guard let (_, path) = Status.numbers.first(where: { $0.0 == key }) else { continue }
       guard let number = wholeNumber(value) else { return nil }
       self[keyPath: path] = number
@@ -116,6 +130,7 @@ public struct Status: Equatable, Sendable {
     "state \(state.rawValue)\n" + (transport.map { "transport \($0.rawValue)\n" } ?? "")
       + Status.numbers.map { "\($0.0) \(self[keyPath: $0.1])\n" }.joined()
       + far.map { "far \($0.rawValue)\n" }.joined()
+      + reasons.map { "reason \(printable($0, atMost: LogLine.longest))\n" }.joined()
   }
 }
 

@@ -71,7 +71,7 @@ public func spunnel_open(
     guard let nodes = NodeName.list(nodes) else {
       host.voice.error(
         "no tunnel: Slurm names the nodes '\(printable(nodes))', which are no host names")
-      session.close()
+      session.close(host.voice)
       slot.session = nil
       return -1
     }
@@ -94,10 +94,11 @@ public func spunnel_follow(_ job: UInt32, _ host: UnsafePointer<spunnel_host>) -
 
 /// Ends the tunnel and gives up the claim.
 @c @implementation
-public func spunnel_close() {
+public func spunnel_close(_ host: UnsafePointer<spunnel_host>) {
+  let host = unsafe HostView(host)
   session.withLock { slot in
     guard let session = slot.session, session.process == getpid() else { return }
-    session.close()
+    session.close(host.voice)
     slot.session = nil
   }
 }

@@ -17,6 +17,8 @@ struct Voice: Sendable {
 final class Session {
   /// Milliseconds that the end may take before srun goes on without waiting.
   private static let endPatience = 2000
+  /// Bytes of what the keeper reported in between that are looked at, the last.
+  private static let longestReports = 1 << 16
 
   let process = getpid()
   let spec: TunnelSpec
@@ -132,15 +134,30 @@ final class Session {
     case .ready(let ready): forwards = ready
     default: return
     }
-    Process.setEnvironment("SPUNNEL_FORWARDS", forwards.map(\.description).joined(separator: ","))
+    if let told = Session.told(forwards) {
+      Process.setEnvironment("SPUNNEL_FORWARDS", told)
+    } else {
+      Process.removeEnvironment("SPUNNEL_FORWARDS")
+      voice?.info("\(forwards.count) forwards have no room in SPUNNEL_FORWARDS: it is not set")
+    }
     for (index, port) in chosenPorts(forwards, nodes: nodes).enumerated() {
       if index == 0 { Process.setEnvironment("SPUNNEL_PORT", "\(port)") }
       Process.setEnvironment("SPUNNEL_PORT_\(index + 1)", "\(port)")
     }
     guard let voice else { return }
     let announcement = Announcement(forwards)
-    for line in announcement.forwards { voice.info(line) }
+    let isThere = if case .ready = report { true } else { false }
+    for line in announcement.forwards { voice.info(isThere ? line : "\(line), being opened") }
     if let command = announcement.command { voice.info("on your own computer: \(command)") }
+  }
+
+  /// What `SPUNNEL_FORWARDS` says.
+  ///
+  /// - Returns: `nil` when it would be too long: no program can be started with a variable above 128 KiB
+  ///   (execve(2), `MAX_ARG_STRLEN`)
+  static func told(_ forwards: [Forward]) -> String? {
+    let text = forwards.map(\.description).joined(separator: ",")
+    return text.utf8.count > 100 << 10 ? nil : text
   }
 
   /// The exec ports that the spec left open, in its order.
@@ -160,17 +177,26 @@ final class Session {
   }
 
   /// Ends the tunnel and waits until the ports are free, a bounded time.
-  func close() {
+  ///
+  /// - Parameter voice: says why a tunnel that nobody waited for never came up
+  func close(_ voice: Voice) {
     claim?.release()
     claim = nil
     guard let raw = lifeline?.raw else { return }
     // The keeper reads end of file, tears down, and closes its own end last.
     _ = shutdown(raw, CInt(SHUT_WR))
     let deadline = Clock.milliseconds() + Session.endPatience
-    // What it reported meanwhile comes first.
+    // What it reported meanwhile comes first: nothing was read, and said, while the job ran.
+    var heard: [UInt8] = []
     while lifeline?.waitReadable(milliseconds: max(0, deadline - Clock.milliseconds())) ?? false,
       let report = try? lifeline?.read(atMost: 4096) ?? nil, !report.isEmpty
-    {}
+    {
+      heard = (heard + report).suffix(Session.longestReports)
+    }
     lifeline = nil
+    let lines = heard.split(separator: 10).map { String(decoding: $0, as: UTF8.self) }
+    if case .failed(let reason)? = lines.last.flatMap({ KeeperReport(line: $0) }) {
+      voice.error("the tunnel never came up: \(printable(reason, atMost: LogLine.longest))")
+    }
   }
 }

@@ -103,6 +103,9 @@ public struct StepName: Hashable, Sendable, CustomStringConvertible {
   /// The step as Slurm's own commands write it.
   public var stepLabel: String { StepName.labels[step] ?? String(step) }
 
+  /// In a sentence: `job 12`, `step 12.0`.
+  public var words: String { isWholeJob ? "job \(job)" : "step \(job).\(stepLabel)" }
+
   /// - Parameter label: as Slurm's own commands write it
   public init?(job: UInt32, label: some StringProtocol) {
     if let known = StepName.labels.first(where: { $0.value == label }) {

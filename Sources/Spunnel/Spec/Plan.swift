@@ -89,7 +89,7 @@ extension ForwardRequest {
   private func foreign(_ text: String, _ facts: StepFacts) -> SpecError {
     let shown = facts.nodes.prefix(8).map(\.description).joined(separator: ", ")
     return .noNode(
-      text: printable(text), forward: printable(description), step: facts.step.description,
+      text: printable(text), forward: printable(description), step: facts.step.words,
       nodes: facts.nodes.count > 8 ? shown + ", …" : shown)
   }
 

@@ -55,7 +55,7 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
     case .execEndTwice(let end):
       "exec port '\(end)' of R: is there twice: each can lead to one place"
     case .noNode(let text, let forward, let step, let nodes):
-      "'\(text)' in '\(forward)' is no node of step \(step), which has \(nodes): name one of them; "
+      "'\(text)' in '\(forward)' is no node of \(step), which has \(nodes): name one of them; "
         + "other hosts need targets=any in plugstack.conf"
     }
   }

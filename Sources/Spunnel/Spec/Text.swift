@@ -2,12 +2,14 @@
 
 /// Makes text safe to show on a terminal and in a line-based file, and short.
 ///
-/// - Parameter text: anything, newlines and escapes included
+/// - Parameters:
+///   - text: anything, newlines and escapes included
+///   - limit: characters after which it is cut
 /// - Returns: the text with every control character as `?`, those that break lines or turn the
-///   direction of writing included, cut after 200 characters
-public func printable(_ text: some StringProtocol) -> String {
+///   direction of writing included
+public func printable(_ text: some StringProtocol, atMost limit: Int = 200) -> String {
   var shown = ""
-  for scalar in text.unicodeScalars.prefix(200) {
+  for scalar in text.unicodeScalars.prefix(limit) {
     shown.unicodeScalars.append(isControl(scalar) ? "?" : scalar)
   }
   return shown.unicodeScalars.count < text.unicodeScalars.count ? shown + "…" : shown

@@ -61,8 +61,9 @@ int spunnel_open(uint32_t job, uint32_t step, const char *nodes, const struct sp
 int spunnel_follow(uint32_t job, const struct spunnel_host *host);
 
 /** Ends the tunnel and gives up the claim; returns when the ports are free again, or after two
- *  seconds. Does nothing in a process that did not make the claim, such as a fork of it. */
-void spunnel_close(void);
+ *  seconds. Why a tunnel that nobody waited for never came up is said here, as an error: the job is over.
+ *  Does nothing in a process that did not make the claim, such as a fork of it. */
+void spunnel_close(const struct spunnel_host *host);
 
 #ifdef __clang__
 #pragma clang assume_nonnull end

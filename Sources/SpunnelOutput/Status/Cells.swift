@@ -18,12 +18,14 @@ extension RecordView {
     return names.isEmpty ? "-" : names.joined(separator: ",")
   }
 
-  /// As one would type them, and what waits for the job.
+  /// As one would type them, and what waits for the job; what could not be had when there is nothing
+  /// else.
   var forwardsCell: String {
     guard let host else { return "?" }
     let isAlone = nodes.count == 1
     let forwards = host.forwards.map { isAlone ? $0.withoutNode : $0.description }
-    return (forwards + host.waiting.map(\.description)).joined(separator: ",")
+    let rest = host.waiting + (state == .failed ? host.failed : [])
+    return (forwards + rest.map(\.description)).joined(separator: ",")
   }
 
   var stateCell: String { state?.rawValue ?? "?" }

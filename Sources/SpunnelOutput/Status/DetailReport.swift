@@ -63,7 +63,8 @@ private struct Detail {
 
   var text: String {
     let parts: [(title: String, lines: [String])] = [
-      ("state", [state]), ("forwards", forwards), ("waiting", waiting), ("traffic", [traffic]),
+      ("state", [state]), ("forwards", forwards), ("waiting", waiting),
+      ("failed", view.status.reasons), ("traffic", [traffic]),
       ("processes", processes), ("log", log.map { line($0) }),
     ]
     let title = "job \(view.step.job), step \(view.step.stepLabel), of \(user)"

@@ -16,7 +16,11 @@ extension RecordView {
       "waiting": host.flatMap {
         $0.waiting.isEmpty ? nil : .strings($0.waiting.flatMap(\.forwards).map(\.description))
       },
+      "failed": host.flatMap {
+        $0.failed.isEmpty ? nil : .strings($0.failed.map(\.description))
+      },
       "state": .string(state?.rawValue),
+      "reason": status.reasons.isEmpty ? nil : .string(status.reasons.joined(separator: "; ")),
       "since": time(status.since), "started": time(status.started),
       "connections": JSON([
         "open": .number(status.connections), "accepted": .number(status.accepted),

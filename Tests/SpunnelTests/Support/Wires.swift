@@ -5,14 +5,6 @@ import Testing
 
 @testable import SpunnelSystem
 
-extension FileDescriptor {
-  /// Sets `O_NONBLOCK`.
-  func makeNonBlocking() throws(SystemError) {
-    let flags = try check("fcntl") { fcntl(raw, F_GETFL) }
-    try check("fcntl") { fcntl(raw, F_SETFL, flags | O_NONBLOCK) }
-  }
-}
-
 /// Writing to a pipe that nobody reads is an error and not the end of the test process.
 private let ignoreBrokenPipes: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
 

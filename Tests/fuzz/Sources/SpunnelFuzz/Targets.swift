@@ -189,7 +189,7 @@ func testJobs(_ text: String) {
     switch JobNews(line: line) {
     case .over(let why), .lost(let why): if !why.isEmpty { expectLine(why) }
     case .running(let nodes): expect(!nodes.isEmpty, "a node")
-    case .pending, nil: break
+    case .pending, .untold, nil: break
     }
   }
   if let facts = JobFacts(text), !facts.detail.isEmpty { expectLine(facts.detail) }
