@@ -71,8 +71,7 @@ final class Keeper: EventHandler {
     if !request.nodes.isEmpty { tunnel.run(on: request.nodes) }
     if let spec = request.spec {
       let patience = request.life == .lifeline ? request.settings.timeout * 1000 : nil
-      // srun and sbatch start what shall listen after the tunnel, or at the same time.
-      tunnel.open(spec, patience: patience, isEarly: true) { [weak self] in self?.report($0) }
+      tunnel.open(spec, patience: patience) { [weak self] in self?.report($0) }
     } else {
       report(.done)
       loop.after(milliseconds: Keeper.idlePause) { [weak self] in self?.closeIfIdle() }

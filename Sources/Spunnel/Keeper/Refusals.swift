@@ -2,6 +2,14 @@
 
 import SpunnelSystem
 
+/// Hears what ssh says of connections that the far end refused.
+protocol RefusalListener: AnyObject {
+  /// What it said last.
+  var lastRefusal: String? { get }
+  /// One is to come that is no client's, or does not come after all.
+  func expectsRefusal(_ isToCome: Bool)
+}
+
 struct Refusals {
   /// Milliseconds for which one explains an end of file: one whose client was gone by then must not be
   /// held against a later connection.
@@ -12,13 +20,22 @@ struct Refusals {
 
   private var count = 0
   private var last = 0
+  /// To come from what was asked of sshd, for nobody's connection.
+  private var expected = 0
   private var told: (reason: Substring, at: Int)?
+
+  /// One is to come that is no client's, or does not come after all.
+  mutating func expect(_ isToCome: Bool) { expected = max(0, expected + (isToCome ? 1 : -1)) }
 
   /// Counts one.
   ///
   /// - Parameter line: ssh's, `channel 5: open failed: …`
   /// - Returns: whether it is worth telling
   mutating func note(_ line: String) -> Bool {
+    if expected > 0 {
+      expected -= 1
+      return false
+    }
     count += 1
     last = Clock.milliseconds()
     // The number differs each time.
@@ -39,7 +56,4 @@ struct Refusals {
     count -= 1
     return true
   }
-
-  /// All that there are were expected.
-  mutating func forget() { count = 0 }
 }
