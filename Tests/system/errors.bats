@@ -145,7 +145,8 @@ found() { same "$*" "$(as user1 spunnelctl status --json | jq -r '[.tunnels[0].f
     serve s user1 -w n1 --tunnel 8001:8000,:auto -- 8000
     answers n1:8000 user1 8001 name
     run as user1 spunnelctl status "$(job s)" --probe
-    holds "localhost:8001 -> n1:8000  listening"
+    holds " -> n1:8000    listening"
+    holds "nothing listens"
     lacks "open failed"
 }
 
