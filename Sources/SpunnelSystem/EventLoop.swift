@@ -71,6 +71,25 @@ public final class EventLoop {
     _ = unsafe epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor, &event)
   }
 
+  /// Stops watching for a while: what cannot be taken now would be reported again at once, for nothing.
+  ///
+  /// - Parameters:
+  ///   - milliseconds: until it is watched again, and until the next attempt if that fails
+  ///   - isWanted: whether it is to be watched again
+  public func rest(
+    _ descriptor: CInt, milliseconds: Int, _ readiness: Readiness, _ handler: any EventHandler,
+    while isWanted: @escaping () -> Bool
+  ) {
+    remove(descriptor)
+    after(milliseconds: milliseconds) { [weak self, weak handler] in
+      guard let self, let handler, isWanted() else { return }
+      do throws(SystemError) { try self.add(descriptor, readiness, handler) } catch {
+        self.rest(
+          descriptor, milliseconds: milliseconds, readiness, handler, while: isWanted)
+      }
+    }
+  }
+
   /// Runs an action once, after at least so many milliseconds.
   @discardableResult
   public func after(milliseconds: Int, _ action: @escaping () -> Void) -> Timer {

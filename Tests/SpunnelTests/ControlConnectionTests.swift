@@ -45,7 +45,7 @@ import Testing
 
   private func askProbe(_ control: ControlConnection) throws {
     let null = try FileDescriptor.open("/dev/null", O_RDWR)
-    let request = MultiplexRequest.connect(host: "localhost", port: port)
+    let request = MultiplexRequest.connect(Service(host: .localhost, end: .port(port)))
     try control.ask([request], descriptors: [null.raw, null.raw]) { [replies] in
       replies.all.append($0)
     }

@@ -44,6 +44,37 @@ private final class Reaction: EventHandler {
     #expect(try #require(ran) - start >= 25)
   }
 
+  @Test func aRestIsTakenUpAgainUntilTheKernelLetsIt() throws {
+    // A file cannot be watched (epoll_ctl(2), EPERM); in its place comes a pipe that can.
+    let place = try FileDescriptor.open("/proc/self/status", O_RDONLY)
+    let pipe = try FileDescriptor.pipe()
+    try pipe.writer.writeAll([1])
+    var events = 0
+    var attempts = 0
+    var isWanted = true
+    let reaction = Reaction { descriptor, _ in
+      events += 1
+      loop.rest(descriptor, milliseconds: 1, [.input], Reaction { _, _ in }) { false }
+    }
+    loop.rest(place.raw, milliseconds: 1, [.input], reaction) {
+      attempts += 1
+      return isWanted
+    }
+    #expect(try loop.turn { attempts > 2 })
+    #expect(events == 0)
+    _ = dup2(pipe.reader.raw, place.raw)
+    #expect(try loop.turn { events == 1 })
+    isWanted = false
+    attempts = 0
+    loop.rest(place.raw, milliseconds: 1, [.input], reaction) {
+      attempts += 1
+      return isWanted
+    }
+    #expect(try loop.turn { attempts == 1 })
+    try loop.turn(milliseconds: 20)
+    #expect(events == 1)
+  }
+
   @Test func aCancelledTimerDoesNotRun() throws {
     var ran: [String] = []
     let timer = loop.after(milliseconds: 1) { ran.append("cancelled") }

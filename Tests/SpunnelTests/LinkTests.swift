@@ -117,17 +117,19 @@ import Testing
     stop()
   }
 
+  @Test func aRefusalThatTheStartAskedForIsNobodys() throws {
+    add(try routes("8001:8000"))
+    #expect(try turn { told.ready == 1 && link.lastRefusal != nil })
+    #expect(!link.takeRefusal())
+    #expect(!notes.lines.contains { $0.contains("open failed") })
+    link.stop()
+  }
+
   @Test func theSameRefusalIsNotedOnce() throws {
-    let all = try routes("8001:8000")
-    add(all)
+    ssh.prepare = { $0.emptyAnswer = .agree }
+    add(try routes("8001:8000"))
     #expect(try turn { told.ready == 1 })
-    // Before anybody connects they are the answers to the link's own probes.
-    try ssh.say("channel 1: open failed: connect failed: Connection refused")
-    try ssh.say("something else")
-    #expect(try turn { notes.lines.contains { $0.hasSuffix("something else") } })
-    #expect(!notes.lines.contains { $0.hasSuffix("Connection refused") })
-    #expect(link.takeRefusal())
-    _ = try link.connect(all[0])
+    try loop.settle(work)
     for channel in 2...5 {
       try ssh.say("channel \(channel): open failed: connect failed: Connection refused")
     }
@@ -157,16 +159,17 @@ import Testing
   }
 
   @Test func aServiceStaysForWhoeverIsAboutToHaveIt() throws {
-    let (first, second) = (try routes("8001:8000"), try routes("8002:8000"))
+    let (first, second) = (try routes("8001:8000"), try routes("8002:8000,R:9000:53"))
     add(first)
     #expect(try turn { told.ready == 1 })
     let master = try #require(ssh.masters[0])
-    master.probeAnswer = .none
+    master.remoteAnswer = .none
     add(second)
-    #expect(try turn { master.requests.count == 3 })
+    #expect(try turn { master.orders.count == 2 })
     link.remove(first[0])
-    master.probeAnswer = .agree
-    for session in master.sessions { master.reply(.agree, to: session) }
+    for session in master.sessions {
+      if case .remote? = session.requests.last { master.carryOutLate(session) }
+    }
     #expect(try turn { told.ready == 2 })
     try expectEcho(second[0])
     stop()
@@ -310,8 +313,10 @@ import Testing
   }
 
   @Test func aConnectionThatTheFarEndHasRefusedIsNoEmptyAnswer() throws {
+    ssh.prepare = { $0.emptyAnswer = .agree }
     add(try routes("8001:8000"))
     #expect(try turn { told.ready == 1 })
+    try loop.settle(work)
     #expect(try isCut(isEmpty: true) == false)
     let line = "channel 2: open failed: connect failed: Too many open files"
     try ssh.say(line)
@@ -359,7 +364,7 @@ import Testing
     add(try routes("8001:8000"))
     #expect(try turn { told.ready == 1 })
     let process = try #require(link.process)
-    add(try routes("8002:8000"))
+    add(try routes("8002:8888"))
     link.stop()
     #expect(link.process == nil && !link.isUp && link.isIdle)
     #expect(try turn { kill(process, 0) != 0 })

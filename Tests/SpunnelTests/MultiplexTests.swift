@@ -61,7 +61,7 @@ import Testing
   }
 
   @Test func aProbeIsAStdioForward() throws {
-    let bytes = MultiplexRequest.connect(host: "localhost", port: try #require(Port(8000)))
+    let bytes = MultiplexRequest.connect(try service(8000))
     #expect(
       bytes == [
         0, 0, 0, 29,  // length
@@ -78,8 +78,10 @@ import Testing
   }
 
   @Test func theHighestPortIsNotCut() throws {
-    let bytes = MultiplexRequest.connect(host: "", port: try #require(Port(.max)))
+    let bytes = MultiplexRequest.connect(try service(.max))
     #expect(bytes.suffix(4) == [0, 0, 0xff, 0xff])
+    let nothing = MultiplexRequest.connect(Service(host: .localhost, end: .free))
+    #expect(nothing.suffix(4) == [0, 0, 0, 0])
     let forward = MultiplexRequest.open(.local(path: "", to: try service(.max)))
     #expect(forward.suffix(4) == [0, 0, 0xff, 0xff])
   }

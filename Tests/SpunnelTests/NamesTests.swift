@@ -80,6 +80,16 @@ import Testing
     #expect(HostName(try node("n1")) == (try host("n1")))
   }
 
+  @Test(
+    arguments: [
+      ("localhost", true), ("127.0.0.1", true), ("::1", true), ("0:0:0:0:0:0:0:1", true),
+      ("0::0001", true), ("::ffff:127.0.0.1", false), ("::2", false), ("::", false),
+      ("127.0.0.2", false), ("100::1", false), ("n1", false), ("1:", false),
+    ])
+  func theNodeItselfIsKnownByNameAndByAddress(text: String, isLoopback: Bool) throws {
+    #expect(try host(text).isLoopback == isLoopback)
+  }
+
   @Test func namesAreSeparatedByCommas() throws {
     #expect(NodeName.list("n1,n2")?.map(\.description) == ["n1", "n2"])
     for text in ["", ",", "n1,", ",n1", "n1,,n2", "n1, n2", "-n1"] {

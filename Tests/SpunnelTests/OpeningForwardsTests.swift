@@ -12,10 +12,10 @@ import Testing
 
   init() throws { rig = try MasterRig() }
 
-  private func open(_ routes: [Route], probes: Bool = true) {
+  private func open(_ routes: [Route], _ inquiry: Inquiry = .permission) {
     let opening = Opening(
-      loop, master, routes[0].forward.node, routes, probes: probes,
-      lastWords: { [told] in told.refusal }, done: { [told] in told.take($0) })
+      loop, master, routes[0].forward.node, routes, inquiry, refusals: told
+    ) { [told] in told.take($0) }
     told.openings.append(opening)
     opening.start()
   }
@@ -24,7 +24,7 @@ import Testing
     .remote(at: "localhost:0", to: "localhost:\(number)")
   }
 
-  @Test func aPortOfTheNodesChoiceIsChosenClosedOpenedAndProbed() throws {
+  @Test func aPortOfTheNodesChoiceIsChosenClosedAndOpened() throws {
     let routes = try routes(":auto")
     fake.nextPort = 65535
     open(routes)
@@ -35,14 +35,29 @@ import Testing
         Self.choice(1), .close(Self.choice(1)),
         .local(path: fake.socketPath(1), to: "localhost:65535"),
       ])
-    #expect(fake.probes == [.probe("localhost:65535")])
+    #expect(fake.probes == [.probe("localhost:0")])
     #expect(fake.remotes == [])
     #expect(try master.sockets.leads(to: try service(65535)))
   }
 
+  @Test func anSshdIsAskedAgainAfterItHasChosenAPort() throws {
+    open(try routes("8001:8000"))
+    #expect(try turn { told.isReady })
+    told.isReady = false
+    fake.emptyAnswer = .none
+    open(try routes(":auto"))
+    #expect(try turn { fake.orders.count == 4 && fake.requests.last?.isOfNothing == true })
+    #expect(!told.isReady)
+    // It answers in order: it has let go of the port by then.
+    for session in fake.sessions where session.requests.last?.isOfNothing == true {
+      fake.reply(.refuse, to: session)
+    }
+    #expect(try turn { told.isReady })
+  }
+
   @Test func twoChoicesAreToldApart() throws {
     let routes = try routes(":auto,:auto")
-    open(routes, probes: false)
+    open(routes, .none)
     #expect(try turn { told.isReady })
     #expect(routes.map(\.forward.connect.description) == ["40001", "40002"])
     #expect(
@@ -75,7 +90,7 @@ import Testing
   }
 
   @Test func whatComesBackIsNotTriedOutAgain() throws {
-    open(try routes("R:9000:5432,R:/p:/q"), probes: false)
+    open(try routes("R:9000:5432,R:/p:/q"), .none)
     #expect(try turn { told.isReady })
     #expect(fake.trials == [])
   }
@@ -139,10 +154,11 @@ import Testing
   }
 
   @Test func anotherHostIsOpenedAndProbedByItsName() throws {
-    open(try routes("8001:db:5432"))
+    open(try routes("8001:db:5432,8002:[0::1]:80,8003:8000"))
     #expect(try turn { told.isReady })
-    #expect(fake.orders == [.local(path: fake.socketPath(1), to: "db:5432")])
-    #expect(fake.probes == [.probe("db:5432")])
+    #expect(fake.orders.first == .local(path: fake.socketPath(1), to: "db:5432"))
+    // The node itself has no service touched, by whatever name.
+    #expect(fake.probes == [.probe("0::1:0"), .probe("localhost:0"), .probe("db:5432")])
   }
 
   @Test func theEntranceOfSocksClientsAsksForNothing() throws {
@@ -151,15 +167,14 @@ import Testing
     #expect(fake.requests == [])
   }
 
-  @Test func aServiceThatIsOpenAlreadyIsOnlyProbed() throws {
+  @Test func aServiceThatIsOpenAlreadyIsAskedForNoMore() throws {
     open(try routes("8001:8000"))
     #expect(try turn { told.isReady })
     told.isReady = false
     let again = try routes("8002:8000")
     open(again)
     #expect(try turn { told.isReady })
-    #expect(fake.orders.count == 1)
-    #expect(again[0].far == .listening)
+    #expect(fake.orders.count == 1 && fake.probes.count == 1)
   }
 
   @Test func anSshThatIsTooBusyIsAskedAgain() throws {
@@ -171,8 +186,8 @@ import Testing
     let master = try Master(fake.record, link: 0)
     let filler = FileDescriptorBox(try Socket.connect(unix: path))
     let opening = Opening(
-      loop, master, try node(), try routes("R:9000:53"), probes: true, lastWords: { nil },
-      done: { [told] in told.take($0) })
+      loop, master, try node(), try routes("R:9000:53"), .permission, refusals: told
+    ) { [told] in told.take($0) }
     opening.start()
     let late = Clock.milliseconds() + 120
     #expect(try loop.turn { Clock.milliseconds() > late })

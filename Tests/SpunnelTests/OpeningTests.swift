@@ -14,18 +14,18 @@ import Testing
 
   @discardableResult
   private func open(
-    _ spec: String = "8001:8000", probes: Bool = true, on other: Master? = nil
+    _ spec: String = "8001:8000", _ inquiry: Inquiry = .permission, on other: Master? = nil
   ) throws -> Opening {
-    try open(try routes(spec), probes: probes, on: other)
+    try open(try routes(spec), inquiry, on: other)
   }
 
   @discardableResult
   private func open(
-    _ routes: [Route], probes: Bool = true, on other: Master? = nil
+    _ routes: [Route], _ inquiry: Inquiry = .permission, on other: Master? = nil
   ) throws -> Opening {
     let opening = Opening(
-      loop, other ?? master, try node(), routes, probes: probes,
-      lastWords: { [told] in told.refusal }, done: { [told] in told.take($0) })
+      loop, other ?? master, try node(), routes, inquiry, refusals: told
+    ) { [told] in told.take($0) }
     told.openings.append(opening)
     opening.start()
     return opening
@@ -35,15 +35,19 @@ import Testing
     .local(path: fake.socketPath(number), to: "localhost:\(exec)")
   }
 
-  @Test func everyForwardIsOpenedAndProbedAndThenItIsReady() throws {
+  private static let empty = FakeMaster.Request.probe("localhost:0")
+  private static let prohibited = "channel 2: open failed: administratively prohibited: open failed"
+  private static let refused = "channel 3: open failed: connect failed: Connection refused"
+
+  @Test func everyForwardIsOpenedAndNoServiceTouchedAndThenItIsReady() throws {
     let routes = try routes("8001:8000,8002:8888")
     try open(routes)
     #expect(told.count == 0)
     #expect(try turn { told.isReady })
     #expect(fake.orders == [local(1, 8000), local(2, 8888)])
-    #expect(fake.probes == [.probe("localhost:8000"), .probe("localhost:8888")])
+    #expect(fake.probes == [Self.empty])
     #expect(told.count == 1)
-    #expect(routes.map(\.far) == [.listening, .listening])
+    #expect(routes.map(\.far) == [.unknown, .unknown])
     for route in routes.reversed() {
       let client = try master.sockets.client(of: route.service)
       client.send("to \(route.forward.exec)")
@@ -59,7 +63,7 @@ import Testing
 
   @Test func aReturnProbesNothing() throws {
     let routes = try routes("8001:8000,8002:8888")
-    try open(routes, probes: false)
+    try open(routes, .none)
     #expect(try turn { told.isReady })
     #expect(fake.requests == [local(1, 8000), local(2, 8888)])
     #expect(routes.map(\.far) == [.unknown, .unknown])
@@ -82,39 +86,81 @@ import Testing
     #expect(fake.requests == [local(1, 8000)])
   }
 
-  @Test func aServiceThatIsNotThereYetIsNoFailure() throws {
+  @Test func anSshdIsAskedOnceWhetherItForwards() throws {
+    try open()
+    #expect(try turn { told.isReady })
+    told.isReady = false
+    try open("8002:8888")
+    #expect(told.count == 1)
+    #expect(try turn { told.isReady })
+    #expect(fake.orders == [local(1, 8000), local(2, 8888)])
+    #expect(fake.requests.last == local(2, 8888))
+    #expect(told.expected == fake.requests.count { $0.isOfNothing })
+  }
+
+  @Test func whateverListensAtPort0IsNoFailure() throws {
+    fake.emptyAnswer = .agree
+    try open()
+    #expect(try turn { told.isReady })
+    // A refusal that does not come is not waited for.
+    #expect(try turn { told.expected == 0 })
+  }
+
+  @Test func theEndsAreProbedWhenThatIsAskedFor() throws {
+    let routes = try routes("8001:8000,8002:8888")
+    try open(routes, .ends)
+    #expect(try turn { told.isReady })
+    #expect(fake.requests.count == 4)
+    #expect(fake.probes == [.probe("localhost:8000"), .probe("localhost:8888")])
+    #expect(routes.map(\.far) == [.listening, .listening])
     fake.probeAnswer = .refuse
-    told.refusal = "channel 2: open failed: connect failed: Connection refused"
+    told.refusals = [Self.refused]
+    told.isReady = false
+    try open(routes, .ends)
+    #expect(try turn { told.isReady })
+    #expect(routes.map(\.far) == [.refused, .refused])
+    #expect(told.expected == 2)
+  }
+
+  @Test func anSshdThatPermitsTheEndsAloneIsNoFailure() throws {
+    told.refusals = [Self.prohibited, Self.refused, Self.refused]
+    fake.probeAnswer = .refuse
     let routes = try routes("8001:8000,8002:8888")
     try open(routes)
     #expect(try turn { told.isReady })
-    #expect(fake.probes.count == 2)
-    #expect(routes.map(\.far) == [.refused, .refused])
-    #expect(told.reason == nil)
+    #expect(fake.probes == [Self.empty, .probe("localhost:8000"), .probe("localhost:8888")])
+    #expect(fake.requests.count { !$0.isOfNothing } == 4)
+    #expect(routes.map(\.far) == [.unknown, .unknown])
   }
 
   @Test func anSshdThatForbidsForwardingIsAFailureThatSaysSo() throws {
     fake.probeAnswer = .refuse
-    told.refusal = "channel 2: open failed: administratively prohibited: open failed"
+    told.refusals = [Self.prohibited, Self.refused, Self.prohibited]
     try open("8001:8000,8002:8888")
     #expect(try turn { told.reason != nil })
     let reason = try #require(told.reason)
-    #expect(reason.hasPrefix("n1:8000: "))
+    #expect(reason.hasPrefix("n1:8888: "))
     #expect(reason.contains("AllowTcpForwarding"))
     #expect(told.count == 1)
-    #expect(fake.probes == [.probe("localhost:8000")])
   }
 
-  @Test func aProbeThatIsNotAnsweredIsHelpedOnOnceAndTakenForASlowService() throws {
-    fake.probeAnswer = .none
+  @Test func anSshdThatDoesNotAnswerIsHelpedOnOnceAndTakenForASlowOne() throws {
+    fake.emptyAnswer = .none
     try open()
     #expect(try turn { told.isReady })
-    // One connection for the forward, the probe and its help; both are held until their answers.
+    // One connection for the forward, the question and its help; both are held until their answers.
     #expect(fake.sessions.count == 3)
+    #expect(fake.probes == [Self.empty])
     #expect(fake.sessions[1].isHeld && fake.sessions[2].isHeld)
     for session in fake.sessions.dropFirst() { fake.reply(.agree, to: session) }
     #expect(try turn { fake.sessions.allSatisfy { !$0.isHeld } })
-    #expect(told.count == 1)
+    #expect(told.count == 1 && told.expected == 0)
+    // It has not shown what it permits.
+    told.isReady = false
+    fake.emptyAnswer = .refuse
+    try open("8002:8888")
+    #expect(try turn { told.isReady })
+    #expect(fake.requests.suffix(from: 3).contains(Self.empty))
   }
 
   @Test func anSshThatEndsInsteadOfAnsweringIsLost() throws {
@@ -122,7 +168,7 @@ import Testing
     try open()
     #expect(try turn { told.isLost })
     fake.localAnswer = .agree
-    fake.probeAnswer = .hangUp
+    fake.emptyAnswer = .hangUp
     told.isLost = false
     try open()
     #expect(try turn { told.isLost })
@@ -130,7 +176,7 @@ import Testing
   }
 
   @Test func stoppingIsWithoutAWord() throws {
-    fake.probeAnswer = .none
+    fake.emptyAnswer = .none
     let opening = try open()
     #expect(try turn { !fake.probes.isEmpty })
     opening.stop()

@@ -149,7 +149,7 @@ import Testing
     let spec = try TunnelSpec("8001:80,R:8001:1,8002:80,D:1080,/t/%j:1")
     let facts = StepFacts(
       step: StepName(job: 17, step: 0), nodes: [try #require(NodeName("n1"))], user: "user1")
-    let grant = Grant(spec, patience: nil, isEarly: false) { _ in }
+    let grant = Grant(spec, patience: nil) { _ in }
     grant.routes = try spec.plan(facts, anywhere: false).joined().map { Route($0) }
     let request = try #require(try TunnelSpec(named).forwards.first)
     let match = grant.match(request, facts: facts)

@@ -86,18 +86,41 @@ import Testing
     }
     // A name that an older ssh may not know is not said without need.
     #expect(!command.contains("ForkAfterAuthentication"))
-    #expect(command.hasSuffix("'-W' '[%h]:%p' '--' 'ssh://gate'"))
+    #expect(command.hasSuffix("'-W' '[%h]:%p' '--' 'gate'"))
   }
 
   @Test func jumpsOverSeveralHostsAreOneInAnother() throws {
     let command = try #require(
-      effective("ProxyCommand", in: try plan(told: "proxyjump me@one:2222,[fd00::2]:22\n")))
-    #expect(command.hasSuffix("'-W' '[%h]:%p' '--' 'ssh://[fd00::2]:22'"))
+      effective("ProxyCommand", in: try plan(told: "proxyjump a@b@one:2222,[fd00::2]:22\n")))
+    #expect(command.hasSuffix(" '-p' '22' '-W' '[%h]:%p' '--' 'fd00::2'"))
     #expect(command.contains("'ProxyCommand='\\''ssh'\\'' "))
-    #expect(command.contains("'\\''[%%h]:%%p'\\'' '\\''--'\\'' '\\''ssh://me@one:2222'\\'''"))
+    #expect(command.contains("'\\''-l'\\'' '\\''a@b'\\'' '\\''-p'\\'' '\\''2222'\\'' "))
+    #expect(command.contains("'\\''[%%h]:%%p'\\'' '\\''--'\\'' '\\''one'\\'''"))
   }
 
-  @Test(arguments: ["", "proxyjump none", "proxyjump -oX=y", "proxyjump a;b", "proxyjump a,"])
+  @Test func aPercentInTheProgramIsNoTokenAtAnyHost() throws {
+    let command = try #require(
+      effective(
+        "ProxyCommand", in: try plan(["ssh_cmd=/opt/%h/ssh"], told: "proxyjump one,two\n")))
+    // ssh takes two for one, at each of them.
+    #expect(command.hasPrefix("'/opt/%%h/ssh' "))
+    #expect(command.contains("'ProxyCommand='\\''/opt/%%%%h/ssh'\\'' "))
+  }
+
+  @Test(arguments: [("proxyjump gate", true), ("proxyjump none", false)])
+  func aCommandOfOursIsNotForTheUsersShell(told: String, isNeeded: Bool) throws {
+    let command = SSHCommand(
+      try Settings(arguments: []), node: try node(), controlPath: "/c", SSHConfiguration(told))
+    #expect(command.needsShell == isNeeded)
+    #expect(SSHCommand.withShell(["A=b", "SHELL=/bin/fish"]) == ["A=b", "SHELL=/bin/sh"])
+  }
+
+  @Test(arguments: [
+    "", "proxyjump none", "proxyjump -oX=y", "proxyjump a;b", "proxyjump a,", "proxyjump ::1",
+    "proxyjump [::1", "proxyjump [::1]22", "proxyjump gate:", "proxyjump gate:ssh",
+    "proxyjump @gate", "proxyjump -l@gate", "proxyjump ssh://me@gate", "proxyjump [fe80::1%eth0]",
+    "proxyjump a$b@gate",
+  ])
   func whatIsNoPlainJumpIsLeftToSsh(told: String) throws {
     #expect(effective("ProxyCommand", in: try plan(told: told)) == nil)
   }

@@ -25,6 +25,34 @@ import Testing
     #expect(SSHDiagnosis.reasons([]) == [])
   }
 
+  @Test(
+    arguments: [
+      (0, "host key of n1 is unknown: run ssh n1 once"),
+      (1, "host key of ::1 is unknown: run ssh ::1 once"),
+      (2, "host key of gate is unknown: run ssh -p 2222 me@gate once"),
+      (3, "host key of n1 is unknown"),
+    ])
+  func theHostWhoseKeyIsUnknownIsNamed(distance: Int, advice: String) throws {
+    // Each ssh after the one that failed says of its way that it was closed.
+    let closed = ["kex_exchange_identification: closed", "Connection closed by UNKNOWN port 65535"]
+    let lines =
+      ["Host key verification failed."] + (0..<distance).flatMap { _ in closed }
+    let diagnosis = SSHDiagnosis(
+      lines: lines, node: try node(), exitCode: 255, over: JumpHosts("me@gate:2222,[::1]"))
+    #expect(diagnosis.advice.contains(advice))
+  }
+
+  @Test func aHostThatTheLastJumpDoesNotReachIsTheNode() throws {
+    let lines = [
+      "channel 0: open failed: connect failed: Connection refused", "stdio forwarding failed",
+      "kex_exchange_identification: Connection closed by remote host",
+      "Connection closed by UNKNOWN port 65535",
+    ]
+    let diagnosis = SSHDiagnosis(
+      lines: lines, node: try node(), exitCode: 255, over: JumpHosts("gate"))
+    #expect(diagnosis.advice.contains("no sshd answers on n1"))
+  }
+
   private static let cases: [Case] = [
     Case(
       name: "key refused", lines: ["alice@n1: Permission denied (publickey)."],

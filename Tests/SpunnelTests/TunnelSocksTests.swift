@@ -37,6 +37,22 @@ import Testing
     #expect(rig.ssh.orders(0).count == 1)
   }
 
+  @Test(arguments: [(1, true), (2, false)] as [(UInt8, Bool)])
+  func theNodesOwnAddressIsTheNodeInIPv6AsWell(last: UInt8, isAllowed: Bool) throws {
+    let rig = try TunnelRig()
+    try rig.run("n1")
+    let asked = try rig.open("D:")
+    #expect(try rig.turn { asked.ready != nil })
+    let client = try rig.client(asked.ready?.first)
+    client.send([5, 1, 0, 5, 1, 0, 4] + [UInt8](repeating: 0, count: 15) + [last, 0, 80])
+    #expect(try rig.turn([client]) { client.received.count == 12 })
+    #expect(isGranted(client) == isAllowed)
+    if !isAllowed { return }
+    client.send("hello")
+    #expect(try rig.turn([client]) { client.text.hasSuffix("hello") })
+    #expect(rig.ssh.masters[0]?.channels.map(\.to) == ["localhost:80"])
+  }
+
   @Test(arguments: [false, true])
   func anotherHostOnlyWhereTheSiteAllowsIt(isAllowed: Bool) throws {
     let rig = try TunnelRig(isAllowed ? ["targets=any"] : [])

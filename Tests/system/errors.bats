@@ -20,13 +20,19 @@ teardown() {
 }
 
 # no_tunnel TEXT...: under `required` the step fails with one line that has all the texts, and is
-# not run.
+# not run. no_tunnel_of SPEC TEXT...: the same beside another step.
 no_tunnel() {
+    no_tunnel_of 8001:8000 "$@"
+    within 2 nothing_left
+}
+
+no_tunnel_of() {
     local text line
-    run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
+    run as user1 srun -w n1 --tunnel "$1" echo the job ran
+    shift
     [[ $status != 0 ]]
     lacks "the job ran"
-    lacks "localhost:8001 ->"
+    lacks "-> n1:8000"
     same 1 "$(grep -c 'spunnel: no tunnel: ' <<<"$output")"
     line=$(grep 'spunnel: no tunnel: ' <<<"$output")
     for text; do
@@ -111,6 +117,41 @@ sshd_says() {
     no_tunnel "n1:8000" "administratively prohibited" "PermitOpen"
 }
 
+@test "PermitOpen for the forward's own port is enough" {
+    sshd_says "PermitOpen localhost:8000"
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    no_tunnel_of :8000,:8888 "n1:8888" "administratively prohibited"
+}
+
+@test "PermitOpen for the node alone: a third host is refused at the start" {
+    sshd_says "PermitOpen localhost:*"
+    configure required transport=ssh timeout=5 targets=any
+    no_tunnel_of 8001:n2:5432 "n1:5432" "administratively prohibited" "PermitOpen"
+}
+
+@test "AllowStreamLocalForwarding no: ports go on, and a path's first connection finds out" {
+    sshd_says "AllowStreamLocalForwarding no"
+    serve s user1 -w n1 --tunnel 8001:8000,8002:/tmp/there.sock -- 8000 /tmp/there.sock
+    answers n1:8000 user1 8001 name
+    answers "closed before a byte" user1 8002 name
+    run as user1 spunnelctl status "$(job s)"
+    holds "open failed: connect failed: open failed"
+    eventually found listening refused
+}
+
+# found FAR...: is that what is known of the far ends?
+found() { same "$*" "$(as user1 spunnelctl status --json | jq -r '[.tunnels[0].forwards[].far] | join(" ")')"; }
+
+@test "the log tells of no refusal that nobody has met with" {
+    serve s user1 -w n1 --tunnel 8001:8000,:auto -- 8000
+    answers n1:8000 user1 8001 name
+    run as user1 spunnelctl status "$(job s)" --probe
+    holds " -> n1:8000    listening"
+    holds "nothing listens"
+    lacks "open failed"
+}
+
 @test "no ssh program" {
     configure required transport=ssh ssh_cmd=/nonexistent
     no_tunnel "'/nonexistent'" "set ssh_cmd= in plugstack.conf"
@@ -168,6 +209,27 @@ sshd_says() {
     same "" "$(as user1 find . -name 'shared-*' -o -name trapped)"
     cancel s
     soon nothing_left
+}
+
+# over_loopback TEXT: user1's way to n1 is by way of this host's own sshd on ::1; TEXT is for that jump.
+over_loopback() {
+    not_under ipv4 "no ::1"
+    own_config "Host n1
+        ProxyJump [::1]:22
+    Host ::1
+        $1"
+}
+
+@test "a jump over an IPv6 address, whatever shell the user has" {
+    over_loopback 'HostKeyAlias login'
+    start s user1 env SHELL=/bin/false srun -w n1 --tunnel 8001:8000 /home/tools/service.py 8000
+    eventually says s serving
+    answers n1:8000 user1 8001 name
+}
+
+@test "a jump host's key that nobody knows: the jump host is named" {
+    over_loopback 'UserKnownHostsFile /dev/null'
+    no_tunnel "Host key verification failed" "the host key of ::1 is unknown" "run ssh -p 22 ::1 once"
 }
 
 @test "under optional the job goes on without a tunnel, and says so" {

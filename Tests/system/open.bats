@@ -52,6 +52,27 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     runs "$job"
 }
 
+# Accepts one connection, answers it, and ends.
+ONCE='import os, socket
+listener = socket.create_server(("127.0.0.1", 8000))
+print("serving", "{SLURM_JOB_ID}.{SLURM_STEP_ID}".format(**os.environ), "on n1", flush=True)
+connection, _ = listener.accept()
+listener.close()
+print("heard", connection.recv(100).decode(), flush=True)
+connection.sendall(b"once\n")'
+
+@test "a service that accepts one connection waits for the user's" {
+    start s user1 srun -w n1 /usr/bin/python3 -c "$ONCE"
+    eventually says s serving
+    ctl open "$(job s)" 8001:8000,8002:8000 --background
+    goes_on s
+    same "unknown unknown" "$(ctl status --json | jq -r '[.tunnels[0].forwards[].far] | join(" ")')"
+    answers once user1 8002 name
+    finish s
+    same 0 "$status"
+    says s "heard name"
+}
+
 @test "in the background until it is closed, one forward after the other" {
     local job
     job=$(batch -N2)

@@ -6,8 +6,8 @@ import SpunnelSystem
 final class Batch {
   /// Those that are still wanted.
   fileprivate(set) var routes: [Route]
-  /// Whether the far sshd is asked for each.
-  let probes: Bool
+  /// What the far sshd is asked.
+  let inquiry: Inquiry
   fileprivate let done: (Cargo.Outcome) -> Void
   fileprivate var deadline: EventLoop.Timer?
   /// Whether `done` is told as well when the link is stopped.
@@ -15,11 +15,11 @@ final class Batch {
 
   /// - Parameter done: told once, unless the link is stopped before
   init(
-    _ routes: [Route], probes: Bool, tellsItsEnd: Bool = false,
+    _ routes: [Route], _ inquiry: Inquiry, tellsItsEnd: Bool = false,
     _ done: @escaping (Cargo.Outcome) -> Void
   ) {
     self.routes = routes
-    self.probes = probes
+    self.inquiry = inquiry
     self.tellsItsEnd = tellsItsEnd
     self.done = done
   }

@@ -20,6 +20,7 @@ final class CommandServer: EventHandler {
   private let owner: uid_t
   private weak var observer: (any CommandObserver)?
   private var clients: [CommandClient] = []
+  private var isOver = false
 
   /// - Parameters:
   ///   - path: in the record; the umask leaves it to the owner alone
@@ -50,20 +51,16 @@ final class CommandServer: EventHandler {
           ended: { [weak self] in self?.forget($0) })
       }
     } catch {
-      // The socket would be reported again at once, for nothing.
-      loop.remove(socket.raw)
-      loop.after(milliseconds: CommandServer.pause) { [weak self] in self?.resume() }
-    }
-  }
-
-  private func resume() {
-    do throws(SystemError) { try loop.add(socket.raw, [.input], self) } catch {
-      loop.after(milliseconds: CommandServer.pause) { [weak self] in self?.resume() }
+      // Out of descriptors.
+      loop.rest(socket.raw, milliseconds: CommandServer.pause, [.input], self) { [weak self] in
+        self?.isOver == false
+      }
     }
   }
 
   /// Tells everybody that the tunnel is over.
   func end(_ reason: String) {
+    isOver = true
     loop.remove(socket.raw)
     for client in clients { client.say(.over(reason)) }
   }

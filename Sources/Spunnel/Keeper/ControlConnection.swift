@@ -9,6 +9,7 @@ final class ControlConnection: EventHandler {
   private var reader = MultiplexReader()
   private var unanswered = 0
   private var notify: ((MultiplexReply?) -> Void)?
+  private var isReleased = false
 
   /// Connects to ssh.
   ///
@@ -41,6 +42,12 @@ final class ControlConnection: EventHandler {
   /// before it was answered (mux.c, `mux_stdio_confirm`), so it is kept until then.
   func abandon() {
     notify = nil
+    release()
+  }
+
+  /// Is closed as soon as everything was answered.
+  func release() {
+    isReleased = true
     if unanswered == 0 { close() }
   }
 
@@ -63,7 +70,8 @@ final class ControlConnection: EventHandler {
     case .hello, .other: return
     case .done, .alive, .opened, .chosen, .failed: unanswered -= 1
     }
-    if let notify { notify(reply) } else if unanswered == 0 { close() }
+    notify?(reply)
+    if isReleased && unanswered == 0 { close() }
   }
 
   private func end() {
@@ -77,5 +85,6 @@ final class ControlConnection: EventHandler {
   private func close() {
     if let raw = control?.raw { loop.remove(raw) }
     control = nil
+    notify = nil
   }
 }

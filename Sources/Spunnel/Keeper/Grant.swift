@@ -8,13 +8,8 @@ final class Grant {
   var patience: Int?
   let report: (KeeperReport) -> Void
   var unopened = 0
-  /// Opened before anything of the job could listen: that it was refused says nothing.
-  var isEarly: Bool
 
-  init(
-    _ spec: TunnelSpec, patience: Int?, isEarly: Bool, report: @escaping (KeeperReport) -> Void
-  ) {
-    self.isEarly = isEarly
+  init(_ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void) {
     self.spec = spec
     self.patience = patience
     self.report = report

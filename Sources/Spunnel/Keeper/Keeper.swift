@@ -94,7 +94,7 @@ final class Keeper: EventHandler {
   private func open(_ spec: TunnelSpec, on tunnel: Tunnel) {
     if request.life != .job {
       let patience = request.life == .lifeline ? request.settings.timeout * 1000 : nil
-      tunnel.open(spec, patience: patience, isEarly: true) { [weak self] in
+      tunnel.open(spec, patience: patience) { [weak self] in
         self?.report($0, of: spec)
       }
       return
@@ -102,7 +102,7 @@ final class Keeper: EventHandler {
     // Each by itself: whoever could mend one that fails is not there, and the others do not fall with it.
     for forward in spec.forwards where status.state != .closing {
       let alone = TunnelSpec(forwards: [forward])
-      tunnel.open(alone, patience: nil, isEarly: true) { [weak self] in
+      tunnel.open(alone, patience: nil) { [weak self] in
         self?.report($0, of: alone)
       }
     }

@@ -124,21 +124,21 @@ final class Link {
   ///   - patience: milliseconds after which they have failed; `nil`: never, it is tried for ever
   ///   - done: told once, unless the link is stopped before
   func add(_ routes: [Route], patience: Int?, done: @escaping (Cargo.Outcome) -> Void) {
-    add(Batch(routes, probes: true, done), patience: patience)
+    add(Batch(routes, .permission, done), patience: patience)
   }
 
   /// Brings up the way to a service that a SOCKS client named.
   ///
   /// - Parameter failed: told when there is none
   func visit(_ route: Route, failed: @escaping () -> Void) {
-    add(Batch([route], probes: false) { if case .failed = $0 { failed() } })
+    add(Batch([route], .none) { if case .failed = $0 { failed() } })
   }
 
   /// Finds out whether anything listens at the far ends.
   func probe(_ done: @escaping () -> Void) {
     let routes = cargo.carried.filter { $0.forward.kind == .local }
     // Whoever asked is told, whatever comes of it.
-    add(Batch(routes, probes: true, tellsItsEnd: true) { _ in done() })
+    add(Batch(routes, .ends, tellsItsEnd: true) { _ in done() })
   }
 
   private func add(_ batch: Batch, patience: Int? = nil) {
@@ -180,7 +180,6 @@ final class Link {
       hurry()
       return nil
     }
-    refusals.noteConnection()
     return try master?.sockets.connect(route.service)
   }
 
@@ -229,19 +228,16 @@ final class Link {
   func reap() { supervisor.reap() }
 
   private func open(
-    _ routes: [Route], probes: Bool, _ done: @escaping (Opening.Outcome) -> Void
+    _ routes: [Route], _ inquiry: Inquiry, _ done: @escaping (Opening.Outcome) -> Void
   ) {
     guard let master else { return }
     let opening = Opening(
-      loop, master, node, routes, probes: probes,
-      lastWords: { [weak self] in self?.supervisor.lastRefusal },
-      done: { [weak self] outcome in
-        if case .ready = outcome, let missing = self?.opening?.missing { self?.reclaim(missing) }
-        self?.opening = nil
-        // What was refused while probing is known.
-        self?.refusals.forget()
-        done(outcome)
-      })
+      loop, master, node, routes, inquiry, refusals: self
+    ) { [weak self] outcome in
+      if case .ready = outcome, let missing = self?.opening?.missing { self?.reclaim(missing) }
+      self?.opening = nil
+      done(outcome)
+    }
     self.opening = opening
     opening.start()
   }
@@ -267,7 +263,7 @@ final class Link {
 
   /// Opens what was carried before.
   private func reopen() {
-    open(cargo.carried, probes: false) { [weak self] in self?.returned($0) }
+    open(cargo.carried, .none) { [weak self] in self?.returned($0) }
   }
 
   /// Asks again for what the far sshd did not take back: it may still hold the lost connection's.
@@ -278,7 +274,7 @@ final class Link {
     loop.after(milliseconds: pause) { [weak self] in
       guard let self, self.isUp else { return }
       let left = routes.filter { self.cargo.carries($0) }
-      if !left.isEmpty { self.add(Batch(left, probes: false) { _ in }) }
+      if !left.isEmpty { self.add(Batch(left, .none) { _ in }) }
     }
     pause = min(pause * 2, Link.longestPause)
   }
@@ -294,7 +290,7 @@ final class Link {
   private func openNext() {
     guard isUp, opening == nil, let batch = cargo.next else { return }
     let routes = batch.routes
-    open(routes, probes: batch.probes) { [weak self] in self?.opened(batch, routes, $0) }
+    open(routes, batch.inquiry) { [weak self] in self?.opened(batch, routes, $0) }
   }
 
   private func opened(_ batch: Batch, _ routes: [Route], _ outcome: Opening.Outcome) {
@@ -350,9 +346,15 @@ final class Link {
   }
 }
 
+extension Link: RefusalListener {
+  var lastRefusal: String? { supervisor.lastRefusal }
+
+  func expectsRefusal(_ isToCome: Bool) { refusals.expect(isToCome) }
+}
+
 extension Link: SupervisorObserver {
   func sshSays(_ line: String) {
-    if line.contains("open failed"), !refusals.note(line, isProbing: opening != nil) { return }
+    if line.contains("open failed"), !refusals.note(line) { return }
     observer?.linkNotes("ssh: \(line)")
   }
 

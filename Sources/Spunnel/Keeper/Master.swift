@@ -10,6 +10,8 @@ final class Master {
 
   private let control: SocketHandle
   private var doubts: [(Bool) -> Void] = []
+  /// Hosts of which the far sshd has shown that it forwards to their ports.
+  var permitted: Set<HostName> = []
   let sockets: ServiceSockets
 
   /// - Parameters:

@@ -1,5 +1,5 @@
 // Brings forwards up on an ssh that has logged in: asks it to listen for each, has exec ports
-// chosen, and finds out whether the far sshd allows them at all.
+// chosen, and finds out whether the far sshd allows them at all, without touching what listens there.
 
 import Glibc
 import SpunnelSystem
@@ -25,6 +25,16 @@ final class Route {
   var service: Service { Service(host: forward.host, end: forward.connect) }
 }
 
+/// What the far sshd is asked once ssh listens.
+enum Inquiry {
+  /// Nothing.
+  case none
+  /// Whether it forwards at all.
+  case permission
+  /// Whether anything listens at the far ends.
+  case ends
+}
+
 final class Opening {
   enum Outcome {
     case ready
@@ -36,7 +46,7 @@ final class Opening {
 
   /// Milliseconds after which silence is taken for a service that is slow to accept.
   private static let probePatience = 1000
-  /// Milliseconds that a probe may take before it is helped on.
+  /// Milliseconds that sshd's first answer may take before it is helped on.
   private static let nudgePause = 4
   /// Milliseconds before ssh is asked again when it has too many connections waiting.
   private static let busyPause = 50
@@ -45,11 +55,15 @@ final class Opening {
   private let master: Master
   private let node: NodeName
   private var rest: [Route]
-  private let probes: Bool
+  private let inquiry: Inquiry
+  /// Those that lead to a port, while nothing was asked about them.
+  private var unproven: [Route] = []
   private var asked: ControlConnection?
   private var chosen: Set<Port> = []
   private var timers: [EventLoop.Timer] = []
-  private let lastWords: () -> String?
+  private weak var refusals: (any RefusalListener)?
+  /// Counts what sshd was asked, so that an answer that comes too late is known.
+  private var question = 0
   private var done: ((Outcome) -> Void)?
   /// Remote forwards that the far sshd did not take back. They hold up no other.
   private(set) var missing: [Route] = []
@@ -57,19 +71,19 @@ final class Opening {
   /// - Parameters:
   ///   - master: the ssh that has logged in
   ///   - routes: what to bring up; their exec ports are filled in
-  ///   - probes: whether to ask the far sshd for each forward
-  ///   - lastWords: why ssh could not open a channel, as it said last
+  ///   - inquiry: what to ask the far sshd
+  ///   - refusals: hears what ssh says of channels that it could not open
   ///   - done: told once
   init(
-    _ loop: EventLoop, _ master: Master, _ node: NodeName, _ routes: [Route], probes: Bool,
-    lastWords: @escaping () -> String?, done: @escaping (Outcome) -> Void
+    _ loop: EventLoop, _ master: Master, _ node: NodeName, _ routes: [Route], _ inquiry: Inquiry,
+    refusals: any RefusalListener, done: @escaping (Outcome) -> Void
   ) {
     self.loop = loop
     self.master = master
     self.node = node
     rest = routes.reversed()
-    self.probes = probes
-    self.lastWords = lastWords
+    self.inquiry = inquiry
+    self.refusals = refusals
     self.done = done
   }
 
@@ -83,7 +97,7 @@ final class Opening {
     cancelTimers()
     asked?.abandon()
     asked = nil
-    guard let route = rest.popLast() else { return finish(.ready) }
+    guard let route = rest.popLast() else { return inquire() }
     switch route.forward.kind {
     // The entrance of SOCKS clients itself has no service; what they name has.
     case .dynamic: if route.forward.connect == .free { next() } else { openLocal(route) }
@@ -107,7 +121,7 @@ final class Opening {
   // MARK: Listening
 
   private func openLocal(_ route: Route) {
-    if master.sockets.has(route.service) { return probe(route) }
+    if master.sockets.has(route.service) { return opened(route) }
     let forward = master.sockets.reserve(route.service)
     ask(MultiplexRequest.open(forward)) { [weak self] reply in
       guard let self else { return }
@@ -115,7 +129,7 @@ final class Opening {
       case .done:
         do throws(SystemError) {
           try self.master.sockets.hold(route.service)
-          self.probe(route)
+          self.opened(route)
         } catch { self.finish(.failed("\(error)")) }
       case .failed(let reason):
         self.finish(
@@ -125,8 +139,15 @@ final class Opening {
     }
   }
 
+  private func opened(_ route: Route) {
+    // Of a path sshd says the same words whether it forbids it or nothing listens there
+    // (serverloop.c, `server_request_direct_streamlocal`): the first user finds out.
+    if route.forward.connect.port != nil { unproven.append(route) }
+    next()
+  }
+
   private func openRemote(_ route: Route) {
-    guard probes, case .port(let port) = route.forward.listen else { return listen(route) }
+    guard inquiry != .none, case .port(let port) = route.forward.listen else { return listen(route) }
     tryOut(port, on: Loopback.allCases[...], route)
   }
 
@@ -173,7 +194,7 @@ final class Opening {
       guard let self else { return }
       switch reply {
       case .done, .chosen: self.next()
-      case .failed where !self.probes:
+      case .failed where self.inquiry == .none:
         self.missing.append(route)
         self.next()
       case .failed(let reason):
@@ -204,7 +225,7 @@ final class Opening {
           // It is free again at once, and might be chosen twice.
           if !self.chosen.insert(port).inserted { return self.choose(route) }
           route.forward.connect = .port(port)
-          // The probe's answer comes after sshd has stopped listening.
+          // What sshd is asked for later it answers after it has stopped listening.
           self.openLocal(route)
         }
       case .failed(let reason):
@@ -225,57 +246,117 @@ final class Opening {
     }
   }
 
-  // MARK: Probing
+  // MARK: Asking the far sshd
 
-  /// Opens a forward once and closes it again: an sshd that forbids it says so only then.
-  private func probe(_ route: Route) {
-    // A connection to a path has no message of its own; the first user finds out.
-    guard probes, case .port(let port) = route.forward.connect else { return next() }
+  private enum Answer {
+    case connected, refused, silence
+    /// In ssh's words.
+    case prohibited(String)
+  }
+
+  private func inquire() {
+    switch inquiry {
+    case .none: finish(.ready)
+    case .permission: askPermission()
+    case .ends: askEnds()
+    }
+  }
+
+  /// An sshd that forbids forwarding says so only when it is to connect. So it is asked for port 0 of
+  /// its own host, where nothing can listen, once for each name that forwards have for it. What it
+  /// permits of third hosts, only their own ports tell.
+  private func askPermission() {
+    guard let host = unproven.first(where: { needsPermission($0) })?.forward.host else {
+      unproven.removeAll { $0.forward.host.isLoopback }
+      return askEnds()
+    }
+    ask(Service(host: host, end: .free)) { opening, answer in
+      // It may permit some ports and no others: those that are wanted are asked for themselves.
+      if case .prohibited = answer { return opening.askEnds() }
+      if case .silence = answer {} else { opening.master.permitted.insert(host) }
+      opening.unproven.removeAll { $0.forward.host == host }
+      opening.askPermission()
+    }
+    after(Opening.nudgePause) { $0.nudge(host) }
+  }
+
+  /// Whether sshd is to say something before a forward is ready: whether it permits the host, or that
+  /// it has let go of the port that it chose, since it answers in order.
+  private func needsPermission(_ route: Route) -> Bool {
+    if !route.forward.host.isLoopback { return false }
+    let wasChosen = route.forward.connect.port.map { chosen.contains($0) } ?? false
+    return wasChosen || !master.permitted.contains(route.forward.host)
+  }
+
+  /// Asks a second time. sshd leaves Nagle's algorithm on: its first answer stays behind its
+  /// announcement of host keys until this host acknowledges that, which takes 40 ms unless there is
+  /// something else to send.
+  private func nudge(_ host: HostName) {
+    // Without it the answer comes all the same, only later.
+    try? connect(Service(host: host, end: .free)) { _ in }
+  }
+
+  /// Has sshd connect to the ends themselves, one after the other, and disconnect.
+  private func askEnds() {
+    if unproven.isEmpty { return finish(.ready) }
+    let route = unproven.removeFirst()
+    ask(route.service) { opening, answer in
+      switch answer {
+      case .prohibited(let words):
+        let diagnosis = SSHDiagnosis(refusal: words, node: opening.node)
+        return opening.finish(
+          .failed("\(opening.node):\(route.forward.connect): \(diagnosis.message)"))
+      case .connected where opening.inquiry == .ends: route.far = .listening
+      case .refused where opening.inquiry == .ends: route.far = .refused
+      // At the start nothing of the job may be there yet.
+      default: break
+      }
+      opening.askEnds()
+    }
+  }
+
+  private func ask(_ service: Service, _ then: @escaping (Opening, Answer) -> Void) {
+    cancelTimers()
     asked?.abandon()
+    asked = nil
+    question += 1
+    let number = question
     do throws(SystemError) {
-      asked = try ask(route.forward.host, port) { [weak self] in self?.probed(route, $0) }
-      after(Opening.nudgePause) { $0.nudge(route.forward.host, port) }
-      after(Opening.probePatience) { $0.next() }
+      try connect(service) { [weak self] reply in
+        if let self, self.question == number { self.answered(reply, then) }
+      }
+      after(Opening.probePatience) { then($0, .silence) }
     } catch {
       if !error.isExhaustion { return finish(.lost) }
-      after(Opening.busyPause) { $0.probe(route) }
+      after(Opening.busyPause) { $0.ask(service, then) }
     }
   }
 
-  private func ask(
-    _ host: HostName, _ port: Port, _ notify: @escaping (MultiplexReply?) -> Void
-  ) throws(SystemError) -> ControlConnection {
-    let null = try FileDescriptor.open("/dev/null", O_RDWR)
-    return try master.ask(
-      loop, MultiplexRequest.connect(host: host.description, port: port),
-      descriptors: [null.raw, null.raw], notify: notify)
-  }
-
-  /// Asks a second time. sshd leaves Nagle's algorithm on: its answer to the first probe stays
-  /// behind its announcement of host keys until this host acknowledges that, which takes 40 ms
-  /// unless there is something else to send.
-  private func nudge(_ host: HostName, _ port: Port) {
-    // Without it the answer comes all the same, only later.
-    let second = try? ask(host, port) { _ in }
-    second?.abandon()
-  }
-
-  private func probed(_ route: Route, _ reply: MultiplexReply?) {
+  private func answered(_ reply: MultiplexReply?, _ then: (Opening, Answer) -> Void) {
+    guard done != nil else { return }
     cancelTimers()
     switch reply {
-    case .none: finish(.lost)
+    case nil: finish(.lost)
     case .failed:
-      // "Connection refused" is the usual case: the service is not there yet.
-      route.far = .refused
-      if let last = lastWords(), last.contains("prohibited") {
-        let diagnosis = SSHDiagnosis(refusal: last, node: node)
-        return finish(.failed("\(node):\(route.forward.connect): \(diagnosis.message)"))
-      }
-      next()
-    default:
-      route.far = .listening
-      next()
+      let words = refusals?.lastRefusal ?? ""
+      then(self, words.contains("prohibited") ? .prohibited(words) : .refused)
+    default: then(self, .connected)
     }
+  }
+
+  /// Has sshd connect to a service and disconnect at once.
+  private func connect(
+    _ service: Service, _ notify: @escaping (MultiplexReply?) -> Void
+  ) throws(SystemError) {
+    let null = try FileDescriptor.open("/dev/null", O_RDWR)
+    let connection = try master.ask(
+      loop, MultiplexRequest.connect(service), descriptors: [null.raw, null.raw]
+    ) { [weak refusals = self.refusals] reply in
+      if case .failed = reply {} else { refusals?.expectsRefusal(false) }
+      notify(reply)
+    }
+    refusals?.expectsRefusal(true)
+    connection.release()
   }
 
   // MARK: The end

@@ -2,6 +2,14 @@
 
 import SpunnelSystem
 
+/// Hears what ssh says of connections that the far end refused.
+protocol RefusalListener: AnyObject {
+  /// What it said last.
+  var lastRefusal: String? { get }
+  /// One is to come that is no client's, or does not come after all.
+  func expectsRefusal(_ isToCome: Bool)
+}
+
 struct Refusals {
   /// Milliseconds for which one explains an end of file: one whose client was gone by then must not be
   /// held against a later connection.
@@ -10,28 +18,26 @@ struct Refusals {
   /// would fill the log with it.
   private static let silence = 60_000
 
-  /// The end of a refusal that says no more than that nothing listens (channels.c,
-  /// `channel_input_open_failure`).
-  private static let usual = "open failed: connect failed: Connection refused"
-
   private var count = 0
-  /// When the tunnel's own probes ended, as long as nobody else has connected.
-  private var probed: Int?
   private var last = 0
+  /// To come from what was asked of sshd, for nobody's connection.
+  private var expected = 0
   private var told: (reason: Substring, at: Int)?
+
+  /// One is to come that is no client's, or does not come after all.
+  mutating func expect(_ isToCome: Bool) { expected = max(0, expected + (isToCome ? 1 : -1)) }
 
   /// Counts one.
   ///
-  /// - Parameters:
-  ///   - line: ssh's, `channel 5: open failed: …`
-  ///   - isProbing: whether the tunnel itself connects, to find out
+  /// - Parameter line: ssh's, `channel 5: open failed: …`
   /// - Returns: whether it is worth telling
-  mutating func note(_ line: String, isProbing: Bool = false) -> Bool {
+  mutating func note(_ line: String) -> Bool {
+    if expected > 0 {
+      expected -= 1
+      return false
+    }
     count += 1
     last = Clock.milliseconds()
-    // The answer to a second probe comes a moment later.
-    let isOurs = isProbing || last - (probed ?? -Refusals.freshness) < Refusals.freshness
-    if isOurs && line.hasSuffix(Refusals.usual) { return false }
     // The number differs each time.
     let reason = line.drop { $0 != ":" }
     if let told, told.reason == reason, last - told.at < Refusals.silence { return false }
@@ -49,14 +55,5 @@ struct Refusals {
     if count == 0 { return false }
     count -= 1
     return true
-  }
-
-  /// A connection is made that is not the tunnel's own.
-  mutating func noteConnection() { probed = nil }
-
-  /// The tunnel's own probes have ended: all that there are were expected.
-  mutating func forget() {
-    count = 0
-    probed = Clock.milliseconds()
   }
 }

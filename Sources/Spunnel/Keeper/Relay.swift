@@ -119,17 +119,11 @@ final class Relay: EventHandler {
         admit(socket, route)
       }
     } catch {
-      // Out of descriptors: the listener would be reported again at once, for nothing.
+      // Out of descriptors.
       observer?.relayNotes("accept on \(route.forward.listen.named): \(error.reason)")
-      loop.remove(descriptor)
-      loop.after(milliseconds: Relay.pause) { [weak self] in self?.resume(descriptor) }
-    }
-  }
-
-  private func resume(_ descriptor: CInt) {
-    guard listeners[descriptor] != nil else { return }
-    do throws(SystemError) { try loop.add(descriptor, [.input], self) } catch {
-      observer?.relayNotes("watch port: \(error.reason)")
+      loop.rest(descriptor, milliseconds: Relay.pause, [.input], self) { [weak self, weak route] in
+        route != nil && self?.listeners[descriptor] === route
+      }
     }
   }
 

@@ -111,7 +111,9 @@ final class Supervisor {
     } else if let configuration {
       // Of an ssh that may be given up, the connecting ends in time for the other way.
       if choice.mayTurn { settings.timeout = share }
-      try launch(SSHCommand(settings, node: node, controlPath: controlPath, configuration))
+      let command = SSHCommand(settings, node: node, controlPath: controlPath, configuration)
+      let environment = command.needsShell ? SSHCommand.withShell(Process.environment()) : nil
+      try launch(command, environment: environment)
     } else {
       try launch(SSHCommand(asking: settings, node: node))
     }
@@ -139,7 +141,10 @@ final class Supervisor {
         Ending(leftBy: process, rest: Supervisor.srunPatience * 2), of: controlPath)
       ended(SSHDiagnosis(lines: lines, through: srun, exitCode: code))
     } else {
-      ended(SSHDiagnosis(lines: SSHDiagnosis.reasons(lines), node: node, exitCode: code))
+      ended(
+        SSHDiagnosis(
+          lines: SSHDiagnosis.reasons(lines), node: node, exitCode: code,
+          over: configuration?.jumpHosts(settings)))
     }
   }
 

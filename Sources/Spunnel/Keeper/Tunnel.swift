@@ -26,8 +26,6 @@ final class Tunnel {
   private weak var observer: (any TunnelObserver)?
   let relay: Relay
   private let links: Links
-  /// Whether the job was heard not to run.
-  private var isStandingBy = false
   private(set) var grants: [Grant] = []
 
   /// - Parameters:
@@ -72,15 +70,13 @@ final class Tunnel {
   ///
   /// - Parameters:
   ///   - patience: milliseconds after which they have failed; `nil`: it is tried for ever
-  ///   - isEarly: whether nothing of the job can listen yet
   ///   - report: told `waiting`, `bound` and in the end `ready` or `failed`; again after the job
   ///     started anew
   @discardableResult
   func open(
-    _ spec: TunnelSpec, patience: Int?, isEarly: Bool = false,
-    report: @escaping (KeeperReport) -> Void
+    _ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void
   ) -> Grant {
-    let grant = Grant(spec, patience: patience, isEarly: isEarly, report: report)
+    let grant = Grant(spec, patience: patience, report: report)
     grants.append(grant)
     if nodes.isEmpty {
       hold(grant)
@@ -197,10 +193,6 @@ final class Tunnel {
     case .ready:
       grant.unopened -= 1
       if grant.unopened > 0 { return }
-      if grant.isEarly {
-        grant.isEarly = false
-        for route in grant.routes where route.far == .refused { route.far = .unknown }
-      }
       // Somebody waited for the first time only; after that it is kept like any other.
       grant.patience = nil
       observer?.tunnelChanged()
@@ -275,20 +267,14 @@ final class Tunnel {
   /// The job runs on these nodes.
   func run(on nodes: [NodeName]) {
     if nodes == self.nodes { return }
-    let hasJustStarted = isStandingBy
     standBy()
-    isStandingBy = false
     links.start(on: nodes)
-    for grant in grants {
-      if hasJustStarted { grant.isEarly = true }
-      serve(grant)
-    }
+    for grant in grants { serve(grant) }
     observer?.tunnelChanged()
   }
 
   /// The job does not run: the ports are kept, everything else goes.
   func standBy() {
-    isStandingBy = true
     if nodes.isEmpty { return }
     for route in routes { relay.remove(route) }
     links.stop()

@@ -4,15 +4,23 @@
 // its input. ssh has no way to tell it otherwise, so it is started as a `ProxyCommand` of ours.
 
 struct JumpHosts: Equatable {
-  /// In the order of the way, as in `user@gate:2222`.
-  private let hosts: [String]
+  /// One of them, as in `user@gate:2222` or `[fd00::2]`.
+  struct Hop: Equatable {
+    let user: String?
+    let host: HostName
+    let port: Port?
+  }
+
+  /// In the order of the way.
+  private let hops: [Hop]
 
   /// - Parameter text: as `ssh -G` tells it
   /// - Returns: `nil` where there are none, or one is written with what a shell might not take as it is
   init?(_ text: String?) {
     guard let text, text != "none" else { return nil }
-    hosts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-    guard hosts.allSatisfy(JumpHosts.isPlain) else { return nil }
+    let words = text.split(separator: ",", omittingEmptySubsequences: false)
+    hops = words.compactMap { Hop($0) }
+    if hops.count < words.count { return nil }
   }
 
   /// - Parameters:
@@ -21,29 +29,19 @@ struct JumpHosts: Equatable {
   /// - Returns: the value of `ProxyCommand`, for a shell; ssh expands its `%h` and `%p`
   func proxyCommand(_ ssh: [String], options: [String]) -> String {
     var command = ""
-    for host in hosts {
+    for hop in hops {
       var words = ssh + ["-T", "-a", "-x"] + SSHCommand.options(options)
-      if !command.isEmpty {
-        words += ["-o", "ProxyCommand=" + JumpHosts.unexpanded(command)]
-      }
-      words += ["-W", "[%h]:%p", "--", "ssh://" + host]
+      if !command.isEmpty { words += ["-o", "ProxyCommand=" + command] }
+      words = words.map(JumpHosts.unexpanded) + hop.login + ["-W", "[%h]:%p", "--"]
+      words.append(hop.host.description)
       command = words.map(JumpHosts.quoted).joined(separator: " ")
     }
     return command
   }
 
-  private static func isPlain(_ host: String) -> Bool {
-    !host.isEmpty && host.first != "-"
-      && host.utf8.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
-          UInt8(ascii: "-"), UInt8(ascii: "@"), UInt8(ascii: ":"), UInt8(ascii: "["),
-          UInt8(ascii: "]"):
-          true
-        default: false
-        }
-      }
+  /// - Parameter distance: 1 for the last of them, 2 for the one before it
+  subscript(distance: Int) -> Hop? {
+    (1...hops.count).contains(distance) ? hops[hops.count - distance] : nil
   }
 
   /// One word for a shell.
@@ -55,5 +53,45 @@ struct JumpHosts: Equatable {
   /// For the next ssh to expand, not for this one.
   private static func unexpanded(_ command: String) -> String {
     command.split(separator: "%", omittingEmptySubsequences: false).joined(separator: "%%")
+  }
+}
+
+extension JumpHosts.Hop {
+  /// - Parameter text: as ssh reads it: the host begins after the last `@`
+  init?(_ text: Substring) {
+    let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+    let user = parts.dropLast().joined(separator: "@")
+    guard parts.count == 1 || JumpHosts.Hop.isPlain(user), let place = parts.last,
+      let (host, port) = JumpHosts.Hop.place(place)
+    else { return nil }
+    self.init(user: parts.count == 1 ? nil : user, host: host, port: port)
+  }
+
+  private static func place(_ text: Substring) -> (HostName, Port?)? {
+    var (host, rest) = (text, Substring())
+    if text.first == "[" {
+      guard let end = text.firstIndex(of: "]") else { return nil }
+      host = text[..<end].dropFirst()
+      rest = text[end...].dropFirst()
+    } else if let colon = text.firstIndex(of: ":") {
+      host = text[..<colon]
+      rest = text[colon...]
+    }
+    guard let name = HostName(host) else { return nil }
+    if rest.isEmpty { return (name, nil) }
+    guard rest.first == ":", let port = Port(rest.dropFirst()) else { return nil }
+    return (name, port)
+  }
+
+  private static func isPlain(_ user: String) -> Bool {
+    !user.isEmpty && user.first != "-"
+      && user.utf8.allSatisfy {
+        NodeName.allows($0) || $0 == UInt8(ascii: "@") || $0 == UInt8(ascii: ":")
+      }
+  }
+
+  /// ssh's own words for user and port.
+  fileprivate var login: [String] {
+    (user.map { ["-l", $0] } ?? []) + (port.map { ["-p", $0.description] } ?? [])
   }
 }

@@ -63,7 +63,7 @@ enum MultiplexRequest {
         connect: words(service.end, service.host.description))
     }
 
-    private static func words(_ end: Endpoint, _ host: String) -> (host: String, port: UInt32) {
+    fileprivate static func words(_ end: Endpoint, _ host: String) -> (host: String, port: UInt32) {
       switch end {
       case .port(let port): (host, UInt32(port.number))
       case .path(let path): (path, pathInstead)
@@ -92,19 +92,18 @@ enum MultiplexRequest {
     return request.packet
   }
 
-  /// A request to connect a pair of descriptors to a port of the far host. The two follow as
-  /// messages of one byte each, first the one that ssh reads from.
+  /// A request to connect a pair of descriptors to a port. The two follow as messages of one byte
+  /// each, first the one that ssh reads from.
   ///
-  /// - Parameters:
-  ///   - host: resolved by the far sshd
-  ///   - port: of that host
-  static func connect(host: String, port: Port) -> [UInt8] {
+  /// - Parameter service: as the far sshd finds it; `free` is port 0, where nothing can listen
+  static func connect(_ service: Service) -> [UInt8] {
+    let end = Forward.words(service.end, service.host.description)
     var request = MultiplexWriter()
     request.put(newStdioForward)
     request.put(0)
     request.put("")
-    request.put(host)
-    request.put(UInt32(port.number))
+    request.put(end.host)
+    request.put(end.port)
     return request.packet
   }
 }

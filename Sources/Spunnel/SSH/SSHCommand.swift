@@ -4,6 +4,9 @@
 struct SSHCommand: Equatable {
   /// `ssh` or a path, then all arguments.
   let arguments: [String]
+  /// Whether it hands a command of ours to a shell, and so must not have the user's own, which may be
+  /// anything.
+  let needsShell: Bool
 
   /// - Parameters:
   ///   - settings: the site's program, arguments and timeout
@@ -13,17 +16,20 @@ struct SSHCommand: Equatable {
   init(
     _ settings: Settings, node: NodeName, controlPath: String, _ configuration: SSHConfiguration
   ) {
+    let jump = configuration.jump(settings)
+    needsShell = !jump.isEmpty
     // ssh takes the first value that it finds for an option, so the order is the precedence.
     arguments =
       settings.sshCommand + SSHCommand.needed(controlPath)
       + SSHCommand.options(configuration.needed) + settings.sshArguments
-      + SSHCommand.options(configuration.jump(settings))
+      + SSHCommand.options(jump)
       + SSHCommand.options(configuration.preferred(timeout: settings.timeout))
       + ["--", node.description]
   }
 
   /// Asks ssh for its configuration (ssh(1), `-G`), with the site's arguments counted in.
   init(asking settings: Settings, node: NodeName) {
+    needsShell = false
     arguments =
       settings.sshCommand + settings.sshArguments + ["-N", "-T", "-G", "--", node.description]
   }
@@ -48,6 +54,13 @@ struct SSHCommand: Equatable {
         // At INFO ssh says why a connection could not be opened.
         "LogLevel=INFO",
       ])
+  }
+
+  /// An environment in which ssh has its `ProxyCommand` run by a plain shell (ssh_config(5)).
+  ///
+  /// - Parameter inherited: `NAME=value` entries
+  static func withShell(_ inherited: [String]) -> [String] {
+    inherited.filter { !$0.hasPrefix("SHELL=") } + ["SHELL=/bin/sh"]
   }
 
   static func options(_ options: [String]) -> [String] {

@@ -26,14 +26,18 @@ struct SSHConfiguration: Equatable {
     values["forkafterauthentication"] == "yes" ? ["ForkAfterAuthentication=no"] : []
   }
 
+  /// The hosts that ssh jumps over, unless that is left to ssh.
+  func jumpHosts(_ settings: Settings) -> JumpHosts? {
+    // A configuration file of the site's is for those hosts as well, and ssh hands it on.
+    if settings.sshArguments.contains(where: { $0.hasPrefix("-F") }) { return nil }
+    return JumpHosts(values["proxyjump"])
+  }
+
   /// How ssh jumps over other hosts, where it would: by connections of this tunnel's own.
   ///
   /// - Parameter settings: the program and the site's arguments
   func jump(_ settings: Settings) -> [String] {
-    // A configuration file of the site's is for those hosts as well, and ssh hands it on.
-    guard !settings.sshArguments.contains(where: { $0.hasPrefix("-F") }),
-      let hosts = JumpHosts(values["proxyjump"])
-    else { return [] }
+    guard let hosts = jumpHosts(settings) else { return [] }
     var options = [
       "BatchMode=yes", "ControlMaster=no", "ControlPath=none", "ControlPersist=no",
       "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none", "Tunnel=no",

@@ -27,9 +27,29 @@ struct SSHDiagnosis: Error, Equatable {
     self.isLocal = isLocal
   }
 
+  /// A host that ssh logs in to, as a person names it.
+  private struct Place {
+    let name: String
+    /// What ssh is told, as in `-p 2222 me@gate`.
+    let login: String
+    /// As known_hosts has it.
+    let key: String
+
+    init(_ node: NodeName) {
+      (name, login, key) = (node.description, node.description, node.description)
+    }
+
+    init(_ hop: JumpHosts.Hop) {
+      name = hop.host.description
+      let port = hop.port.map { "-p \($0) " } ?? ""
+      login = port + (hop.user.map { "\($0)@" } ?? "") + name
+      key = hop.port.map { "'[\(hop.host)]:\($0)'" } ?? name
+    }
+  }
+
   private struct Rule: Sendable {
     let sign: String
-    let advice: @Sendable (NodeName) -> String
+    let advice: @Sendable (Place) -> String
     let retry: Retry
   }
 
@@ -38,46 +58,48 @@ struct SSHDiagnosis: Error, Equatable {
     Rule(
       sign: "REMOTE HOST IDENTIFICATION HAS CHANGED",
       advice: {
-        "the host key of \($0) changed: ask your administrator whether it was reinstalled, then "
-          + "run ssh-keygen -R \($0)"
+        "the host key of \($0.name) changed: ask your administrator whether it was reinstalled, then "
+          + "run ssh-keygen -R \($0.key)"
       }, retry: .never),
     Rule(
       sign: "Host key verification failed",
       advice: {
-        "the host key of \($0) is unknown: run ssh \($0) once and accept it, or ask your "
+        "the host key of \($0.name) is unknown: run ssh \($0.login) once and accept it, or ask your "
           + "administrator to list it in /etc/ssh/ssh_known_hosts"
       }, retry: .never),
     Rule(
       sign: "active jobs on this node",
-      advice: { "\($0) does not know the job yet or refuses logins: try again" },
+      advice: { "\($0.name) does not know the job yet or refuses logins: try again" },
       retry: .untilTimeout),
     Rule(
       sign: "Permission denied (",
       advice: {
-        "\($0) took none of your keys: make ssh \($0) work without a question first, with a key "
+        "\($0.name) took none of your keys: make ssh \($0.login) work without a question first, with a key "
           + "in ~/.ssh/authorized_keys"
       }, retry: .briefly),
     Rule(
       sign: "administratively prohibited",
       advice: {
-        "sshd on \($0) forbids forwarding (AllowTcpForwarding, PermitOpen in sshd_config): "
+        "sshd on \($0.name) forbids forwarding (AllowTcpForwarding, PermitOpen in sshd_config): "
           + "ask your administrator"
       }, retry: .never),
     Rule(
       sign: "Could not resolve hostname",
-      advice: { "this host knows no address for \($0): ask your administrator" }, retry: .never),
+      advice: { "this host knows no address for \($0.name): ask your administrator" }, retry: .never
+    ),
     Rule(
       sign: "Connection refused",
-      advice: { "no sshd answers on \($0): ask your administrator" }, retry: .briefly),
+      advice: { "no sshd answers on \($0.name): ask your administrator" }, retry: .briefly),
     Rule(
-      sign: "No route to host", advice: { "\($0) is down or cut off: ask your administrator" },
+      sign: "No route to host", advice: { "\($0.name) is down or cut off: ask your administrator" },
       retry: .briefly),
     Rule(
       sign: "Network is unreachable",
-      advice: { "\($0) is not reachable from this host: ask your administrator" }, retry: .briefly),
+      advice: { "\($0.name) is not reachable from this host: ask your administrator" },
+      retry: .briefly),
     Rule(
       sign: "Connection timed out",
-      advice: { "\($0) does not answer: ask your administrator, or raise timeout=" },
+      advice: { "\($0.name) does not answer: ask your administrator, or raise timeout=" },
       retry: .briefly),
     Rule(
       sign: "onfiguration option",
@@ -85,28 +107,40 @@ struct SSHDiagnosis: Error, Equatable {
       retry: .never),
     Rule(
       sign: "Connection closed by",
-      advice: { "\($0) closed the connection: see whether ssh \($0) works" }, retry: .untilTimeout),
+      advice: { "\($0.name) closed the connection: see whether ssh \($0.login) works" },
+      retry: .untilTimeout),
     Rule(
       sign: "Connection reset by",
-      advice: { "\($0) closed the connection: see whether ssh \($0) works" }, retry: .untilTimeout),
+      advice: { "\($0.name) closed the connection: see whether ssh \($0.login) works" },
+      retry: .untilTimeout),
   ]
 
   /// - Parameters:
   ///   - lines: what ssh wrote to its standard error, in order
   ///   - node: where to
   ///   - exitCode: ssh's own, for when it said nothing
-  init(lines: [String], node: NodeName, exitCode: Int) {
+  ///   - jumps: the hosts on the way, where ssh goes there by our own command
+  init(lines: [String], node: NodeName, exitCode: Int, over jumps: JumpHosts? = nil) {
     for rule in SSHDiagnosis.rules {
       guard var index = lines.lastIndex(where: { $0.contains(rule.sign) }) else { continue }
+      let hop = jumps?[SSHDiagnosis.distance(of: index, in: lines)]
       // After a bad configuration ssh counts what was wrong; what it was stands before.
       if index > 0 && lines[index].contains(": terminating, ") { index -= 1 }
       self.init(
-        said: SSHDiagnosis.plain(lines[index]), advice: rule.advice(node), retry: rule.retry)
+        said: SSHDiagnosis.plain(lines[index]),
+        advice: rule.advice(hop.map { Place($0) } ?? Place(node)), retry: rule.retry)
       return
     }
     self.init(
       said: lines.last.map(SSHDiagnosis.plain) ?? SSHDiagnosis.end(exitCode),
       advice: "see whether ssh \(node) works", retry: .never)
+  }
+
+  /// How many hosts before the node the ssh was to log in that said a line: each ssh after it says of
+  /// its own way, which is no socket, that it was closed. Of a channel the ssh before it has spoken.
+  private static func distance(of index: Int, in lines: [String]) -> Int {
+    let closed = lines[index...].dropFirst().count { $0.contains("UNKNOWN port 65535") }
+    return closed - (lines[index].hasPrefix("channel ") ? 1 : 0)
   }
 
   /// What ssh said of its own end. Of single connections it has spoken before, and that is not why it

@@ -79,13 +79,12 @@ struct SrunTransport: Equatable {
   ///
   /// - Parameter inherited: `NAME=value` entries
   func environment(from inherited: [String]) -> [String] {
-    let foreign = ["SLURM", "SRUN_", "_SLURM", "SPUNNEL_", "SHELL="]
+    let foreign = ["SLURM", "SRUN_", "_SLURM", "SPUNNEL_"]
     let kept = inherited.filter { entry in
       entry.hasPrefix("SLURM_CONF=") || !foreign.contains { entry.hasPrefix($0) }
     }
-    // ssh has its command run by $SHELL, and the user's own may be anything.
-    return kept + [
-      "SHELL=/bin/sh", "\(SrunTransport.hostKeyName)=\(keys.hostKey)",
+    return SSHCommand.withShell(kept) + [
+      "\(SrunTransport.hostKeyName)=\(keys.hostKey)",
       "\(SrunTransport.clientKeyName)=\(keys.clientKey)",
     ]
   }
@@ -95,6 +94,7 @@ extension SSHCommand {
   /// The way through srun. No configuration of the user's or the site's is read: it is for hosts that
   /// people log in to, and this is none. Of the settings `ssh_cmd=` holds, `ssh_args=` does not.
   init(_ settings: Settings, controlPath: String, through srun: SrunTransport) {
+    needsShell = true
     arguments =
       settings.sshCommand + SSHCommand.needed(controlPath) + ["-F", "none"]
       + SSHCommand.options(srun.options(timeout: settings.timeout))

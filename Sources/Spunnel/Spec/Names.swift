@@ -1,5 +1,7 @@
 // Names that come from Slurm and go into paths and command lines.
 
+import Glibc
+
 /// The name of a node, safe as an argument of ssh and as a part of a line.
 public struct NodeName: Hashable, Sendable, CustomStringConvertible {
   public let description: String
@@ -60,8 +62,16 @@ public struct HostName: Hashable, Sendable, CustomStringConvertible {
   /// Whether it is the connecting side itself.
   public var isLocal: Bool { description == HostName.localhost.description }
 
-  /// Whether it is so by its name or by its address.
-  var isLoopback: Bool { isLocal || description == "127.0.0.1" || description == "::1" }
+  /// Whether it is so by its name or by its address, however that is written. An IPv4 address as IPv6
+  /// writes it is another host's, as any other is.
+  var isLoopback: Bool { isLocal || description == "127.0.0.1" || isLoopback6 }
+
+  private var isLoopback6: Bool {
+    var address = in6_addr()
+    guard unsafe inet_pton(AF_INET6, description, &address) == 1 else { return false }
+    let bytes = unsafe withUnsafeBytes(of: address) { unsafe Array($0) }
+    return bytes.last == 1 && bytes.dropLast().allSatisfy { $0 == 0 }
+  }
 
   /// As it stands before a colon and a port.
   public var bracketed: String { description.contains(":") ? "[\(description)]" : description }

@@ -18,7 +18,7 @@ final class FakeMaster {
   }
 
   /// Ends are written as `localhost:8000`, or as the path of a unix socket.
-  enum Request: Equatable {
+  enum Request: Equatable, Sendable {
     /// Connections to a unix socket here are wanted on the far side.
     case local(path: String, to: String)
     /// Connections on the far side are wanted here.
@@ -26,6 +26,9 @@ final class FakeMaster {
     /// The same forward is not wanted any more.
     indirect case close(Request)
     case probe(String)
+
+    /// Whether it is a probe of a port where nothing can listen.
+    var isOfNothing: Bool { if case .probe(let to) = self { to.hasSuffix(":0") } else { false } }
   }
 
   /// One connection to the control socket.
@@ -98,6 +101,10 @@ final class FakeMaster {
   /// Those that it was asked for, and that are not closed again.
   private(set) var trials: [String] = []
   private(set) var openTrials: Set<String> = []
+  /// To a probe of port 0.
+  var emptyAnswer = Answer.refuse
+  /// Says a line as ssh does, before it answers that the far end refused.
+  var speak: (String) -> Void = { _ in }
   /// What the far kernel chooses next.
   var nextPort: UInt32 = 40_001
   private(set) var sessions: [Session] = []
@@ -201,6 +208,9 @@ final class FakeMaster {
       session.say([0, 0, 0, 8, 0x80, 0, 0, 1, 0, 0, 0, 0])
     case (.agree, .probe): session.say([0, 0, 0, 12, 0x80, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2])
     case (.refuse, _):
+      if case .probe = request {
+        speak("channel 2: open failed: connect failed: Connection refused")
+      }
       session.say([0, 0, 0, 14, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x6e, 0x6f])
     case (.none, _): break
     case (.hangUp, _): session.hangUp()
@@ -226,7 +236,7 @@ final class FakeMaster {
           session.descriptors.append(FileDescriptorBox(try receiveDescriptor(session.control.raw)))
         }
         session.requests.append(probe)
-        reply(probeAnswer, to: session)
+        reply(probe.isOfNothing ? emptyAnswer : probeAnswer, to: session)
       default: throw SystemError("request", EPROTO)
       }
     }

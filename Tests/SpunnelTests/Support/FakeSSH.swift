@@ -87,6 +87,7 @@ final class FakeSSH {
       _ = unsafe unlink(mark)
       masters[link]?.die()
       let master = FakeMaster(record, link: link)
+      master.speak = { [weak self] in try? self?.say($0, link: link) }
       prepare(master)
       try master.logIn()
       masters[link] = master

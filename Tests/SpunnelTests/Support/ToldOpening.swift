@@ -2,14 +2,21 @@
 
 @testable import Spunnel
 
-final class ToldOpening {
+final class ToldOpening: RefusalListener {
   /// Alive as long as the test.
   var openings: [Opening] = []
   var isReady = false
   var reason: String?
   var isLost = false
   var count = 0
-  var refusal: String?
+  /// What ssh says of one refusal after the other; the last stands for all that follow.
+  var refusals: [String] = []
+  /// How many are to come that are no client's.
+  private(set) var expected = 0
+
+  var lastRefusal: String? { refusals.count > 1 ? refusals.removeFirst() : refusals.first }
+
+  func expectsRefusal(_ isToCome: Bool) { expected += isToCome ? 1 : -1 }
 
   func take(_ outcome: Opening.Outcome) {
     count += 1
