@@ -40,8 +40,10 @@ enum StatusCommand: Command {
     }
     var jobs: [TunnelArgument] = []
     for word in rest where !word.hasPrefix("-") { jobs.append(try TunnelArgument(word)) }
+    // A job has one owner: root need not say whose it is.
+    let isAnybodys = flags.contains("--all") || (getuid() == 0 && !jobs.isEmpty)
     let looker = Looker(
-      directory: option.stateDirectory, user: flags.contains("--all") ? nil : getuid(), jobs: jobs)
+      directory: option.stateDirectory, user: isAnybodys ? nil : getuid(), jobs: jobs)
     try tell(looker, output, probes: flags.contains("--probe"))
   }
 
@@ -50,7 +52,7 @@ enum StatusCommand: Command {
   ) throws(CommandError) {
     var found = try looker.find()
     if found.views.isEmpty, let job = looker.jobs.first, !output.watches {
-      throw .failure("no tunnel of job \(job.text) on \(Host.name): see spunnelctl status")
+      throw .failure("no tunnel of job \(job.text) on \(Host.name): \(job.opening)")
     }
     var unanswered: [String] = []
     if probes {

@@ -1,4 +1,4 @@
-// Which of the user's tunnels a command is about: `12` for all of a job, `12.0` for one step.
+// Which tunnels a command is about: `12` for all of a job, `12.0` for one step.
 
 import Glibc
 import Spunnel
@@ -10,11 +10,17 @@ struct TunnelArgument {
   private let job: UInt32
   private let step: UInt32?
 
+  /// Asks Slurm where the word alone does not tell, as in `12_3` and `12+1`.
   init(_ text: String) throws(CommandError) {
-    guard let argument = TunnelArgument(ifJob: text) else {
-      throw .usage("'\(printable(text))' is no job: write JOB or JOB.STEP, as in 12 or 12.0")
+    if let argument = TunnelArgument(ifJob: text) {
+      self = argument
+      return
     }
-    self = argument
+    try TunnelArgument.check(text)
+    let found = try JobFacts.ask(text).step
+    self.text = text
+    job = found.job
+    step = text.contains(".") ? found.step : nil
   }
 
   /// - Returns: `nil` for what only Slurm can tell, as `12_3`
@@ -31,22 +37,59 @@ struct TunnelArgument {
     }
   }
 
+  /// Refuses a word that cannot name a job.
+  static func check(_ text: String) throws(CommandError) {
+    if TunnelArgument(ifJob: text) != nil { return }
+    let job = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)[0]
+    let parts = job.split(omittingEmptySubsequences: false) { $0 == "_" || $0 == "+" }
+    if parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.allSatisfy(\.isASCIIDigit) }) {
+      return
+    }
+    let advice =
+      text.contains(":") || text.hasPrefix("/")
+      ? "name the job first, as in 12 8001:8000" : "write JOB or JOB.STEP, as in 12 or 12.0"
+    throw .usage("'\(printable(text))' is no job: \(advice)")
+  }
+
+  /// Whether one step is meant, rather than a job with all its steps.
+  var namesStep: Bool { step != nil }
+
   func matches(_ name: StepName) -> Bool { name.job == job && (step ?? name.step) == name.step }
 
   /// The tunnels that are meant and alive; at least one.
-  func tunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
-    let found = try liveTunnels(in: stateDirectory).filter { matches($0.step) }
-    if found.isEmpty {
-      throw .failure("no tunnel of job \(text) on \(Host.name): see spunnelctl status")
-    }
+  ///
+  /// - Parameter advice: what to do when there is none
+  func tunnels(
+    in stateDirectory: String, advice: String = "see spunnelctl status"
+  ) throws(CommandError) -> [RecordView] {
+    let found = try reachableTunnels(in: stateDirectory).filter { matches($0.step) }
+    if found.isEmpty { throw .failure("no tunnel of job \(text) on \(Host.name): \(advice)") }
     return found
   }
+
+  /// What to do when a tunnel is wanted and there is none.
+  var opening: String { "spunnelctl open \(text) 8001:8000 opens one" }
+}
+
+extension Character {
+  fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
 }
 
 /// All of the user's tunnels on this host that a keeper holds.
 func liveTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
   do throws(RecordError) {
-    return try RecordView.all(in: stateDirectory, user: getuid())
-      .filter { $0.status.state != .stale }
+    return try RecordView.all(in: stateDirectory, user: getuid()).filter(\.isAlive)
   } catch { throw .failure("look at the tunnels: \(error)") }
+}
+
+/// Those that the user may close: his own, and for root everybody's.
+func reachableTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
+  if getuid() != 0 { return try liveTunnels(in: stateDirectory) }
+  do throws(RecordError) {
+    return try AllRecords.find(in: stateDirectory).views.filter(\.isAlive)
+  } catch { throw .failure("look at the tunnels: \(error)") }
+}
+
+extension RecordView {
+  var isAlive: Bool { status.state != .stale }
 }

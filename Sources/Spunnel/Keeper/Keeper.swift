@@ -25,8 +25,8 @@ final class Keeper: EventHandler {
   private var tunnel: Tunnel?
   private var job: JobWatch?
   private var commands: CommandServer?
-  /// Forwards that live as long as whoever asked for them.
-  private var held: [ObjectIdentifier: (client: CommandClient, grant: Grant)] = [:]
+  /// Who asked for forwards and listens still.
+  private var askers: [ObjectIdentifier: Asker] = [:]
   private var status = Status()
   private var hostFile = HostFile(nodes: [], forwards: [])
   private var statusTimer: EventLoop.Timer?
@@ -106,7 +106,7 @@ final class Keeper: EventHandler {
       if descriptor == lifeline?.raw {
         loop.remove(descriptor)
         // Its holder sends nothing: whatever comes here is its end.
-        if request.life == .job { lifeline = nil } else { close("srun ended") }
+        if request.life == .job { lifeline = nil } else { close(KeeperReport.stepEnded) }
       } else if descriptor == signals.descriptor.raw {
         for signal in try signals.take() { take(signal) }
       } else {
@@ -119,7 +119,9 @@ final class Keeper: EventHandler {
   }
 
   private func take(_ signal: CInt) {
-    if signal != SIGCHLD { return close("signal \(signal)") }
+    if signal != SIGCHLD {
+      return close("signal \(signal)", .failed("its keeper was ended by signal \(signal)"))
+    }
     job?.reap()
     tunnel?.reap()
   }
@@ -140,19 +142,22 @@ final class Keeper: EventHandler {
 
   // MARK: The end
 
-  private func close(_ why: String) {
+  /// - Parameter report: for those who listen, when it was not to end
+  private func close(_ why: String, _ report: KeeperReport? = nil) {
     if status.state == .closing { return }
     record.log("closing: \(why)")
     tunnel?.relay.close()
     ends.releaseAll()
     enter(.closing)
-    commands?.end(why)
+    // Whoever comes now finds none, rather than one that does not listen.
+    record.removeCommand()
+    commands?.end(report ?? .over(why))
     loop.stop()
   }
 
   private func fail(_ reason: String) {
     if !wasUp { say(.failed(reason)) }
-    close(reason)
+    close(reason, .failed(reason))
   }
 
   /// A tunnel that nobody wants anything of any more.
@@ -203,6 +208,12 @@ final class Keeper: EventHandler {
       }
     if tunnel.isUp && request.spec == nil { wasUp = true }
     if state != status.state { enter(state) } else { writeStatus() }
+    tellAskers()
+  }
+
+  private func tellAskers() {
+    guard let tunnel else { return }
+    for asker in askers.values { asker.look(tunnel) }
   }
 
   private func writeHost(_ tunnel: Tunnel) {
@@ -247,6 +258,7 @@ extension Keeper: TunnelObserver {
 
   /// Writes the counters, but not more often than people read them.
   func tunnelCounted() {
+    tellAskers()
     if statusTimer != nil { return }
     statusTimer = loop.after(milliseconds: Keeper.statusPause) { [weak self] in
       guard let self else { return }
@@ -258,7 +270,7 @@ extension Keeper: TunnelObserver {
 
 extension Keeper: CommandObserver {
   func commanded(_ command: KeeperCommand, by client: CommandClient) {
-    guard let tunnel else { return }
+    guard let tunnel, status.state != .closing else { return }
     switch command {
     case .probe:
       tunnel.probe { [weak self] in
@@ -266,31 +278,44 @@ extension Keeper: CommandObserver {
         client.say(.done)
       }
     case .close(let spec):
-      let missing = tunnel.close(matching: spec)
+      let (closed, missing) = tunnel.close(matching: spec)
       let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
-      client.say(missing.isEmpty ? .done : .failed("no forward listens at \(ends)"))
-      for held in held.values where !tunnel.grants.contains(where: { $0 === held.grant }) {
-        held.client.say(.over("its forwards were closed"))
+      client.say(
+        missing.isEmpty
+          ? .closed(TunnelSpec(forwards: closed)) : .failed("no forward listens at \(ends)"))
+      for asker in askers.values where asker.isHeld && !tunnel.grants.contains(asker.grant) {
+        asker.say(.over("its forwards were closed"))
       }
       if tunnel.grants.isEmpty { close("its last forward was closed") }
     case .open(let spec, let isHeld):
-      // Somebody waits for it, so it fails in time; once there it is kept like any other.
-      let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
-        [weak self] report in
-        client.say(report)
-        if case .failed = report { self?.closeIfUnused() }
-      }
-      if !isHeld { return }
-      if !client.isOpen { return tunnel.close(grant) }
-      held[ObjectIdentifier(client)] = (client, grant)
+      open(spec, Asker(client, isHeld: isHeld), tunnel)
     }
   }
 
+  private func open(_ spec: TunnelSpec, _ asker: Asker, _ tunnel: Tunnel) {
+    // Somebody waits for it, so it fails in time; once there it is kept like any other.
+    let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
+      [weak self, weak asker] report in
+      asker?.say(report)
+      if case .failed = report { self?.closeIfUnused() }
+    }
+    asker.grant = grant
+    if !asker.client.isOpen { return asker.isHeld ? tunnel.close(grant) : () }
+    guard tunnel.grants.contains(grant) else { return }
+    askers[ObjectIdentifier(asker.client)] = asker
+    asker.lookAhead(tunnel)
+  }
+
   func commandEnded(_ client: CommandClient) {
-    if let held = held.removeValue(forKey: ObjectIdentifier(client)) { tunnel?.close(held.grant) }
+    let asker = askers.removeValue(forKey: ObjectIdentifier(client))
+    if let grant = asker?.grant, asker?.isHeld ?? false { tunnel?.close(grant) }
     closeIfUnused()
   }
 
   /// Once there were forwards, their end is the tunnel's.
   private func closeIfUnused() { loop.postpone { [weak self] in self?.closeIfIdle() } }
+}
+
+extension [Grant] {
+  fileprivate func contains(_ grant: Grant?) -> Bool { contains { $0 === grant } }
 }

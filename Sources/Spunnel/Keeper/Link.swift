@@ -48,6 +48,8 @@ final class Link {
   private var retryTime = 0
   private var endTime: Int?
   private var refusal: SSHDiagnosis?
+  /// Why it is not up, once that is known.
+  private(set) var trouble: String?
   private var pause = Link.firstPause
   private var upSince: Int?
   private var refusals = Refusals()
@@ -143,6 +145,8 @@ final class Link {
       refusal = nil
       if batch.hasDeadline { return connect() }
       connect(after: Link.aside)
+    } else if batch.hasDeadline {
+      hurry()
     }
   }
 
@@ -279,6 +283,7 @@ final class Link {
 
   private func up() {
     upSince = Clock.milliseconds()
+    trouble = nil
     supervisor.hasLoggedIn()
     supervisor.succeeded()
     if !cargo.carried.isEmpty { observer?.linkIsUp(self) }
@@ -363,6 +368,7 @@ extension Link: SupervisorObserver {
     let since = upSince
     upSince = nil
     endTime = Clock.milliseconds()
+    trouble = diagnosis.message
     if isOver { return }
     observer?.linkNotes("ssh to \(node) ended: \(diagnosis.message)")
     if since != nil, wasUp { observer?.linkIsLost(self) }

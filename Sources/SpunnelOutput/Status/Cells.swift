@@ -23,7 +23,8 @@ extension RecordView {
     guard let host else { return "?" }
     let isAlone = nodes.count == 1
     let forwards = host.forwards.map { isAlone ? $0.withoutNode : $0.description }
-    return (forwards + host.waiting.map(\.description)).joined(separator: ",")
+    let all = forwards + host.waiting.map(\.description)
+    return all.isEmpty ? "-" : all.joined(separator: ",")
   }
 
   var stateCell: String { state?.rawValue ?? "?" }
