@@ -368,7 +368,8 @@ held() {
     finish s
     runs "$job"
     ctl status "$(whole "$job")"
-    ! frees 8002
+    run frees 8002
+    [[ $status != 0 ]]
 }
 
 # --- What befalls forwards ---------------------------------------------------------------------
@@ -398,7 +399,7 @@ told_times() { same "$1" "$(output "$2" | grep -cF -- "$3")"; }
     kill -INT "$(pid j)"
     finish j
     same "up refused lost back" "$(output j | jq -r .state | paste -sd' ')"
-    output j | jq -e 'select(.state == "refused").reason == "nothing listens at n1:8011 yet"'
+    output j | jq -es 'any(.state == "refused" and .reason == "nothing listens at n1:8011 yet")'
     for text in "nothing listens" "is lost" "is back"; do told_times 1 o "$text"; done
     ctl close "$job"
     finish o

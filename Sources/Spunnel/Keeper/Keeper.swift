@@ -297,7 +297,12 @@ extension Keeper: CommandObserver {
     let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
       [weak self, weak asker] report in
       asker?.say(report)
-      if case .failed = report { self?.closeIfUnused() }
+      switch report {
+      case .failed: self?.closeIfUnused()
+      // The probe may have found out something already.
+      case .ready: self?.tellAskers()
+      default: break
+      }
     }
     asker.grant = grant
     if !asker.client.isOpen { return asker.isHeld ? tunnel.close(grant) : () }
