@@ -29,7 +29,7 @@ public struct ClusterSSH: Sendable {
     KbdInteractiveAuthentication no
     PermitRootLogin prohibit-password
     AllowTcpForwarding yes
-    PermitListen localhost:*
+    PermitListen localhost:* 127.0.0.1:* [::1]:*
     PermitOpen localhost:* 127.0.0.1:* [::1]:*
     AllowStreamLocalForwarding yes
     AllowAgentForwarding no

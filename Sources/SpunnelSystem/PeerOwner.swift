@@ -13,7 +13,11 @@ public enum PeerOwner: Equatable, Sendable {
 
 /// A netlink socket kept open for the question.
 public struct PeerLookup: ~Copyable {
+  /// The kernel's `LOOPBACK_IFINDEX`, in every network namespace.
+  private static let loopbackInterface: UInt32 = 1
+
   private let netlink: FileDescriptor
+  private var questions: UInt32 = 0
 
   public init() throws(SystemError) {
     let type = CInt(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue)
@@ -24,19 +28,34 @@ public struct PeerLookup: ~Copyable {
   /// Asks for the socket at the far end of an accepted connection. The kernel answers within the
   /// send call, so nothing waits.
   ///
+  /// Whoever connects, sends and resets leaves a connection to be accepted with his bytes in it, and a
+  /// source port that is somebody else's a moment later: the kernel then tells of that one's socket.
+  /// As long as this end lives no other client can be connected to it from there, so it is looked at
+  /// afterwards whether it lives.
+  public mutating func owner(
+    of accepted: borrowing AcceptedSocket
+  ) throws(SystemError) -> PeerOwner {
+    let found = try owner(peer: accepted.peer, local: accepted.local)
+    return accepted.descriptor.isHungUp() ? .unknown : found
+  }
+
   /// - Parameters:
   ///   - peer: the far end's address, the source of the socket that is looked up
   ///   - local: this end's address
-  public borrowing func owner(
+  private mutating func owner(
     peer: SocketAddress, local: SocketAddress
   ) throws(SystemError) -> PeerOwner {
+    questions &+= 1
     var request = Request()
+    request.header.nlmsg_seq = questions
     request.query.sdiag_family = UInt8(peer.family)
     request.query.sdiag_protocol = UInt8(IPPROTO_TCP)
     request.query.idiag_states = .max
     request.query.id.idiag_sport = peer.port.bigEndian
     request.query.id.idiag_dport = local.port.bigEndian
     request.query.id.idiag_cookie = (.max, .max)
+    // Sockets that are bound to no interface are found as well (socket(7), SO_BINDTODEVICE).
+    request.query.id.idiag_if = PeerLookup.loopbackInterface
     unsafe withUnsafeMutableBytes(of: &request.query.id.idiag_src) {
       unsafe peer.copyAddress(to: $0)
     }
@@ -50,23 +69,27 @@ public struct PeerLookup: ~Copyable {
     return try receive(expecting: request.query.id)
   }
 
-  /// Takes the answer to this question, passing over what may be left of an earlier one.
+  /// Takes the answer to the last question, passing over what may be left of an earlier one.
   private borrowing func receive(
     expecting id: inet_diag_sockid
   ) throws(SystemError) -> PeerOwner {
     var reply = Reply()
-    let count = try check("recv NETLINK_SOCK_DIAG") {
-      unsafe withUnsafeMutableBytes(of: &reply) {
-        unsafe recv(netlink.raw, $0.baseAddress, $0.count, 0)
+    var count = 0
+    repeat {
+      count = try check("recv NETLINK_SOCK_DIAG") {
+        unsafe withUnsafeMutableBytes(of: &reply) {
+          unsafe recv(netlink.raw, $0.baseAddress, $0.count, CInt(MSG_DONTWAIT))
+        }
       }
-    }
+    } while reply.header.nlmsg_seq != questions
     // ENOENT comes as an error message: the peer's socket is gone.
     guard count >= MemoryLayout<Reply>.size, reply.header.nlmsg_type == UInt16(SOCK_DIAG_BY_FAMILY)
     else { return .unknown }
     let found = reply.message
-    // The kernel falls back to a listener on the same port when the connection is gone.
+    // The kernel falls back to a listener on the same port when the connection is gone; and who still
+    // connects is not at the other end of what was accepted.
     guard found.id.idiag_sport == id.idiag_sport, found.id.idiag_dport == id.idiag_dport,
-      found.idiag_state != Reply.listening
+      !Reply.unconnected.contains(found.idiag_state)
     else { return .unknown }
     // A socket without an inode has been closed by its process; older kernels then say uid 0,
     // which is not root. A uid that is still told (Linux 6.17 and later) is the owner's.
@@ -77,13 +100,13 @@ public struct PeerLookup: ~Copyable {
   private struct Request {
     var header = nlmsghdr(
       nlmsg_len: UInt32(MemoryLayout<Request>.size), nlmsg_type: UInt16(SOCK_DIAG_BY_FAMILY),
-      nlmsg_flags: UInt16(NLM_F_REQUEST), nlmsg_seq: 1, nlmsg_pid: 0)
+      nlmsg_flags: UInt16(NLM_F_REQUEST), nlmsg_seq: 0, nlmsg_pid: 0)
     var query = inet_diag_req_v2()
   }
 
   private struct Reply {
-    /// `TCP_LISTEN` of the kernel's tcp_states.h.
-    static let listening: UInt8 = 10
+    /// `TCP_SYN_SENT`, `TCP_SYN_RECV`, `TCP_LISTEN` and `TCP_NEW_SYN_RECV` of the kernel's tcp_states.h.
+    static let unconnected: Set<UInt8> = [2, 3, 10, 12]
     var header = nlmsghdr()
     var message = inet_diag_msg()
   }

@@ -123,13 +123,6 @@ public enum Process {
     }
   }
 
-  /// Ends a child by KILL, unless it has ended, and waits for it; not for its own children.
-  public static func kill(_ child: pid_t) {
-    if poll(child) != .running { return }
-    _ = Glibc.kill(child, SIGKILL)
-    wait(for: child)
-  }
-
   /// Whether a process is in exit(2) or gone (proc(5), the flags of /proc/PID/stat; the kernel's
   /// `PF_EXITING`).
   public static func isExiting(_ process: pid_t) -> Bool {
@@ -143,45 +136,12 @@ public enum Process {
     } catch { return true }
   }
 
-  /// Ends a child that leads its own process group: TERM, a bounded wait, KILL.
+  /// Ends a child that leads its own process group, and waits for it: TERM, a bounded wait, KILL.
   ///
   /// - Parameter patience: milliseconds between the two
   public static func end(group child: pid_t, patience: Int) {
-    _ = Glibc.kill(-child, SIGTERM)
-    let deadline = Clock.milliseconds() + patience
-    while poll(child) == .running {
-      if Clock.milliseconds() >= deadline {
-        _ = Glibc.kill(-child, SIGKILL)
-        return wait(for: child)
-      }
-      usleep(2000)
-    }
-    // Whatever the child itself had started, a ProxyCommand for one.
-    _ = Glibc.kill(-child, SIGKILL)
-  }
-
-  /// Ends a child alone, not its group: TERM, a bounded wait, KILL.
-  ///
-  /// - Parameter patience: milliseconds between the two
-  public static func end(_ child: pid_t, patience: Int) {
-    _ = Glibc.kill(child, SIGTERM)
-    let deadline = Clock.milliseconds() + patience
-    while poll(child) == .running {
-      if Clock.milliseconds() >= deadline { return kill(child) }
-      usleep(2000)
-    }
-  }
-
-  /// Waits until nobody is in a process group any more, children of this process excepted: then TERM,
-  /// a short wait, KILL.
-  ///
-  /// - Parameter patience: milliseconds before the first of the two
-  public static func settle(group: pid_t, patience: Int) {
-    for (wait, signal) in [(patience, SIGTERM), (patience / 2, SIGKILL)] {
-      let deadline = Clock.milliseconds() + wait
-      while Glibc.kill(-group, 0) == 0, Clock.milliseconds() < deadline { usleep(2000) }
-      if Glibc.kill(-group, signal) != 0 { return }
-    }
+    let ending = Ending(child, patience: patience)
+    while !ending.advance() { usleep(2000) }
   }
 
   /// Which side of fork(2) one is on.

@@ -7,6 +7,8 @@ import Glibc
 public enum Loopback: CaseIterable, Sendable {
   case v4, v6
 
+  public var address: String { self == .v4 ? "127.0.0.1" : "::1" }
+
   /// As a person writes it before a colon and a port.
   public var name: String { self == .v4 ? "127.0.0.1" : "[::1]" }
 }

@@ -95,6 +95,72 @@ import Testing
     }
   }
 
+  /// A claim of a socket and a port, which is free again whatever comes of it.
+  private func claim(_ path: String) throws {
+    let port = try freePort()
+    defer { expectFree(port) }
+    _ = try Claim(try TunnelSpec("\(port):80,\(path):80"), settings)
+  }
+
+  @Test func whatIsInASocketsPlaceIsToldAtOnceAndStays() throws {
+    let path = scratch.path + "/web%%.sock"
+    let file = scratch.path + "/web%.sock"
+    try claim(path)
+    #expect(scratch.names() == [], "it is not bound yet")
+    try scratch.write("precious", to: "web%.sock")
+    #expect(throws: SubmitError.taken(path: file)) { try claim(path) }
+    #expect(try scratch.read("web%.sock") == "precious")
+    _ = unsafe unlink(file)
+    do {
+      let holder = try listenUnix(file)
+      #expect(throws: SubmitError.taken(path: file)) { try claim(path) }
+      #expect(holder.raw >= 0 && Socket.canConnect(unix: file))
+    }
+    // What a crash has left is in nobody's way, and is replaced when it is bound.
+    #expect(eventually { SocketFile.isLeftOver(file) })
+    try claim(path)
+    #expect(scratch.names() == ["web%.sock"])
+  }
+
+  @Test func aSocketThatHasNoPlaceIsToldAtOnceWithTheSameWords() throws {
+    try scratch.write("", to: "file")
+    for (name, code) in [("none", ENOENT), ("file", ENOTDIR)] {
+      let path = "\(scratch.path)/\(name)/web.sock"
+      let error = SubmitError.unplaced(path: path, SystemError("bind \(path)", code))
+      #expect(throws: error) { try claim(path) }
+      #expect(throws: error) { try SubmitSocket.bind(path: path) }
+    }
+  }
+
+  @Test(.enabled(if: !isRoot, "root may write anywhere"))
+  func aDirectoryThatIsNotWritableIsToldAtOnce() throws {
+    try scratch.makeDirectory("closed", mode: 0o500)
+    let path = scratch.path + "/closed/web.sock"
+    #expect(throws: SubmitError.unplaced(path: path, SystemError("bind \(path)", EACCES))) {
+      try claim(path)
+    }
+  }
+
+  @Test(.enabled(if: PathFacts.ownUser.utf8.count > 2, "the user's name is too short"))
+  func aPathThatIsTooLongWithTheUsersNameIsToldAtOnce() throws {
+    let path = "/tmp/" + String(repeating: "x", count: 100) + "%u"
+    let error = SpecError.noPath(
+      text: path, forward: "\(path):80", why: "it is longer than 107 bytes")
+    #expect(throws: SubmitError.spec(error)) { try claim(path) }
+  }
+
+  @Test(arguments: ["%j", "%s", "%n"])
+  func aPathThatNeedsTheJobIsNotLookedAt(pattern: String) throws {
+    try claim("\(scratch.path)/none/\(pattern)")
+  }
+
+  @Test func aSocketOfTheNodeIsNotLookedAt() throws {
+    let port = try freePort()
+    try scratch.write("", to: "file")
+    let file = scratch.path + "/file"
+    _ = try Claim(try TunnelSpec("\(port):\(file),R:\(file):80"), settings)
+  }
+
   @Test(arguments: [(8001, "8002:8000"), (65535, "65534:8000")] as [(UInt16, String)])
   func anotherPortIsProposed(port: UInt16, proposal: String) throws {
     let error = SubmitError.busy(try #require(Port(port)), on: "login")

@@ -93,7 +93,7 @@ private func configuration(
   @Test func theServerIsOnLoopbackAndOnlyForwards() {
     for line in [
       "ListenAddress 127.0.0.1:1002", "AllowTcpForwarding yes", "UsePAM no",
-      "PasswordAuthentication no", "PermitTTY no", "PermitListen localhost:*",
+      "PasswordAuthentication no", "PermitTTY no", "PermitListen localhost:* 127.0.0.1:* [::1]:*",
       "PermitOpen localhost:* 127.0.0.1:* [::1]:*",
       "AuthorizedKeysFile /s/default/keys/authorized.%U",
     ] {

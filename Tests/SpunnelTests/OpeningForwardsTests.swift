@@ -51,6 +51,35 @@ import Testing
       ])
   }
 
+  @Test(arguments: Loopback.allCases)
+  func aPortThatIsBusyOnOneAddressOfTheNodeIsAFailureThatNamesIt(loopback: Loopback) throws {
+    fake.refusedTrials = ["\(loopback.address):9000"]
+    open(try routes("R:9000:5432"))
+    #expect(try turn { told.reason != nil })
+    let reason = "\(loopback.name):9000 is in use there: take another exec port"
+    #expect(told.reason == "n1 does not listen on '9000': \(reason)")
+    #expect(fake.trials.last == "\(loopback.address):0")
+    #expect(try turn { fake.openTrials == [] })
+    #expect(fake.orders == [])
+  }
+
+  @Test(arguments: [
+    ["::1:9000", "::1:0"], ["127.0.0.1:9000", "127.0.0.1:0", "::1:9000", "::1:0"],
+  ])
+  func anAddressThatTheNodeDoesNotHaveIsNotMissed(refused: [String]) throws {
+    fake.refusedTrials = Set(refused)
+    open(try routes("R:9000:5432"))
+    #expect(try turn { told.isReady })
+    #expect(fake.trials.count == 2 + refused.count / 2 && fake.openTrials == [])
+    #expect(fake.orders == [.remote(at: "localhost:9000", to: "localhost:5432")])
+  }
+
+  @Test func whatComesBackIsNotTriedOutAgain() throws {
+    open(try routes("R:9000:5432,R:/p:/q"), probes: false)
+    #expect(try turn { told.isReady })
+    #expect(fake.trials == [])
+  }
+
   @Test func anSshdThatChoosesNoPortIsAFailureThatSaysWhatToDo() throws {
     fake.remoteAnswer = .refuse
     open(try routes(":auto"))

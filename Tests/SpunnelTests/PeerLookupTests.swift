@@ -16,7 +16,7 @@ private final class Accepted {
   private let lookup: Lookup
 
   private final class Lookup {
-    let netlink: PeerLookup
+    var netlink: PeerLookup
     init() throws { netlink = try PeerLookup() }
   }
 
@@ -39,7 +39,7 @@ private final class Accepted {
   init() throws { lookup = try Lookup() }
 
   private func owner(of connection: Accepted) throws -> PeerOwner {
-    try lookup.netlink.owner(peer: connection.socket.peer, local: connection.socket.local)
+    try lookup.netlink.owner(of: connection.socket)
   }
 
   @Test(arguments: Loopback.allCases)
@@ -95,6 +95,21 @@ private final class Accepted {
     let impostor = try Socket.listen(loopback, port: source)
     #expect(try owner(of: connection) == .unknown)
     #expect(impostor.raw >= 0)
+  }
+
+  @Test(arguments: Loopback.allCases)
+  func aPortThatSomebodyElseHasByNowIsNotThatOnes(loopback: Loopback) throws {
+    let server = try Server(loopback)
+    let source = try freePort()
+    let first = try End(try connectLoopback(try server.port(), loopback, from: source))
+    first.send("not theirs")
+    first.reset()
+    let second = try End(try connectLoopback(try server.port(), loopback, from: source))
+    let left = try server.accept()
+    let connection = try server.accept()
+    #expect(try owner(of: left) == .unknown)
+    #expect(try owner(of: connection) == .user(getuid()))
+    second.reset()
   }
 
   @Test func oneLookupAnswersManyQuestions() throws {

@@ -248,6 +248,71 @@ import Testing
   }
 }
 
+@Suite struct EndingTests {
+  /// The grandchild of a helper that writes its id.
+  private func grandchild(of helper: Helper) throws -> pid_t {
+    #expect(eventually { helper.said.hasSuffix("\n") })
+    return try #require(pid_t(helper.said.dropLast()))
+  }
+
+  private func finish(_ ending: Ending) -> Bool { eventually { ending.advance() } }
+
+  @Test func nobodyWaitsForAChildThatIgnoresTerm() throws {
+    let helper = try Helper("trap '' TERM; echo ready; exec sleep 600")
+    #expect(eventually { helper.said == "ready\n" })
+    let ending = Ending(helper.child, patience: 300)
+    helper.wasWaitedFor()
+    #expect(!ending.advance() && ending.mayAct && ending.isTimed)
+    #expect(isRunning(helper.child))
+    #expect(finish(ending))
+    #expect(!ending.mayAct && Process.poll(helper.child) == .ended(255))
+  }
+
+  @Test func aChildThatIsStoppedIsKilled() throws {
+    let helper = try Helper("echo ready; exec sleep 600")
+    #expect(eventually { helper.said == "ready\n" })
+    kill(helper.child, SIGSTOP)
+    let ending = Ending(helper.child, patience: 50)
+    helper.wasWaitedFor()
+    #expect(finish(ending))
+    #expect(Process.poll(helper.child) == .ended(255))
+  }
+
+  @Test func whatIsSparedEndsByItself() throws {
+    let helper = try Helper(
+      "(trap '' TERM; echo $BASHPID; while kill -0 $$; do sleep 0.01; done 2>/dev/null) & "
+        + "trap exit TERM; while true; do wait; done")
+    let grandchild = try grandchild(of: helper)
+    let ending = Ending(helper.child, patience: 20_000, rest: 20_000)
+    helper.wasWaitedFor()
+    #expect(finish(ending))
+    #expect(!isRunning(grandchild))
+  }
+
+  @Test func whatIsSparedAndStaysIsKilled() throws {
+    let helper = try Helper(
+      "trap exit TERM; (trap '' TERM; echo $BASHPID; exec sleep 600) & while true; do wait; done")
+    let grandchild = try grandchild(of: helper)
+    let ending = Ending(helper.child, patience: 20_000, rest: 100)
+    helper.wasWaitedFor()
+    #expect(
+      eventually { !ending.advance() && Process.poll(helper.child) == .ended(255) })
+    #expect(isRunning(grandchild) && !ending.mayAct)
+    #expect(finish(ending))
+    #expect(eventually { !isRunning(grandchild) })
+  }
+
+  @Test func whatAChildHasLeftBehindIsKilledInTime() throws {
+    let helper = try Helper("(trap '' TERM; echo $BASHPID; exec sleep 600) & exit 3")
+    let grandchild = try grandchild(of: helper)
+    #expect(helper.status() == 3)
+    let ending = Ending(leftBy: helper.child, rest: 50)
+    #expect(!ending.mayAct && isRunning(grandchild))
+    #expect(finish(ending))
+    #expect(eventually { !isRunning(grandchild) })
+  }
+}
+
 @Suite struct SearchPathTests {
   private let scratch: Scratch
 

@@ -24,8 +24,9 @@ import Testing
 
   /// A record whose keeper is gone without a word.
   private func abandon(_ step: StepName) throws {
-    let record = try create(step)
-    record.write(Status())
+    do { try create(step).write(Status()) }
+    #expect(
+      try eventually { try views().contains { $0.step == step && $0.status.state == .stale } })
   }
 
   @Test func aRecordIsADirectoryThatIsTheUsersAlone() throws {

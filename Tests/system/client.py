@@ -7,6 +7,7 @@
   greet N           reads the greeting to its end, then sends N bytes; prints "hello"
   last N            prints "same" when the last `greet` read N bytes of the pattern
   hold              prints "held", then "closed" or "reset" when the other end does it
+  pulse             prints "back" for each of the lines that it has echoed, for ever
   many N            N connections, all open at once, each with a text of its own; prints how many
   each N            N short connections, ten at a time; prints how many were right
   slow N            fetches N bytes that it does not read while another connection fetches N
@@ -15,6 +16,7 @@ import concurrent.futures
 import hashlib
 import socket
 import sys
+import time
 
 from service import CHUNK, pattern
 
@@ -79,6 +81,15 @@ class Client:
                 return "closed" if connection.recv(CHUNK) == b"" else "bytes"
             except ConnectionResetError:
                 return "reset"
+
+    def pulse(self):
+        with self.connect("echo") as connection:
+            while True:
+                connection.sendall(b"pulse\n")
+                if connection.recv(CHUNK) == b"":
+                    return "closed"
+                print("back", flush=True)
+                time.sleep(0.01)
 
     def many(self, count):
         connections = [self.connect("echo") for _ in range(int(count))]

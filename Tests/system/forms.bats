@@ -151,19 +151,59 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
 
 emptied() { same "" "$(listed /tmp -mindepth 1)"; }
 
-@test "what is in a submit socket's place already is an error, and stays" {
+@test "what is in a submit socket's place already is an error before a job is queued, and stays" {
+    local before
     as user1 touch /tmp/file
-    no_tunnel /tmp/file:8000 "'/tmp/file' is there already"
-    start other user1 /home/tools/service.py /tmp/other
+    not_queued /tmp/file:8000 "--tunnel: '/tmp/file' is there already"
+    start other user1 /home/tools/service.py /tmp/other-user1%
     eventually says other serving
-    no_tunnel /tmp/other:8000 "'/tmp/other' is there already"
-    answers login:/tmp/other user1 /tmp/other name
+    not_queued /tmp/other-%u%%:8000 "'/tmp/other-user1%' is there already"
+    answers login:/tmp/other-user1% user1 /tmp/other-user1% name
     # Another user's, though nobody listens.
     left_over user2 /tmp/theirs
-    no_tunnel /tmp/theirs:8000 "'/tmp/theirs' is there already"
-    same "$(printf '%s\n' "/tmp/file 644 user1" "/tmp/other 755 user1" "/tmp/theirs 755 user2")" \
+    not_queued 8001:8000,/tmp/theirs:8000 "'/tmp/theirs' is there already"
+    before=$(next_job)
+    run as user1 sbatch --tunnel /tmp/file:8000 --output /dev/null --wrap true
+    [[ $status != 0 ]]
+    holds "'/tmp/file' is there already"
+    same "$before" "$(next_job)"
+    same "$(printf '%s\n' "/tmp/file 644 user1" "/tmp/other-user1% 755 user1" "/tmp/theirs 755 user2")" \
         "$(listed /tmp -mindepth 1 | sort)"
+    # With the job in its name it is not known before.
+    as user1 touch /tmp/file-0
+    no_tunnel /tmp/file-%n:8000 "'/tmp/file-0' is there already"
 }
+
+@test "a submit socket that has no place is an error before a job is queued" {
+    not_queued /tmp/none/s.sock:8000 "'/tmp/none/s.sock': No such file or directory: take a path in a directory"
+    not_queued /etc/hostname/s.sock:8000 "'/etc/hostname/s.sock': Not a directory"
+    not_queued /usr/s.sock:8000 "'/usr/s.sock': Permission denied"
+    not_queued "/tmp/$(printf 'x%.0s' {1..100})%u:8000" "it is longer than 107 bytes"
+}
+
+@test "while the job is queued there is no submit socket: what takes its place is an error then" {
+    local blocker
+    configure required timeout=5
+    blocker=$(hold user2 -N2 --exclusive)
+    start s user1 srun --tunnel /tmp/s.sock:8000,8001:8000 echo the job ran
+    start t user1 srun --tunnel /tmp/t.sock:8000,8002:8000 echo the job ran
+    eventually listens 1F41
+    eventually listens 1F42
+    emptied
+    kill -KILL "$(pid t)"
+    finish t
+    emptied
+    as user1 touch /tmp/s.sock
+    as root scancel "$blocker"
+    finish s
+    says s "no tunnel: '/tmp/s.sock' is there already"
+    run output s
+    lacks "the job ran"
+    same "/tmp/s.sock 644 user1" "$(listed /tmp -mindepth 1)"
+}
+
+# listens PORT: in hexadecimal.
+listens() { remains | grep -F ":$1"; }
 
 # left_over USER PATH [HOST]: a socket on which nobody listens any more.
 left_over() {
@@ -237,6 +277,26 @@ s = socket.create_server(("::", 9000), family=socket.AF_INET6, dualstack_ipv6=Tr
 print("listens", flush=True); time.sleep(600)'
     eventually says other listens
     no_tunnel R:9000:5432 "n1 does not listen on '9000'" "take another exec port"
+}
+
+@test "R: a port that is busy on one of the node's two addresses is an error that names it" {
+    local address
+    for address in 127.0.0.1 ::1; do
+        [[ $address != ::1 ]] || ! under ipv4 || continue
+        start_on n1 "other$address" user1 python3 -c 'import socket, sys, time
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+s = socket.create_server((sys.argv[1], 9000), family=family)
+print("listens", flush=True); time.sleep(600)' "$address"
+        eventually says "other$address" listens
+        no_tunnel R:9000:5432 "n1 does not listen on '9000': " "$address" ":9000 is in use there"
+        kill "$(pid "other$address")"
+        finish "other$address"
+    done
+    # Nothing of the looking stays.
+    start s user1 srun -w n1 --tunnel R:9000:5432 sleep 600
+    eventually says s "spunnel: n1:9000 -> localhost:5432"
+    same "$(families)" "$(host n1 user1 cat /proc/net/tcp /proc/net/tcp6 | grep -c ':2328 .* 0A ')"
+    under ipv4 || same "" "$(grep 'remote port' "$(record "$(processes spunnel-keeper | awk '{ print $6 }')" log)")"
 }
 
 @test "R: comes back after ssh was lost; a socket that sshd leaves behind holds up nothing else" {

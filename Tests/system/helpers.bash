@@ -206,6 +206,17 @@ terminal() {
         PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TESTS timeout 60 /usr/bin/python3 - 3>&- 4>&-
 }
 
+# not_queued SPEC TEXT: srun with that tunnel ends with an error that has the text, and no job was made.
+not_queued() {
+    local before
+    before=$(next_job)
+    run as user1 srun --tunnel "$1" echo the job ran
+    [[ $status != 0 ]]
+    holds "$2"
+    lacks "the job ran"
+    same "$before" "$(next_job)"
+}
+
 # hold USER SBATCH-ARGUMENT...: an allocation that runs; prints its job id.
 hold() {
     local job

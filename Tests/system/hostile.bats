@@ -162,6 +162,48 @@ is_refused() {
     (($(wc -l <"$(record "$(step s)" log)") < 30))
 }
 
+@test "connections left behind on source ports that are the owner's next are nobody's, in the queue and later" {
+    local job address turn asked=0
+    job=$(as user1 sbatch --parsable -o /dev/null --hold -w n1 --tunnel 8001:8000 \
+        --wrap 'exec /home/tools/service.py 8000')
+    for address in 127.0.0.1 ::1; do
+        hostile user2 ghosts 8001 "$address" 400
+        for turn in 1 2 3; do
+            asked=$((asked + 1))
+            # shellcheck disable=SC2046 # an option or none
+            start "early$asked" user1 /home/tools/client.py $([[ $address != ::1 ]] || echo -6) 8001 name
+        done
+    done
+    as root scontrol release "$job"
+    for turn in $(seq "$asked"); do
+        finish "early$turn"
+        says "early$turn" n1:8000
+    done
+    eventually counts "$(whole "$job")" accepted "$asked"
+    for address in 127.0.0.1 ::1; do
+        start "ghosts$address" user2 /home/tools/hostile.py ghosts 8001 "$address" 4000
+        eventually says "ghosts$address" leaving
+        answers 200 user1 8001 each 200
+        asked=$((asked + 200))
+        finish "ghosts$address"
+        says "ghosts$address" left
+    done
+    eventually counts "$(whole "$job")" accepted "$asked"
+    as root scancel "$job"
+}
+
+@test "records of a stranger's that are huge, or full of forwards, keep root's status --all from nothing" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    start stranger user2 /home/tools/hostile.py records
+    eventually says stranger held
+    run as root timeout 20 spunnelctl status --all
+    same 0 "$status"
+    holds "$(job s)"
+    holds "nothing listens: n1024:8000"
+    run as root timeout 20 spunnelctl status --all --json
+    same 0 "$status"
+}
+
 @test "500 connections that stay: no byte comes back, none is left open" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     same "bytes 0" "$(hostile user2 hold 8001 500)"

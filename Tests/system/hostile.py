@@ -6,14 +6,20 @@
                                   prints how often, and what was found in it
   plant NAME KIND TARGET          puts it there and leaves it
   flood PORT COUNT                COUNT connections that send and close at once, with all their might
+  ghosts PORT ADDRESS COUNT       COUNT connections that send and reset at once, from the source ports that
+                                  the kernel is about to give to others; prints `leaving` and then `left`
   hold PORT COUNT                 COUNT connections that stay as long as they may; prints how many bytes came
+  records                         records that are as large as they can be; prints `held` and holds one for a
+                                  minute
   squat PORT ADDRESS              listens there in every way there is; prints `listening` or why not
   lend PORT PATH                  connects, and hands the socket to whoever connects to the unix socket PATH
   borrow PATH                     takes a socket from there and asks for the service's name; prints the answer
 """
+import fcntl
 import os
 import shutil
 import socket
+import struct
 import sys
 import time
 
@@ -79,6 +85,39 @@ def flood(port, count):
     print("done")
 
 
+def ghosts(port, address, count):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    low, high = map(int, open("/proc/sys/net/ipv4/ip_local_port_range").read().split())
+
+    def ghost(source, line):
+        with socket.socket(family) as one:
+            one.settimeout(1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if source:
+                one.bind((address, source))
+            one.connect((address, int(port)))
+            one.send(line)
+            return one.getsockname()[1]
+
+    print("leaving", flush=True)
+    left = 0
+    while left < int(count):
+        try:
+            # Where the kernel is in its sequence.
+            base = ghost(None, b"")
+        except OSError:
+            continue
+        for source in range(base + 2, base + 82, 2):
+            try:
+                ghost(source if source <= high else low + source - high, b"name\n")
+                left += 1
+            except OSError:
+                # Somebody has the port.
+                continue
+    print("left")
+
+
 def hold(port, count):
     ends = []
     for _ in range(int(count)):
@@ -97,6 +136,29 @@ def hold(port, count):
         except OSError:
             pass
     print(f"bytes {total}")
+
+
+def records():
+    os.umask(0o077)
+
+    def record(step, **files):
+        folder = f"/tmp/spunnel-{os.getuid()}/{step}"
+        os.makedirs(folder)
+        for name, lines in files.items():
+            with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+                file.write("".join(f"{line}\n" for line in lines))
+        return folder
+
+    with open(record("1.0") + "/status", "wb") as file:
+        file.truncate((1 << 63) - 1)
+    record("2.0", host=["node n1", "waiting " + ",".join(f"/t/{n}:{n}" for n in range(1, 60000))])
+    nodes = range(1024, 11024)
+    folder = record("3.0", host=[f"forward local n{n} {n} localhost 8000" for n in nodes],
+                    status=["state up"] + [f"far {('refused', 'listening')[n % 2]}" for n in nodes])
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    time.sleep(60)
 
 
 def squat(port, address):

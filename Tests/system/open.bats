@@ -73,6 +73,42 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     runs "$job"
 }
 
+# ssh_to NODE JOB: the process id of the ssh of a job's tunnel to one of its nodes.
+ssh_to() { pgrep -P "$(keeper "$(whole "$2")")" -f -- " $1\$"; }
+
+there() { [[ -e /proc/$1 ]]; }
+
+gone() { ! there "$1"; }
+
+@test "an ssh that does not end when it is asked to holds up no connection to another node" {
+    local job ssh before
+    job=$(batch -N2)
+    eventually runs "$job"
+    ctl open "$job" 8001:n1:8000 8002:n2:8000 --background
+    eventually answers n1:8000 user1 8001 name
+    start p user1 /home/tools/client.py 8001 pulse
+    eventually says p back
+    ssh=$(ssh_to n2 "$job")
+    kill -STOP "$ssh"
+    ctl close "$job" 8002:n2:8000
+    # Its half second is not over, and nobody waits for that.
+    there "$ssh"
+    before=$(output p | wc -l)
+    eventually gone "$ssh"
+    (($(output p | wc -l) > before))
+    goes_on p
+    answers n1:8000 user1 8001 name
+    # The same node again, and the tunnel's end before that of the ssh.
+    ctl open "$job" 8002:n2:8000 --background
+    eventually answers n2:8000 user1 8002 name
+    ssh=$(ssh_to n2 "$job")
+    kill -STOP "$ssh"
+    ctl close "$job" 8002:n2:8000
+    ctl close "$job"
+    within 2 nothing_left
+    gone "$ssh"
+}
+
 @test "it ends with the job, within 10 seconds, and the opener says so" {
     local job
     job=$(batch -w n1)

@@ -4,15 +4,7 @@
 load helpers
 
 # taken TEXT: srun ends with an error that has the text, and no job was made.
-taken() {
-    local before
-    before=$(next_job)
-    run as user1 srun --tunnel 8001:8000 echo the job ran
-    [[ $status != 0 ]]
-    holds "$1"
-    lacks "the job ran"
-    same "$before" "$(next_job)"
-}
+taken() { not_queued 8001:8000 "$1"; }
 
 @test "a port that another program holds: srun names it and ends before a job is queued" {
     start other user1 python3 -c 'import socket, sys

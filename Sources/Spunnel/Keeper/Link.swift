@@ -60,9 +60,10 @@ final class Link {
   ///   - node: where to
   ///   - number: of the node in its step; names the control socket
   ///   - record: where the sockets go
+  ///   - endings: where an ssh goes that is to end
   init(
     _ loop: EventLoop, _ node: NodeName, number: Int, _ record: Record, _ settings: Settings,
-    observer: (any LinkObserver)?
+    _ endings: Endings, observer: (any LinkObserver)?
   ) {
     self.loop = loop
     self.node = node
@@ -72,7 +73,7 @@ final class Link {
     self.observer = observer
     cargo = Cargo(loop)
     supervisor = Supervisor(
-      loop, settings, node: node, controlPath: record.controlPath(of: number), record: record)
+      loop, settings, node: node, number: number, record: record, endings: endings)
     supervisor.observer = self
   }
 
@@ -141,7 +142,7 @@ final class Link {
     cargo.add(batch, patience: patience) { [weak self] in self?.expire($0) }
     if isUp {
       openNext()
-    } else if process == nil && retry == nil {
+    } else if !supervisor.isBusy && retry == nil {
       refusal = nil
       if batch.hasDeadline { return connect() }
       connect(after: Link.aside)
@@ -192,7 +193,6 @@ final class Link {
   private func connect() {
     if isOver { return }
     retry = nil
-    record.removeControl(of: number)
     if let diagnosis = supervisor.start() { sshEnded(diagnosis) }
   }
 
@@ -335,13 +335,7 @@ final class Link {
     for batch in cargo.urgent { expire(batch) }
   }
 
-  /// To be called before it is stopped, when there are others to stop as well.
-  func terminate() {
-    isOver = true
-    supervisor.terminate()
-  }
-
-  /// Ends ssh and whatever it carries, a bounded time. Nobody is told.
+  /// Ends ssh and whatever it carries, without waiting. Nobody is told.
   func stop() {
     isOver = true
     loop.cancel(retry)

@@ -10,6 +10,7 @@ final class Links {
   private let loop: EventLoop
   private let record: Record
   private let settings: Settings
+  private let endings: Endings
   weak var observer: (any LinkObserver)?
   /// Of the step, in Slurm's order; empty while the job has not started.
   private(set) var nodes: [NodeName] = []
@@ -21,6 +22,7 @@ final class Links {
     self.loop = loop
     self.record = record
     self.settings = settings
+    endings = Endings(loop)
   }
 
   subscript(node: NodeName) -> Link? { links[node] }
@@ -36,21 +38,22 @@ final class Links {
   /// The job runs on these nodes.
   func start(on nodes: [NodeName]) { self.nodes = nodes }
 
-  /// Ends them all, a bounded time each.
+  /// Ends them all, without waiting.
   func stop() {
-    // They end beside each other, not one after the other.
-    for link in links.values { link.terminate() }
     for link in links.values { link.stop() }
     links = [:]
     visited = []
     nodes = []
   }
 
+  /// Waits for the end of all that were stopped, a bounded time.
+  func finish() { endings.finish() }
+
   /// The link to a node of the step.
   func link(to node: NodeName) -> Link {
     if let link = links[node] { return link }
     let number = nodes.firstIndex(of: node) ?? 0
-    let link = Link(loop, node, number: number, record, settings, observer: observer)
+    let link = Link(loop, node, number: number, record, settings, endings, observer: observer)
     links[node] = link
     return link
   }
@@ -95,7 +98,10 @@ final class Links {
   func look() { for link in links.values { link.look() } }
 
   /// To be called whenever a child may have ended.
-  func reap() { for link in links.values { link.reap() } }
+  func reap() {
+    endings.advance()
+    for link in links.values { link.reap() }
+  }
 
   /// Finds out whether anything listens at the far ends.
   ///

@@ -123,10 +123,12 @@ final class ServiceSockets {
 
   /// A remote forward of a port of the far kernel's choice. ssh tells two of them apart by where
   /// they lead; this one is closed before anybody can connect.
-  func reserveChoice() -> MultiplexRequest.Forward {
+  ///
+  /// - Parameter loopback: the one address to listen on; `nil`: both
+  func reserveChoice(on loopback: Loopback? = nil) -> MultiplexRequest.Forward {
     choices = choices == .max ? 1 : choices + 1
     let end = Port(choices).map { Endpoint.port($0) } ?? .free
-    return .remote(listen: .free, to: Service(host: .localhost, end: end))
+    return .remote(listen: .free, on: loopback, to: Service(host: .localhost, end: end))
   }
 
   private func forward(_ name: String, _ service: Service) -> MultiplexRequest.Forward {

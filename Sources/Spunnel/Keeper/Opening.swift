@@ -126,6 +126,47 @@ final class Opening {
   }
 
   private func openRemote(_ route: Route) {
+    guard probes, case .port(let port) = route.forward.listen else { return listen(route) }
+    tryOut(port, on: Loopback.allCases[...], route)
+  }
+
+  /// sshd is content with one of the two loopback addresses (channels.c,
+  /// `channel_setup_fwd_listener_tcpip`): whoever connects to the other reaches another program. So
+  /// each is asked for alone first.
+  private func tryOut(_ port: Port, on loopbacks: ArraySlice<Loopback>, _ route: Route) {
+    guard let loopback = loopbacks.first else { return listen(route) }
+    let forward = MultiplexRequest.Forward.remote(
+      listen: .port(port), on: loopback, to: route.service)
+    tryOut(forward) { isFree in
+      if isFree { return self.tryOut(port, on: loopbacks.dropFirst(), route) }
+      // Of a node without that address, or an sshd that allows localhost alone, it says nothing.
+      self.tryOut(self.master.sockets.reserveChoice(on: loopback)) { hasAny in
+        if !hasAny { return self.tryOut(port, on: loopbacks.dropFirst(), route) }
+        self.finish(
+          .failed(
+            "\(self.node) does not listen on '\(port)': \(loopback.name):\(port) is in use there: "
+              + "take another exec port"))
+      }
+    }
+  }
+
+  /// Has sshd listen for a moment.
+  private func tryOut(
+    _ forward: MultiplexRequest.Forward, _ then: @escaping (_ listens: Bool) -> Void
+  ) {
+    asked?.abandon()
+    ask(MultiplexRequest.open(forward)) { [weak self] reply in
+      guard let self else { return }
+      switch reply {
+      case .done, .chosen: self.letGo(forward) { then(true) }
+      case .failed: then(false)
+      default: self.finish(.lost)
+      }
+    }
+  }
+
+  private func listen(_ route: Route) {
+    asked?.abandon()
     let forward = MultiplexRequest.Forward.remote(
       listen: route.forward.listen, to: route.service)
     ask(MultiplexRequest.open(forward)) { [weak self] reply in

@@ -34,7 +34,7 @@ final class Relay: EventHandler {
   private var listeners: [CInt: Route] = [:]
   private var greetings: [ObjectIdentifier: SocksGreeting] = [:]
   private var connections: [ObjectIdentifier: Connection] = [:]
-  private let lookup: PeerLookup
+  private var lookup: PeerLookup
   private let pool = PipePool()
   weak var observer: (any RelayObserver)?
   private var strangers = Strangers()
@@ -192,7 +192,7 @@ final class Relay: EventHandler {
     if socket.local.family == AF_UNIX {
       return .user(try Socket.peerUser(of: socket.descriptor.raw))
     }
-    return try lookup.owner(peer: socket.peer, local: socket.local)
+    return try lookup.owner(of: socket)
   }
 
   private func connect(_ connection: Connection) -> Bool {

@@ -1,4 +1,4 @@
-// One ssh while it runs: what it says, whether it is gone, and how it is ended.
+// One ssh while it runs: what it says, and whether it is gone.
 
 import Glibc
 import SpunnelSystem
@@ -7,8 +7,6 @@ final class SSHProcess: EventHandler {
   private static let mostLines = 40
   /// Reads in a row: what is left is reported again.
   private static let mostReads = 16
-  /// Milliseconds between TERM and KILL.
-  private static let patience = 500
 
   private let loop: EventLoop
   private let heard: (String) -> Void
@@ -115,18 +113,13 @@ final class SSHProcess: EventHandler {
     return code
   }
 
-  /// Ends it and waits for it, a bounded time.
+  /// Hears no more of it.
   ///
-  /// - Parameter alone: not what it has started: that ends by itself
-  func end(alone: Bool) {
-    guard let child else { return }
-    self.child = nil
-    if alone {
-      Process.end(child, patience: SSHProcess.patience)
-    } else {
-      Process.end(group: child, patience: SSHProcess.patience)
-    }
+  /// - Returns: the child, for the caller to end and to wait for, unless it has ended
+  func letGo() -> pid_t? {
+    defer { child = nil }
     closeErrors()
+    return child
   }
 
   private func closeErrors() {

@@ -12,14 +12,19 @@ protocol SupervisorObserver: AnyObject {
 }
 
 final class Supervisor {
+  /// Milliseconds between TERM and KILL.
+  private static let patience = 500
   /// Milliseconds that an srun may take to end its step in order.
   private static let srunPatience = 1000
+  /// Milliseconds between two looks whether the ssh before is gone.
+  private static let pause = 20
 
   private let loop: EventLoop
   private let node: NodeName
   private let settings: Settings
-  private let controlPath: String
+  private let number: Int
   private let record: Record
+  private let endings: Endings
   weak var observer: (any SupervisorObserver)?
   /// The one that runs, or the last that ran.
   private var ssh: SSHProcess?
@@ -30,23 +35,26 @@ final class Supervisor {
   private var isAsking = false
   /// When the first attempt began, in milliseconds of the monotonic clock.
   private var began: Int?
-  /// The groups of those through srun that have ended: their srun may be about to end.
-  private var leftovers: Set<pid_t> = []
+  /// Runs while the ssh before is still to go.
+  private var delay: EventLoop.Timer?
   private var shareTimer: EventLoop.Timer?
 
   /// - Parameters:
   ///   - settings: the site's program, arguments and timeout
   ///   - node: where to
-  ///   - controlPath: where the master's socket goes
-  ///   - record: the tunnel's, for its job and for keys
+  ///   - number: of the node in its step; names the control socket
+  ///   - record: the tunnel's, for its job, for the control socket and for keys
+  ///   - endings: where an ssh goes that is to end
   init(
-    _ loop: EventLoop, _ settings: Settings, node: NodeName, controlPath: String, record: Record
+    _ loop: EventLoop, _ settings: Settings, node: NodeName, number: Int, record: Record,
+    endings: Endings
   ) {
     self.loop = loop
     self.settings = settings
     self.node = node
-    self.controlPath = controlPath
+    self.number = number
     self.record = record
+    self.endings = endings
     choice = TransportChoice(settings.transport)
   }
 
@@ -59,12 +67,22 @@ final class Supervisor {
   /// ssh's process id, `nil` while none runs.
   var child: pid_t? { ssh?.child }
 
+  /// Whether ssh runs, or is about to.
+  var isBusy: Bool { child != nil || delay != nil }
+
+  private var controlPath: String { record.controlPath(of: number) }
+
   /// What ssh said since it was started, the newest last.
   var lines: [String] { ssh?.lines ?? [] }
 
-  /// Starts ssh. - Returns: what is wrong when it cannot be started
+  /// Starts ssh, now or when the one before is gone. - Returns: what is wrong when it cannot be started
   func start() -> SSHDiagnosis? {
     begin()
+    // At its end that one removes the control socket by name, whosever it is by then.
+    if endings.mayTouch(controlPath) {
+      delay = loop.after(milliseconds: Supervisor.pause) { [weak self] in self?.startLate() }
+      return nil
+    }
     while true {
       do throws(SSHDiagnosis) {
         try attempt()
@@ -75,8 +93,14 @@ final class Supervisor {
     }
   }
 
+  private func startLate() {
+    delay = nil
+    if let told = start() { observer?.sshEnded(told) }
+  }
+
   private func attempt() throws(SSHDiagnosis) {
     ssh = nil
+    record.removeControl(of: number)
     isAsking = choice.current == .ssh && configuration == nil
     var settings = settings
     if choice.current == .srun {
@@ -110,25 +134,23 @@ final class Supervisor {
       guard let diagnosis = start() else { return }
       observer?.sshEnded(diagnosis)
     } else if choice.current == .srun, let srun {
-      leave(process)
+      // Its srun may be about to end.
+      endings.add(
+        Ending(leftBy: process, rest: Supervisor.srunPatience * 2), of: controlPath)
       ended(SSHDiagnosis(lines: lines, through: srun, exitCode: code))
     } else {
       ended(SSHDiagnosis(lines: SSHDiagnosis.reasons(lines), node: node, exitCode: code))
     }
   }
 
-  /// Asks ssh to end, for whoever has many to stop.
-  func terminate() {
-    if let child { Process.terminate(child) }
-  }
-
-  /// Ends ssh and waits for it, a bounded time.
+  /// Ends ssh, without waiting for it.
   func stop() {
-    let isThroughSrun = choice.current == .srun
-    if isThroughSrun, let child { leftovers.insert(child) }
-    ssh?.end(alone: isThroughSrun)
-    for group in leftovers { Process.settle(group: group, patience: Supervisor.srunPatience) }
-    leftovers = []
+    loop.cancel(delay)
+    delay = nil
+    guard let child = ssh?.letGo() else { return }
+    // An srun ends by itself, once its ssh is gone and it has ended its step.
+    let rest = choice.current == .srun ? Supervisor.srunPatience : nil
+    endings.add(Ending(child, patience: Supervisor.patience, rest: rest), of: controlPath)
   }
 
   /// Reads what ssh has said by now.
@@ -203,15 +225,6 @@ extension Supervisor {
       srun = made
       return made
     } catch { throw .unsafe(error) }
-  }
-
-  /// An srun whose ssh is gone ends by itself, once it has ended its step; one that hangs is ended.
-  private func leave(_ group: pid_t) {
-    leftovers.insert(group)
-    loop.after(milliseconds: Supervisor.srunPatience * 2) { [weak self] in
-      guard self?.leftovers.remove(group) != nil else { return }
-      Process.settle(group: group, patience: 0)
-    }
   }
 
   /// Both ways' failure so far, while srun is under way after ssh was refused.

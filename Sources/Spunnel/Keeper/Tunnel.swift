@@ -138,7 +138,7 @@ final class Tunnel {
   private var facts: StepFacts {
     // The keeper is linked statically: asking for names would load what this host has for that.
     let namesUser = grants.contains { $0.spec.description.contains("%u") }
-    let user = namesUser ? Process.environment("LOGNAME") ?? Host.userName : ""
+    let user = namesUser ? PathFacts.ownUser : ""
     return StepFacts(step: record.step, nodes: nodes, user: user)
   }
 
@@ -302,11 +302,13 @@ final class Tunnel {
     observer?.tunnelChanged()
   }
 
-  /// Ends everything; the ports first: whoever waits for them need not wait for ssh.
+  /// Ends everything and waits for it, a bounded time; the ports first: whoever waits for them need not
+  /// wait for ssh.
   func stop() {
     relay.close()
     ends.releaseAll()
     links.stop()
+    links.finish()
   }
 
   // MARK: Links

@@ -1,5 +1,7 @@
 // The messages of ssh's control socket (OpenSSH, PROTOCOL.mux), as far as a tunnel needs them.
 
+import SpunnelSystem
+
 /// Builds requests.
 enum MultiplexRequest {
   private static let helloType: UInt32 = 0x0000_0001
@@ -43,25 +45,29 @@ enum MultiplexRequest {
     ///   - service: as the far sshd finds it
     static func local(path: String, to service: Service) -> Forward {
       Forward(
-        type: localForward, listen: (path, pathInstead), connect: words(service.end, service.host))
+        type: localForward, listen: (path, pathInstead),
+        connect: words(service.end, service.host.description))
     }
 
     /// The far sshd takes connections and has each connected on this side.
     ///
     /// - Parameters:
     ///   - listen: on the far host's loopback addresses; `free` lets its kernel choose a port
+    ///   - loopback: one of the two alone; `nil`: whichever are to be had
     ///   - service: as ssh finds it
-    static func remote(listen: Endpoint, to service: Service) -> Forward {
+    static func remote(
+      listen: Endpoint, on loopback: Loopback? = nil, to service: Service
+    ) -> Forward {
       Forward(
-        type: remoteForward, listen: words(listen, .localhost),
-        connect: words(service.end, service.host))
+        type: remoteForward, listen: words(listen, loopback?.address ?? "localhost"),
+        connect: words(service.end, service.host.description))
     }
 
-    private static func words(_ end: Endpoint, _ host: HostName) -> (host: String, port: UInt32) {
+    private static func words(_ end: Endpoint, _ host: String) -> (host: String, port: UInt32) {
       switch end {
-      case .port(let port): (host.description, UInt32(port.number))
+      case .port(let port): (host, UInt32(port.number))
       case .path(let path): (path, pathInstead)
-      case .free: (host.description, 0)
+      case .free: (host, 0)
       }
     }
 

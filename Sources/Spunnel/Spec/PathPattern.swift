@@ -1,5 +1,7 @@
 // Paths of unix sockets, with Slurm's filename patterns in them (sbatch(1), FILENAME PATTERN).
 
+import SpunnelSystem
+
 /// What the patterns of a path stand for.
 struct PathFacts: Equatable, Sendable {
   let step: StepName
@@ -7,6 +9,9 @@ struct PathFacts: Equatable, Sendable {
   let user: String
   /// The node's place in the step, from 0.
   let place: Int
+
+  /// The login name of whoever runs this process.
+  static var ownUser: String { Process.environment("LOGNAME") ?? Host.userName }
 }
 
 /// An absolute path in which `%j`, `%s`, `%u` and `%n` stand for job, step, user and node; `%%` is
@@ -49,6 +54,19 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
       default: String(facts.place)
       }
     }
+    if path.utf8.count > PathPattern.longest { throw .tooLong }
+    return path
+  }
+
+  /// The path while there is no job yet; `nil` when it has something of the job in it.
+  func pathBeforeJob() throws(Refusal) -> String? {
+    var needsJob = false
+    let path = try expanded { letter in
+      if letter == "u" { return PathFacts.ownUser }
+      needsJob = true
+      return ""
+    }
+    if needsJob { return nil }
     if path.utf8.count > PathPattern.longest { throw .tooLong }
     return path
   }

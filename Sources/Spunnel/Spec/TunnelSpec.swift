@@ -50,14 +50,18 @@ public struct TunnelSpec: Equatable, Sendable {
   public init(_ text: String) throws(SpecError) {
     if text.isEmpty { throw .empty }
     var forwards: [ForwardRequest] = []
+    var submitEnds: Set<RequestedEnd> = []
+    var execEnds: Set<RequestedEnd> = []
     for item in text.split(separator: ",", omittingEmptySubsequences: false) {
       if item.isEmpty { throw .emptyForward(spec: printable(text)) }
       let forward = try SpecParser(String(item)).forward()
-      for earlier in forwards where forward.listen != .any && earlier.listen == forward.listen {
-        switch (forward.kind, earlier.kind) {
-        case (.remote, .remote): throw .execEndTwice(end: "\(forward.listen)")
-        case (.remote, _), (_, .remote): continue
-        default: throw .submitEndTwice(end: "\(forward.listen)")
+      if forward.listen != .any {
+        if forward.kind == .remote {
+          guard execEnds.insert(forward.listen).inserted else {
+            throw .execEndTwice(end: "\(forward.listen)")
+          }
+        } else if !submitEnds.insert(forward.listen).inserted {
+          throw .submitEndTwice(end: "\(forward.listen)")
         }
       }
       forwards.append(forward)
@@ -72,6 +76,20 @@ public struct TunnelSpec: Equatable, Sendable {
     forwards.compactMap { forward in
       if forward.kind != .remote, case .port(let port) = forward.listen { port } else { nil }
     }
+  }
+
+  /// The submit sockets whose paths are known before the job is.
+  func pathsBeforeJob() throws(SpecError) -> [String] {
+    var paths: [String] = []
+    for forward in forwards where forward.kind != .remote {
+      guard case .path(let pattern) = forward.listen else { continue }
+      do throws(PathPattern.Refusal) {
+        if let path = try pattern.pathBeforeJob() { paths.append(path) }
+      } catch {
+        throw SpecError(error, text: pattern.description, forward: forward.description)
+      }
+    }
+    return paths
   }
 
   /// Whether an exec port is to be chosen.

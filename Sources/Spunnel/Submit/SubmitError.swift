@@ -11,6 +11,8 @@ enum SubmitError: Error, Equatable, CustomStringConvertible {
   case taken(path: String)
   /// No socket can be made at the path.
   case unplaced(path: String, SystemError)
+  /// A path that cannot be one.
+  case spec(SpecError)
   case system(SystemError)
   /// There is no place for the tunnel's record.
   case record(RecordError)
@@ -27,6 +29,7 @@ enum SubmitError: Error, Equatable, CustomStringConvertible {
       "'\(printable(path))' is there already: take another path, or remove it if nothing uses it"
     case .unplaced(let path, let error):
       "'\(printable(path))': \(error.reason): take a path in a directory that is there and yours"
+    case .spec(let error): "\(error)"
     case .system(let error): "\(error)"
     case .record(let error): "\(error)"
     }

@@ -106,12 +106,23 @@ final class SubmitSocket {
   static func bind(path: String) throws(SubmitError) -> SubmitSocket {
     do throws(SystemError) {
       return SubmitSocket(try listen(path), file: SocketFile(path))
-    } catch {
-      if error.code == EADDRINUSE { throw .taken(path: path) }
-      if [ENOENT, ENOTDIR, EACCES, EROFS].contains(error.code) {
-        throw .unplaced(path: path, error)
-      }
-      throw .system(error)
+    } catch { throw unbound(path, error) }
+  }
+
+  /// Finds out whether a unix socket could be bound, without a trace.
+  static func verify(path: String) throws(SubmitError) {
+    if SocketFile.isThere(path), !SocketFile.isLeftOver(path) { throw .taken(path: path) }
+    let directory = String(path[...(path.lastIndex(of: "/") ?? path.startIndex)]) + "."
+    do throws(SystemError) {
+      try check("bind \(path)") { unsafe access(directory, W_OK | X_OK) }
+    } catch { throw unbound(path, error) }
+  }
+
+  private static func unbound(_ path: String, _ error: SystemError) -> SubmitError {
+    switch error.code {
+    case EADDRINUSE: .taken(path: path)
+    case ENOENT, ENOTDIR, EACCES, EROFS: .unplaced(path: path, error)
+    default: .system(error)
     }
   }
 
@@ -142,6 +153,8 @@ struct SocketFile {
     else { return }
     _ = unsafe unlink(path)
   }
+
+  static func isThere(_ path: String) -> Bool { look(path) != nil }
 
   /// Whether it is a socket of this user that refuses connections.
   static func isLeftOver(_ path: String) -> Bool {

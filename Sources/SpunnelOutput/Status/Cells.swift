@@ -6,8 +6,8 @@ extension RecordView {
   /// Where the forwards lead, each node once; the step's first one while there is no forward.
   var nodes: [NodeName] {
     guard let host else { return [] }
-    var nodes: [NodeName] = []
-    for forward in host.forwards where !nodes.contains(forward.node) { nodes.append(forward.node) }
+    var seen: Set<NodeName> = []
+    let nodes = host.forwards.map(\.node).filter { seen.insert($0).inserted }
     return nodes.isEmpty ? Array(host.nodes.prefix(1)) : nodes
   }
 

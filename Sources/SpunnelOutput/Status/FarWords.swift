@@ -28,15 +28,16 @@ extension RecordView {
     let ways = ways.filter { $0.far != nil }
     guard state == .up, let first = ways.first?.far else { return "-" }
     if ways.allSatisfy({ $0.far == first }) { return first.words }
+    let isOneNode = nodes.count <= 1
     return [FarEnd.refused, .unknown].compactMap { far in
-      let ends = ways.filter { $0.far == far }.map { end(of: $0.forward) }
+      let ends = ways.filter { $0.far == far }.map { end(of: $0.forward, isOneNode) }
       return ends.isEmpty ? nil : "\(far.words): \(ends.joined(separator: ","))"
     }
     .joined(separator: "; ")
   }
 
-  private func end(of forward: Forward) -> String {
+  private func end(of forward: Forward, _ isOneNode: Bool) -> String {
     if !forward.host.isLocal { return "\(forward.host.bracketed):\(forward.exec)" }
-    return nodes.count > 1 ? "\(forward.node):\(forward.exec)" : "\(forward.exec)"
+    return isOneNode ? "\(forward.exec)" : "\(forward.node):\(forward.exec)"
   }
 }

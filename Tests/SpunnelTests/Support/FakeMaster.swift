@@ -93,6 +93,11 @@ final class FakeMaster {
   var localAnswer = Answer.agree
   var remoteAnswer = Answer.agree
   var probeAnswer = Answer.agree
+  /// The ends on one loopback address, as `127.0.0.1:9000`, that sshd does not listen on.
+  var refusedTrials: Set<String> = []
+  /// Those that it was asked for, and that are not closed again.
+  private(set) var trials: [String] = []
+  private(set) var openTrials: Set<String> = []
   /// What the far kernel chooses next.
   var nextPort: UInt32 = 40_001
   private(set) var sessions: [Session] = []
@@ -227,7 +232,24 @@ final class FakeMaster {
     }
   }
 
+  /// The end of a remote forward on one loopback address alone.
+  private static func trial(_ request: Request) -> String? {
+    guard case .remote(at: let end, _) = request else { return nil }
+    return end.hasPrefix("localhost:") || end.hasPrefix("/") ? nil : end
+  }
+
+  private func tryOut(_ end: String, _ session: Session) {
+    trials.append(end)
+    if refusedTrials.contains(end) {
+      return session.say([0, 0, 0, 14, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x6e, 0x6f])
+    }
+    openTrials.insert(end)
+    if !end.hasSuffix(":0") { return session.say([0, 0, 0, 8, 0x80, 0, 0, 1, 0, 0, 0, 0]) }
+    session.say([0, 0, 0, 12, 0x80, 0, 0, 7, 0, 0, 0, 0] + Wanted.bytes(50_000))
+  }
+
   private func open(_ request: Request, _ session: Session) throws {
+    if let end = FakeMaster.trial(request) { return tryOut(end, session) }
     session.requests.append(request)
     let answer = if case .remote = request { remoteAnswer } else { localAnswer }
     if answer == .agree { try carryOut(request) }
@@ -241,6 +263,10 @@ final class FakeMaster {
   }
 
   private func close(_ request: Request, _ session: Session) {
+    if let end = FakeMaster.trial(request) {
+      openTrials.remove(end)
+      return session.say([0, 0, 0, 8, 0x80, 0, 0, 1, 0, 0, 0, 0])
+    }
     session.requests.append(.close(request))
     let count = listeners.count + remotes.count
     listeners.removeAll { $0.request == request }

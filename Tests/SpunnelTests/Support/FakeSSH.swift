@@ -32,7 +32,10 @@ final class FakeSSH {
     for node; do [ "$node" != -G ] || { echo 'connecttimeout none'; exit; }; done
     echo "$node" >>'\(scratch.path)/started'
     if line=$(cat '\(scratch.path)/refusal' 2>/dev/null); then echo "$line" >&2; exit 255; fi
+    words=" $* "
     while [ "$1" != -S ]; do shift; done
+    echo $$ >"$2.pid"
+    [ ! -e '\(scratch.path)/behaviour' ] || . '\(scratch.path)/behaviour'
     mkfifo "$2.say" 2>/dev/null
     : >"$2.here"
     exec cat <>"$2.say" >&2
@@ -44,6 +47,16 @@ final class FakeSSH {
   func refuse(_ line: String?) throws {
     if let line { return try scratch.write(line + "\n", to: "refusal") }
     _ = unsafe unlink(scratch.path + "/refusal")
+  }
+
+  /// Has every ssh from now on run this before it logs in: for `$node`, with `$words`, and with its
+  /// control socket at `$2`.
+  func behave(_ script: String) throws { try scratch.write(script + "\n", to: "behaviour") }
+
+  /// The ssh of a link that was started last.
+  func process(of link: Int) -> pid_t? {
+    let text = try? scratch.read("spunnel-\(getuid())/17.0/\(RecordFile.control(of: link)).pid")
+    return text.flatMap { pid_t($0.dropLast()) }
   }
 
   /// The nodes that ssh was started for.
