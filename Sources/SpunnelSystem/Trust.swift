@@ -25,6 +25,24 @@ extension Directory {
   }
 }
 
+extension Directory {
+  /// Which directory on the way to something lets others than a user put something else in its place:
+  /// all are looked at, as sshd does with those of its keys (sshd_config(5), `StrictModes`).
+  ///
+  /// - Parameter path: of the directory that it lies in; links are followed
+  /// - Returns: its path and half a sentence, `nil` when only the user and root can
+  public static func distrustAlong(
+    _ path: String, user: uid_t
+  ) throws(SystemError) -> (path: String, why: String)? {
+    var place = try realPath(path)
+    while true {
+      if let why = try reference(place).distrustAsParent(user: user) { return (place, why) }
+      guard place != "/", let slash = place.lastIndex(of: "/") else { return nil }
+      place = slash == place.startIndex ? "/" : String(place[..<slash])
+    }
+  }
+}
+
 // MARK: - Links
 
 extension Directory {

@@ -42,13 +42,18 @@ struct OpenRequest {
   private mutating func attempt() throws(CommandError) -> Outcome {
     if let step = try present() {
       guard let connection = try connect(step) else { return .unanswered }
-      return try follow(connection, step)
+      return try follow(connection, step, danger(to: step))
     }
     let facts = try JobFacts.ask(job)
     try check(facts)
+    // Also without --background: somebody may ask its keeper for more, with it.
+    let logout = Logout.ahead(of: facts.step.job)
     // Refused when somebody else was faster: then theirs is used.
-    let refusal = start(facts.step)
-    if let connection = try connect(facts.step) { return try follow(connection, facts.step) }
+    let refusal = start(facts.step, logout)
+    if let connection = try connect(facts.step) {
+      let danger = refusal == nil ? logout.danger : danger(to: facts.step)
+      return try follow(connection, facts.step, danger)
+    }
     if let refusal, !refusal.contains("has a tunnel already") {
       throw .failure("open job \(job): \(refusal)")
     }
@@ -87,16 +92,26 @@ struct OpenRequest {
   }
 
   /// - Returns: why there is no keeper
-  private func start(_ step: StepName) -> String? {
+  private func start(_ step: StepName, _ logout: Logout) -> String? {
     guard let prefix = Installation.prefix else { return "/proc is not there" }
     do throws(SettingsError) {
       let request = try KeeperRequest(
         .job, step: step, nodes: [], spec: nil, arguments: option.arguments)
       do throws(KeeperFailure) {
-        _ = try KeeperStart(request, prefix: prefix).hear(seconds: 2) { $0 == .done }
+        let keeper = try KeeperStart(request, prefix: prefix, logout: logout)
+        _ = try keeper.hear(seconds: 2) { $0 == .done }
       } catch { return error.reason }
     } catch { return "plugstack.conf: \(error)" }
     return nil
+  }
+
+  /// What threatens the tunnel that was there.
+  private func danger(to step: StepName) -> Logout.Danger? {
+    // What is held ends before any logout.
+    guard !isHeld, let found = try? liveTunnels(in: option.stateDirectory),
+      let view = found.first(where: { $0.step == step })
+    else { return nil }
+    return Logout.danger(to: view.status.keeper)
   }
 
   private func connect(_ step: StepName) throws(CommandError) -> KeeperConnection? {
@@ -109,14 +124,18 @@ struct OpenRequest {
   // MARK: What is heard
 
   private mutating func follow(
-    _ connection: consuming KeeperConnection, _ step: StepName
+    _ connection: consuming KeeperConnection, _ step: StepName, _ danger: Logout.Danger?
   ) throws(CommandError) -> Outcome {
     var connection = connection
+    let asked = spec
     var hasAnswer = false
     while let report = connection.next() {
       // A keeper that ends before it has heard of the forwards.
       if case .over = report, !hasAnswer { return .unanswered }
-      if try take(report, step, isFirst: !hasAnswer) { return .done }
+      if try take(report, step, isFirst: !hasAnswer) {
+        if let danger, !isHeld { output.remark("spunnel: \(danger.line(step.job, asked))") }
+        return .done
+      }
       if case .over(let reason) = report {
         if reason == KeeperReport.stepEnded, try goesOn(without: step) { return .outlived }
         output.remark("the tunnel ended: \(printable(reason))")

@@ -52,7 +52,7 @@ enum StatusCommand: Command {
   ) throws(CommandError) {
     var found = try looker.find()
     if found.views.isEmpty, let job = looker.jobs.first, !output.watches {
-      throw .failure("no tunnel of job \(job.text) on \(Host.name): \(job.opening)")
+      throw job.absence
     }
     var unanswered: [String] = []
     if probes {

@@ -57,18 +57,18 @@ struct TunnelArgument {
   func matches(_ name: StepName) -> Bool { name.job == job && (step ?? name.step) == name.step }
 
   /// The tunnels that are meant and alive; at least one.
-  ///
-  /// - Parameter advice: what to do when there is none
-  func tunnels(
-    in stateDirectory: String, advice: String = "see spunnelctl status"
-  ) throws(CommandError) -> [RecordView] {
+  func tunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
     let found = try reachableTunnels(in: stateDirectory).filter { matches($0.step) }
-    if found.isEmpty { throw .failure("no tunnel of job \(text) on \(Host.name): \(advice)") }
+    if found.isEmpty { throw absence }
     return found
   }
 
-  /// What to do when a tunnel is wanted and there is none.
-  var opening: String { "spunnelctl open \(text) 8001:8000 opens one" }
+  /// That there is none here. Records are each host's own: what another login node has is not seen.
+  var absence: CommandError {
+    .failure(
+      "no tunnel of job \(text) on \(Host.name): log in to the host that has it, by its own name, or "
+        + "open one here with spunnelctl open \(text) 8001:8000")
+  }
 }
 
 extension Character {

@@ -26,8 +26,7 @@ enum URLCommand: Command {
       throw .usage("url: name one job, as in spunnelctl url 12")
     }
     var tunnels: [(step: StepName, forwards: [Forward])] = []
-    let job = try TunnelArgument(word)
-    for view in try job.tunnels(in: option.stateDirectory, advice: job.opening) {
+    for view in try TunnelArgument(word).tunnels(in: option.stateDirectory) {
       guard let host = view.host else {
         throw .failure("url: the record of step \(view.step) is damaged")
       }

@@ -88,6 +88,25 @@ import Testing
     #expect(try scratch.read("web.sock") == "precious")
   }
 
+  @Test func aPlaceThatOthersCanChangeIsNone() throws {
+    let open = scratch.path + "/open"
+    let path = open + "/mine/web.sock"
+    try Directory.createPath(open + "/mine")
+    let exposed = SubmitError.exposed(
+      path: path, directory: try realPath(open), why: "others may write to it and it is not sticky")
+    for mode: mode_t in [0o720, 0o702, 0o777] {
+      unsafe chmod(open, mode)
+      #expect(throws: exposed) { try SubmitSocket.bind(path: path) }
+      #expect(throws: exposed) { try SubmitSocket.verify(path: path) }
+    }
+    #expect(exposed.description.contains("'\(path)'"))
+    for mode: mode_t in [0o1777, 0o755] {
+      unsafe chmod(open, mode)
+      try SubmitSocket.verify(path: path)
+      try SubmitSocket.bind(path: path).end()
+    }
+  }
+
   @Test func aLinkIsNotFollowed() throws {
     try scratch.makeLink("web.sock", to: scratch.path + "/elsewhere")
     #expect(throws: SubmitError.taken(path: path)) { try SubmitSocket.bind(path: path) }

@@ -14,8 +14,14 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 STATE=${SPUNNEL_CLUSTER_DIR:-/run/spunnel-cluster}
 STATE=${STATE%/}
-HOSTS=(login n1 n2)
-declare -A ADDRESS=([login]=10.79.0.1 [n1]=10.79.0.11 [n2]=10.79.0.12)
+declare -A ADDRESS=([login]=10.79.0.1 [login2]=10.79.0.2 [n1]=10.79.0.11 [n2]=10.79.0.12)
+
+# find_hosts: sets HOSTS as the state has them; the second login host is there under a policy alone.
+find_hosts() {
+    HOSTS=(login n1 n2)
+    [[ ! -d $STATE/login2 ]] || HOSTS+=(login2)
+}
+find_hosts
 
 # Two for most tests, ten for a crowd.
 USERS=(user{1..10})
@@ -29,6 +35,11 @@ SWITCH=switch
 FREEZER=/sys/fs/cgroup/freezer
 STATE_NAME=${STATE#/}
 FREEZER_CLUSTER=$FREEZER/${STATE_NAME//\//-}
+
+# Where a host with systemd has its control groups: in the machine's cgroup v2, wherever that is mounted.
+UNIFIED=/sys/fs/cgroup
+[[ ! -e $UNIFIED/unified/cgroup.procs ]] || UNIFIED+=/unified
+UNIFIED_CLUSTER=$UNIFIED/${STATE_NAME//\//-}
 
 # Generous for a loaded continuous-integration machine; on a quiet one nothing takes a second.
 DEADLINE_SECONDS=30
@@ -132,6 +143,7 @@ on() {
 daemon_names() {
     case $1 in
     login) echo munged sshd slurmctld ;;
+    login2) echo munged sshd ;;
     *) echo munged sshd slurmd ;;
     esac
 }
@@ -172,7 +184,7 @@ daemon_start() {
     (
         close_inherited_descriptors
         # nsenter joins the cgroup namespace, not the cgroup.
-        [[ ! -d $FREEZER_CLUSTER ]] || echo "$BASHPID" >"$FREEZER_CLUSTER/$host/cgroup.procs"
+        join_groups "$host" /daemons
         realistic_limits
         umask 022
         enter env -i -C / --default-signal PATH="$PATH" "${command[@]}"
@@ -187,6 +199,13 @@ daemon_stop() {
     daemon_pid "$host" "$daemon" || return 0
     on "$host" kill -TERM "$DAEMON_PID" 2>/dev/null || true
     wait_until daemon_gone "$host" "$daemon" || die "$daemon on $host: still runs after SIGTERM"
+}
+
+# join_groups HOST [FOLDER]: makes this process one of the host's, in those control groups that the cluster
+# has; where the host has a service manager, in a folder of that one's top.
+join_groups() {
+    [[ ! -d $FREEZER_CLUSTER ]] || echo "$BASHPID" >"$FREEZER_CLUSTER/$1/cgroup.procs"
+    [[ ! -d $UNIFIED_CLUSTER/$1 ]] || echo "$BASHPID" >"$UNIFIED_CLUSTER/$1${2:-}/cgroup.procs"
 }
 
 # What an ordinary login gets; a machine that starts us with less keeps its own bound.

@@ -3,14 +3,16 @@
 #
 # A policy is functions of the name POLICY_HOOK, as many of these as it needs:
 #   check       can this machine have it?
+#   hosts       adds to HOSTS
 #   addresses   before anything is made: changes ADDRESS
 #   known       known_hosts of all hosts is in $STATE/keys/ssh_known_hosts
 #   slurm       slurm.conf is in $STATE/slurm
 #   host HOST   the host's /etc is in $STATE/HOST/etc
 #   home USER   the user's home is in $STATE/home/USER
+#   booted HOST the host's daemons run
 #   cable PID   the host whose first process this is has its network
 
-POLICIES=(adopt hostbased traps nohome noforwarding permitopen oldkey changedkey ipv4 ipv6)
+POLICIES=(adopt hostbased traps nohome noforwarding permitopen oldkey changedkey ipv4 ipv6 logind logins)
 
 policy_list() {
     cat <<LIST
@@ -24,6 +26,8 @@ policy_list() {
   changedkey    known_hosts has old keys of the nodes and no new ones
   ipv4          the hosts' kernels have no IPv6, not even ::1
   ipv6          the hosts have no IPv4 address but 127.0.0.1, Slurm's included
+  logind        the login host's first process is systemd, and logind ends what a login leaves behind
+  logins        there is a second login host, login2, without a daemon of Slurm's
 LIST
 }
 
@@ -68,7 +72,7 @@ adopt_check() {
 }
 
 adopt_host() {
-    [[ $1 != login ]] || return 0
+    [[ $1 != login* ]] || return 0
     sshd_adds adopt "$1" <<<'UsePAM yes'
     expand pam-sshd-adopt "$1" >"$STATE/$1/etc/pam.d/sshd"
 }
@@ -112,11 +116,11 @@ traps_home() {
 # --- What sshd allows --------------------------------------------------------------------------
 
 noforwarding_host() {
-    [[ $1 == login ]] || sshd_adds noforwarding "$1" <<<'AllowTcpForwarding no'
+    [[ $1 == login* ]] || sshd_adds noforwarding "$1" <<<'AllowTcpForwarding no'
 }
 
 permitopen_host() {
-    [[ $1 == login ]] || sshd_adds permitopen "$1" <<<'PermitOpen localhost:*'
+    [[ $1 == login* ]] || sshd_adds permitopen "$1" <<<'PermitOpen localhost:*'
 }
 
 # --- Host keys ---------------------------------------------------------------------------------
@@ -140,7 +144,7 @@ oldkey_known() {
 
 changedkey_known() {
     old_keys >"$STATE/keys/old_known_hosts"
-    grep '^login,' "$STATE/keys/ssh_known_hosts" >>"$STATE/keys/old_known_hosts"
+    grep '^login' "$STATE/keys/ssh_known_hosts" >>"$STATE/keys/old_known_hosts"
     mv "$STATE/keys/old_known_hosts" "$STATE/keys/ssh_known_hosts"
 }
 
@@ -151,6 +155,49 @@ ipv4_cable() {
     nsenter --target "$1" --net sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'
 }
 
-ipv6_addresses() { ADDRESS=([login]=fd79::1 [n1]=fd79::11 [n2]=fd79::12); }
+ipv6_addresses() { ADDRESS=([login]=fd79::1 [login2]=fd79::2 [n1]=fd79::11 [n2]=fd79::12); }
 
 ipv6_slurm() { echo 'CommunicationParameters=EnableIPv6' >>"$STATE/slurm/slurm.conf"; }
+
+# --- Login hosts -------------------------------------------------------------------------------
+
+logins_hosts() { HOSTS+=(login2); }
+
+# --- Logging out -------------------------------------------------------------------------------
+
+# The unit file of users' service managers, in the folder of all of systemd's.
+systemd_units() { compgen -G '/usr/lib/systemd/system/user@.service' || compgen -G '/lib/systemd/system/user@.service'; }
+
+logind_check() {
+    local file
+    for file in /lib/systemd/systemd /lib/systemd/systemd-logind /usr/bin/dbus-daemon /usr/lib/polkit-1/polkitd; do
+        [[ -x $file ]] || cannot "logind: no $file; on Debian: apt install systemd dbus polkitd"
+    done
+    compgen -G '/lib/*/security/pam_systemd.so' >/dev/null || compgen -G '/lib*/security/pam_systemd.so' >/dev/null ||
+        cannot "logind: no pam_systemd.so; on Debian: apt install libpam-systemd"
+    # Made here, since only that tells; taken away with the cluster. Daemons that systemd has not started
+    # are in a group beside its own.
+    mkdir -p "$UNIFIED_CLUSTER/login/daemons" 2>/dev/null ||
+        cannot "logind: no writable cgroup v2 at $UNIFIED"
+}
+
+logind_host() {
+    local etc=$STATE/login/etc units file
+    [[ $1 == login ]] || return 0
+    sshd_adds logind login <<<'UsePAM yes'
+    cp "$CLUSTER_SOURCE/etc/pam-sshd-logind" "$etc/pam.d/sshd"
+    cp "$CLUSTER_SOURCE/etc/pam-systemd-user" "$etc/pam.d/systemd-user"
+    install -D -m 0644 "$CLUSTER_SOURCE/etc/logind.conf" "$etc/systemd/logind.conf.d/spunnel.conf"
+    units=$(systemd_units)
+    mkdir -p "$etc/systemd/spunnel"
+    cp "${units%/*}"/{dbus.{service,socket},systemd-logind.service,polkit.service,user{@,-runtime-dir@}.service,user.slice} "$etc/systemd/spunnel/"
+    for file in sysinit basic sockets shutdown; do
+        printf '[Unit]\nDefaultDependencies=no\n' >"$etc/systemd/spunnel/$file.target"
+    done
+    cp "$CLUSTER_SOURCE/etc/spunnel.target" "$etc/systemd/spunnel/"
+}
+
+logind_booted() {
+    [[ $1 != login ]] || wait_until on login loginctl list-sessions >/dev/null 2>&1 ||
+        die "logind on login: does not answer: $(log_tail "$STATE/login/log/host-init.log")"
+}

@@ -5,7 +5,8 @@
 take_down() {
     thaw
     stop_processes
-    remove_freezer
+    remove_groups "$FREEZER_CLUSTER"
+    remove_groups "$UNIFIED_CLUSTER"
     remove_state
 }
 
@@ -26,19 +27,20 @@ stop_processes() {
         ! host_pid "$name" || pids+=("$HOST_PID")
     done
     # Found even when the state folder was lost, or was never finished.
-    if [[ -d $FREEZER_CLUSTER ]]; then
+    for name in "$FREEZER_CLUSTER" "$UNIFIED_CLUSTER"; do
+        [[ -d $name ]] || continue
         while IFS= read -r pid; do
             pids+=("$pid")
-        done < <(cluster_processes)
-    fi
+        done < <(group_processes "$name")
+    done
     ((${#pids[@]} == 0)) || kill -KILL "${pids[@]}" 2>/dev/null || true
     for pid in "${pids[@]}"; do
         wait_until process_gone "$pid" || die "process $pid: survives SIGKILL"
     done
 }
 
-cluster_processes() {
-    find "$FREEZER_CLUSTER" -name cgroup.procs -exec cat {} +
+group_processes() {
+    find "$1" -name cgroup.procs -exec cat {} +
 }
 
 process_gone() {
@@ -46,12 +48,12 @@ process_gone() {
 }
 
 # A folder is busy until its last process has been reaped.
-remove_freezer() {
-    wait_until freezer_removed || die "$FREEZER_CLUSTER: cannot be removed, it still holds: $(cluster_processes | tr '\n' ' ')"
+remove_groups() {
+    wait_until groups_removed "$1" || die "$1: cannot be removed, it still holds: $(group_processes "$1" | tr '\n' ' ')"
 }
 
-freezer_removed() {
-    [[ ! -d $FREEZER_CLUSTER ]] || find "$FREEZER_CLUSTER" -depth -type d -exec rmdir {} + 2>/dev/null
+groups_removed() {
+    [[ ! -d $1 ]] || find "$1" -depth -type d -exec rmdir {} + 2>/dev/null
 }
 
 remove_state() {

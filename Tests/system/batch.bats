@@ -8,6 +8,7 @@ teardown() {
     service login slurmctld start
     # By itself a tunnel ends some seconds after its job.
     as user1 spunnelctl close --all
+    ! under logind || host login root loginctl disable-linger user1
     clean_up
 }
 
@@ -54,6 +55,8 @@ waits() { as root grep -i ":$(printf %04X "$1") .* 01 " /proc/net/tcp; }
 
 @test "the user who submitted it logs out: the tunnel stays" {
     local job
+    # What it is without is logind.bats' to show.
+    ! under logind || host login root loginctl enable-linger user1
     job=$(python3 - "$CLUSTER/in" "${SSH_BY_HAND[@]}" -tt login 3>&- 4>&- <<'PY'
 import pexpect, sys
 t = pexpect.spawn(sys.argv[1], ["n2", "user1", "--"] + sys.argv[2:], timeout=30, encoding="utf-8")

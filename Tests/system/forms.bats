@@ -181,6 +181,20 @@ emptied() { same "" "$(listed /tmp -mindepth 1)"; }
     not_queued "/tmp/$(printf 'x%.0s' {1..100})%u:8000" "it is longer than 107 bytes"
 }
 
+@test "a submit socket where others could put theirs is an error before a job is queued" {
+    as user2 mkdir -m 777 /tmp/theirs
+    not_queued /tmp/theirs/s.sock:8000 "'/tmp/theirs/s.sock': others could put a socket of theirs there"
+    as user1 mkdir -m 700 /tmp/theirs/own
+    not_queued /tmp/theirs/own/s.sock:8000 "('/tmp/theirs': it belongs to uid $(as user2 id -u))"
+    as user1 mkdir -m 770 /tmp/shared
+    not_queued /tmp/shared/s.sock:8000 "('/tmp/shared': others may write to it and it is not sticky)"
+    as user1 chmod 755 /tmp/shared
+    serve s user1 -w n1 --tunnel /tmp/shared/s.sock:8000 -- 8000
+    answers n1:8000 user1 /tmp/shared/s.sock name
+    cancel s
+    as root rm -r /tmp/theirs /tmp/shared
+}
+
 @test "while the job is queued there is no submit socket: what takes its place is an error then" {
     local blocker
     configure required timeout=5

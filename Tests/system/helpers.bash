@@ -70,6 +70,12 @@ host_init() {
     echo "$pid"
 }
 
+# hosts: the cluster's, by name; login2 is there under its policy alone.
+hosts() {
+    printf '%s\n' login n1 n2
+    ! under logins || echo login2
+}
+
 # --- Policies ----------------------------------------------------------------------------------
 
 # under POLICY: does the cluster have it?
@@ -240,7 +246,7 @@ next_job() { as root scontrol show config | sed -n 's/^NEXT_JOB_ID *= *//p'; }
 # user id, name and arguments.
 processes() {
     local host spaces=''
-    for host in login n1 n2; do
+    for host in $(hosts); do
         spaces+=" $(readlink "/proc/$(host_init "$host")/ns/pid") $host"
     done
     ps -eo pidns=,pid=,uid=,comm=,args= | awk -v spaces="${spaces//[^0-9a-z ]/}" -v names=" $* " '
@@ -286,15 +292,17 @@ counts() { [[ $(counter "$1" "$2") == "$3" ]] || { cat "$(record "$1" status)"; 
 remains() {
     local host init
     processes spunnel-keeper spunnel-guard spunnel-sshd ssh | sed 's/^/process /'
-    for host in login n1 n2; do
+    for host in $(hosts); do
         init=$(host_init "$host")
         compgen -G "/proc/$init/root/tmp/spunnel-*" | sed "s/^/directory $host /"
     done
     # Slurm and sshd listen on all addresses; on loopback only a tunnel does.
-    init=$(host_init login)
-    cat "/proc/$init/net/tcp" "/proc/$init/net/tcp6" | awk '
-        $4 == "0A" && $2 ~ /^(0100007F|00000000000000000000000001000000):/ {
-            print "listener login " $2 }'
+    for host in $(hosts | grep login); do
+        init=$(host_init "$host")
+        cat "/proc/$init/net/tcp" "/proc/$init/net/tcp6" | awk -v host="$host" '
+            $4 == "0A" && $2 ~ /^(0100007F|00000000000000000000000001000000):/ {
+                print "listener " host " " $2 }'
+    done
 }
 
 nothing_left() {

@@ -31,15 +31,17 @@ public struct KeeperStart: ~Copyable {
   /// - Parameters:
   ///   - prefix: where Spunnel is installed, as in `/opt/spunnel`
   ///   - listeners: bound sockets that the keeper gets copies of, borrowed
+  ///   - logout: for a keeper that is to outlive the login
   public init(
-    _ request: KeeperRequest, prefix: String, listeners: [CInt] = []
+    _ request: KeeperRequest, prefix: String, listeners: [CInt] = [], logout: Logout? = nil
   ) throws(KeeperFailure) {
     let path = prefix + "/libexec/spunnel/spunnel-keeper"
     do throws(SystemError) {
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
       let pair = try FileDescriptor.streamPair()
+      let words = (logout?.launcher ?? []) + [path] + request.words
       var program = Program(
-        path: path, arguments: [path] + request.words,
+        path: words[0], arguments: words,
         descriptors: [null.raw, null.raw, null.raw, pair.right.raw] + listeners)
       program.raisesDescriptorLimit = true
       let ours = pair.left

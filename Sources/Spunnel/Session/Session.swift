@@ -71,12 +71,15 @@ final class Session {
   func follow(_ job: UInt32, directory: String, _ voice: Voice) -> Bool {
     guard let claim = claim.take() else { return true }
     do throws(KeeperFailure) {
-      let keeper = try start(claim, .job, .wholeJob(job), [], directory)
+      let logout = Logout.ahead(of: job)
+      let keeper = try start(claim, .job, .wholeJob(job), [], directory, logout)
       let report = try keeper.hear(seconds: 0) { report in
         if case .waiting = report { true } else { false }
       }
-      guard !claim.settings.quiet, case .waiting(let held) = report else { return true }
-      for request in held.forwards { voice.info(request.promise(job)) }
+      if !claim.settings.quiet, case .waiting(let held) = report {
+        for request in held.forwards { voice.info(request.promise(job)) }
+      }
+      if let danger = logout.danger { voice.info(danger.line(job, spec)) }
       return true
     } catch {
       claim.release()
@@ -90,7 +93,7 @@ final class Session {
 
   private func start(
     _ claim: borrowing Claim, _ life: KeeperRequest.Life, _ step: StepName, _ nodes: [NodeName],
-    _ directory: String
+    _ directory: String, _ logout: Logout? = nil
   ) throws(KeeperFailure) -> KeeperStart {
     let request: KeeperRequest
     do throws(SettingsError) {
@@ -99,7 +102,7 @@ final class Session {
     } catch { throw KeeperFailure("\(error)") }
     return try KeeperStart(
       request, prefix: Session.prefix(of: directory),
-      listeners: claim.sockets.map { $0.descriptor.raw })
+      listeners: claim.sockets.map { $0.descriptor.raw }, logout: logout)
   }
 
   /// Whether the tasks wait for the tunnel: as the user says, else as the site says.

@@ -11,6 +11,8 @@ enum SubmitError: Error, Equatable, CustomStringConvertible {
   case taken(path: String)
   /// No socket can be made at the path.
   case unplaced(path: String, SystemError)
+  /// A directory on the way in which others could put another socket there.
+  case exposed(path: String, directory: String, why: String)
   /// A path that cannot be one.
   case spec(SpecError)
   case system(SystemError)
@@ -29,6 +31,9 @@ enum SubmitError: Error, Equatable, CustomStringConvertible {
       "'\(printable(path))' is there already: take another path, or remove it if nothing uses it"
     case .unplaced(let path, let error):
       "'\(printable(path))': \(error.reason): take a path in a directory that is there and yours"
+    case .exposed(let path, let directory, let why):
+      "'\(printable(path))': others could put a socket of theirs there ('\(printable(directory))': "
+        + "\(why)): take a path in a directory of your own"
     case .spec(let error): "\(error)"
     case .system(let error): "\(error)"
     case .record(let error): "\(error)"

@@ -104,6 +104,7 @@ final class SubmitSocket {
   /// Binds a unix socket for this user alone. A socket of the user's own that nobody listens on,
   /// left by a crash, is replaced.
   static func bind(path: String) throws(SubmitError) -> SubmitSocket {
+    try verifyPlace(of: path)
     do throws(SystemError) {
       return SubmitSocket(try listen(path), file: SocketFile(path))
     } catch { throw unbound(path, error) }
@@ -111,11 +112,25 @@ final class SubmitSocket {
 
   /// Finds out whether a unix socket could be bound, without a trace.
   static func verify(path: String) throws(SubmitError) {
+    try verifyPlace(of: path)
     if SocketFile.isThere(path), !SocketFile.isLeftOver(path) { throw .taken(path: path) }
-    let directory = String(path[...(path.lastIndex(of: "/") ?? path.startIndex)]) + "."
     do throws(SystemError) {
-      try check("bind \(path)") { unsafe access(directory, W_OK | X_OK) }
+      try check("bind \(path)") { unsafe access(SubmitSocket.directory(of: path), W_OK | X_OK) }
     } catch { throw unbound(path, error) }
+  }
+
+  private static func directory(of path: String) -> String {
+    String(path[...(path.lastIndex(of: "/") ?? path.startIndex)])
+  }
+
+  /// Nobody else may be able to put another socket in the place of this one: what the user's programs
+  /// send would reach him.
+  private static func verifyPlace(of path: String) throws(SubmitError) {
+    let found: (path: String, why: String)?
+    do throws(SystemError) {
+      found = try Directory.distrustAlong(directory(of: path), user: getuid())
+    } catch { throw unbound(path, SystemError("bind \(path)", error.code)) }
+    if let found { throw .exposed(path: path, directory: found.path, why: found.why) }
   }
 
   private static func unbound(_ path: String, _ error: SystemError) -> SubmitError {

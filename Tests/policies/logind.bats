@@ -1,0 +1,255 @@
+#!/usr/bin/env bats
+# A login host whose logind ends at logout what a login leaves behind (KillUserProcesses=yes): real systemd,
+# real sessions. What is typed with `as` elsewhere comes from no login.
+
+load ../system/helpers
+
+EXCLUDED=$STATE/login/etc/systemd/logind.conf.d/z.conf
+
+setup() {
+    only_under logind
+    configure optional
+}
+
+teardown() {
+    under logind || return 0
+    host login root rm -f /etc/systemd/spunnel/user@70001.service
+    host login root systemctl daemon-reload
+    host login root loginctl disable-linger user1
+    # By itself a tunnel ends some seconds after its job.
+    as user1 spunnelctl close --all
+    kills_all
+    clean_up
+}
+
+# in_login COMMAND: user1 logs in to the login host, runs it in a session of his, and logs out.
+in_login() { host n1 user1 "${SSH_BY_HAND[@]}" -o BatchMode=yes login "$@"; }
+
+# submit [SBATCH-ARGUMENT...]: in a login of its own; prints the job. What else sbatch said is the output
+# of `said`.
+submit() {
+    in_login sbatch --parsable --output /dev/null -w n1 --tunnel 8001:8000 "$@" \
+        --wrap "'exec /home/tools/service.py 8000'" 2>"$BATS_TEST_TMPDIR/said"
+}
+
+# stay_in NAME: a second login of user1, which stays; leave NAME.
+stay_in() {
+    start_on n1 "$1" user1 "${SSH_BY_HAND[@]}" -o BatchMode=yes login 'echo in; exec sleep 600'
+    eventually says "$1" in
+}
+
+leave() {
+    kill -TERM "$(pid "$1")"
+    finish "$1"
+}
+
+# leave_behind SECONDS: a login starts a process that knows nothing of logind; is_there and is_gone tell of it.
+leave_behind() {
+    in_login "setsid sleep $1 </dev/null >/dev/null 2>&1 & until pgrep -xf 'sleep $1'; do :; done"
+}
+
+is_there() { host login root pgrep -xf "sleep $1"; }
+
+is_gone() { ! is_there "$1"; }
+
+# kills_all_but USERS: whose remains logind leaves alone; kills_all: nobody's, as the policy has it.
+kills_all_but() {
+    printf '[Login]\nKillExcludeUsers=%s\n' "$1" >"$EXCLUDED"
+    host login root systemctl restart systemd-logind
+}
+
+kills_all() {
+    [[ -e $EXCLUDED ]] || return 0
+    # First, since a logind that starts anew counts its sessions from 1, and would meet their remains.
+    host login root pkill -u user1 || true
+    eventually logged_out
+    rm "$EXCLUDED"
+    host login root systemctl restart systemd-logind
+}
+
+user_is() { same "$1" "$(host login root loginctl show-user user1 --property State --value)"; }
+
+linger() { host login root loginctl "${2:-enable}-linger" "$1"; }
+
+logged_out() { same "" "$(host login root loginctl --no-legend list-sessions)"; }
+
+# unit_of STEP: the control group of a tunnel's keeper, as the host sees it.
+unit_of() {
+    as user1 sed -n 's/^0:://p' "/proc/$(counter "$1" keeper)/cgroup"
+}
+
+# starts_anew JOB NODE: Slurm holds a requeued job back for two minutes, from when it is off its node.
+# On another node, as the first may refuse it: Slurm tells its revoked credentials apart by the second.
+starts_anew() { runs "$1" || { as root scontrol update job "$1" starttime=now nodelist="$2" && false; }; }
+
+promise() { echo "spunnel: port 8001 of login -> port 8000 of job $1, while it runs"; }
+
+# warning JOB REASON: what a user is told whose tunnel ends with his login.
+warning() {
+    echo "spunnel: job $1 has its tunnel until you log out: login ends what you leave behind ($2 spunnelctl open $1 8001:8000 after your next login"
+}
+
+no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
+
+@test "logind: what a login leaves behind is killed, also where the user lingers" {
+    linger user1
+    leave_behind 601
+    eventually logged_out
+    eventually is_gone 601
+}
+
+@test "logind: the tunnel of a user who lingers outlives his logout without a word, and the next login" {
+    local job
+    linger user1
+    job=$(submit)
+    same "$(promise "$job")" "$(output said)"
+    eventually logged_out
+    eventually answers n1:8000 user1 8001 name
+    run unit_of "$(whole "$job")"
+    holds /user@70001.service/
+    same "n1:8000" "$(in_login /home/tools/client.py 8001 name)"
+    eventually logged_out
+    answers n1:8000 user1 8001 name
+    as root scontrol requeue "$job"
+    eventually counts "$(whole "$job")" state waiting
+    eventually starts_anew "$job" n2
+    eventually answers n2:8000 user1 8001 name
+    as root scancel "$job"
+    within 12 nothing_left
+}
+
+@test "logind: without linger the tunnel ends with the last login, which is said; the job goes on" {
+    local job
+    stay_in other
+    job=$(submit)
+    same "$(promise "$job")"$'\n'"$(warning "$job" "$no_linger")" "$(output said)"
+    # The user's service manager is there for every login of his.
+    eventually answers n1:8000 user1 8001 name
+    leave other
+    within 10 nothing_left
+    runs "$job"
+    # As it was told.
+    stay_in next
+    run in_login spunnelctl open "$job" 8001:8000 --background
+    same 0 "$status"
+    holds "$(warning "$job" "$no_linger")"
+    answers n1:8000 user1 8001 name
+    leave next
+    within 10 nothing_left
+    runs "$job"
+}
+
+@test "logind: linger that is turned on afterwards, by the user, keeps the tunnel" {
+    local job
+    stay_in other
+    job=$(submit)
+    in_login loginctl enable-linger
+    leave other
+    eventually logged_out
+    # Else it would be closing, and be gone after UserStopDelaySec.
+    user_is lingering
+    eventually answers n1:8000 user1 8001 name
+}
+
+@test "logind: a site without service managers for users: it is said, with what to do" {
+    local job
+    host login root ln -s /dev/null /etc/systemd/spunnel/user@70001.service
+    host login root systemctl daemon-reload
+    job=$(submit --hold)
+    run output said
+    holds "$(promise "$job")"
+    holds "spunnel: job $job has its tunnel until you log out: login ends what you leave behind (logind's KillUserProcesses), and your service manager cannot keep it ("
+    holds "): type spunnelctl open $job 8001:8000 after your next login"
+    within 5 nothing_left
+}
+
+@test "logind: a service manager that hangs holds sbatch up for seconds alone" {
+    local job manager
+    stay_in other
+    manager=$(processes systemd | awk '/--user/ { print $2 }')
+    kill -STOP "$manager"
+    job=$(submit --hold)
+    kill -CONT "$manager"
+    run output said
+    holds "and your service manager cannot keep it (it does not answer): type spunnelctl open $job"
+    leave other
+}
+
+@test "logind: whoever is excluded from it keeps his tunnel as anywhere" {
+    local job
+    kills_all_but "user2 user1"
+    job=$(submit)
+    same "$(promise "$job")" "$(output said)"
+    run unit_of "$(whole "$job")"
+    holds /session-
+    leave_behind 602
+    # Its logins are over, and wait for what is left of them.
+    eventually user_is closing
+    eventually answers n1:8000 user1 8001 name
+    # The control of the first test.
+    is_there 602
+}
+
+@test "logind: open --background, also of what was opened without" {
+    local job
+    linger user1
+    job=$(hold user1 -w n1)
+    run in_login spunnelctl open "$job" 8001:8000 --background
+    same 0 "$status"
+    lacks "until you log out"
+    eventually logged_out
+    run unit_of "$(whole "$job")"
+    holds /user@70001.service/
+    as user1 spunnelctl close "$job"
+    start_on n1 held user1 "${SSH_BY_HAND[@]}" -o BatchMode=yes login "exec spunnelctl open $job 8002:8000"
+    eventually says held 8002
+    run in_login spunnelctl open "$job" 8001:8000 --background
+    same 0 "$status"
+    lacks "until you log out"
+    leave held
+    eventually logged_out
+    within 5 frees 8002
+    counts "$(whole "$job")" state up
+}
+
+@test "logind: without systemd's commands everything is as on a host without systemd" {
+    local job
+    job=$(in_login env PATH=/nowhere /usr/bin/sbatch --parsable --hold --output /dev/null \
+        --tunnel 8001:8000 --wrap true 2>"$BATS_TEST_TMPDIR/said")
+    same "$(promise "$job")" "$(output said)"
+}
+
+@test "logind: an srun's tunnel is left in its login, with which it ends anyway" {
+    start_on n1 s user1 "${SSH_BY_HAND[@]}" -o BatchMode=yes login \
+        exec srun -w n1 --tunnel 8001:8000 /home/tools/service.py 8000
+    eventually says s serving
+    run unit_of "$(step s)"
+    holds /session-
+    answers n1:8000 user1 8001 name
+    leave s
+    within 10 nothing_left
+}
+
+# spied COMMAND...: words that run it where systemd's commands leave a line in /tmp/spy/asked.
+spied() {
+    local name
+    as user1 mkdir -p /tmp/spy
+    for name in busctl systemctl systemd-run; do
+        printf '#!/bin/sh\necho %s >>/tmp/spy/asked\nexec /usr/bin/%s "$@"\n' "$name" "$name" |
+            as user1 sh -c "cat >/tmp/spy/$name && chmod 755 /tmp/spy/$name"
+    done
+    SPIED=(env PATH="/tmp/spy:$PREFIX/bin:/usr/bin:/bin" "$@")
+}
+
+@test "logind: nobody but sbatch in a login asks systemd anything" {
+    spied sbatch --hold --output /dev/null --tunnel 8001:8000 --wrap true
+    as user1 "${SPIED[@]}"
+    as user1 test ! -e /tmp/spy/asked
+    spied srun -w n1 --tunnel 8002:8000 true
+    in_login "${SPIED[@]}"
+    as user1 test ! -e /tmp/spy/asked
+    spied sbatch --hold --output /dev/null --tunnel 8003:8000 --wrap true
+    in_login "${SPIED[@]}"
+    same "busctl systemctl busctl systemd-run" "$(as user1 cat /tmp/spy/asked | xargs)"
+    as user1 rm -r /tmp/spy
+}
