@@ -129,7 +129,7 @@ static struct spank_option tunnel_option = {
 	.usage = "reach ports of the job's nodes through ports of this host "
 		 "while it runs: 8001:8000,8889:8888 for two ports of the first "
 		 "node, :8000 for a free port here, 8001:n2:8000 for another "
-		 "node; more in docs/tunnels.md",
+		 "node; more in man spunnel",
 	.has_arg = 1,
 	.val = 0,
 	.cb = take_option,

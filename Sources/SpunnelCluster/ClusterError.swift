@@ -43,7 +43,8 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
       "user id \(user) has no name here (getent passwd \(user)): Slurm and OpenSSH look it up; "
         + "ask your administrator for an entry, or run as another user"
     case .noCluster(let name):
-      "there is no cluster '\(name)'; spunnelctl cluster list shows what there is"
+      "there is no cluster '\(name)': spunnelctl cluster up\(option(name)) makes one, and spunnelctl "
+        + "cluster list shows what there is"
     case .notUp(let name):
       "cluster '\(name)' is not up: run spunnelctl cluster up\(option(name))"
     case .daemon(let name, let words): "start \(name): \(printable(words))"

@@ -7,6 +7,8 @@ public struct OpeningReport: Report {
     /// The job has not started; the submit ends are held.
     case waiting(TunnelSpec)
     case up([Forward])
+    /// Something befell forwards that go on.
+    case news(KeeperNews)
     /// With the reason.
     case over(String)
   }
@@ -23,7 +25,7 @@ public struct OpeningReport: Report {
     switch stage {
     case .waiting(let spec): spec.forwards.map { $0.promise(step.job) }.joined(separator: "\n")
     case .up(let forwards): lines(Announcement(forwards)).joined(separator: "\n")
-    case .over: ""
+    case .news, .over: ""
     }
   }
 
@@ -38,6 +40,7 @@ public struct OpeningReport: Report {
     switch stage {
     case .waiting(let spec): (state, waiting) = ("waiting", spec.forwards.map(\.description))
     case .up(let list): forwards = list
+    case .news(let news): (state, reason) = (news.kind.rawValue, news.text)
     case .over(let why): (state, reason) = ("over", why)
     }
     return JSON([

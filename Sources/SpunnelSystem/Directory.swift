@@ -153,9 +153,12 @@ public struct Directory: ~Copyable {
     try rename(draft, to: name)
   }
 
-  /// Makes an empty file; one that is there stays as it is.
+  /// Makes an empty file. Whatever has the name already stays as it is, and is not even opened.
   public borrowing func touch(_ name: String) throws(SystemError) {
-    _ = try FileDescriptor.open(name, in: descriptor.raw, O_WRONLY | O_CREAT | O_NOFOLLOW)
+    do throws(SystemError) {
+      _ = try FileDescriptor.open(
+        name, in: descriptor.raw, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+    } catch { if error.code != EEXIST { throw error } }
   }
 
   /// Removes a file; one that is not there is no error.

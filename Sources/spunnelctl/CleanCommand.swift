@@ -22,10 +22,10 @@ enum CleanCommand: Command {
     let output = Output(taking: &rest)
     if let unknown = rest.first { throw .usage("clean: '\(printable(unknown))' is no option") }
     let failed = try liveTunnels(in: option.stateDirectory)
-      .filter { $0.state == .failed }.map(\.step)
-    for step in failed { try CloseCommand.request(step, option.stateDirectory) }
-    for step in failed { try CloseCommand.awaitEnd(step, option.stateDirectory) }
-    var swept = failed
+      .filter { $0.state == .failed }
+    for tunnel in failed { try CloseCommand.request(tunnel, option.stateDirectory) }
+    for tunnel in failed { try CloseCommand.awaitEnd(tunnel, option.stateDirectory) }
+    var swept = failed.map(\.step)
     do throws(RecordError) {
       swept += try StateDirectory.find(in: option.stateDirectory, user: getuid())?.sweep() ?? []
     } catch { throw .failure("clean: \(error)") }

@@ -57,10 +57,16 @@ enum CommandLineTool {
         say("spunnelctl: \(message)", to: .error)
         return ExitStatus.failure.rawValue
       case .usage(let message):
-        say("spunnelctl: \(message); see spunnelctl --help", to: .error)
+        say("spunnelctl: \(message); see \(manual(words)) --help", to: .error)
         return ExitStatus.usage.rawValue
       }
     }
+  }
+
+  /// The command whose help a wrong command line is to be compared with.
+  private static func manual(_ words: [String]) -> String {
+    let name = words.first { $0 != "help" } ?? ""
+    return commands.contains { $0.name == name } ? "spunnelctl \(name)" : "spunnelctl"
   }
 
   private static func dispatch(_ words: [String]) throws(CommandError) {
@@ -75,9 +81,19 @@ enum CommandLineTool {
       throw .usage("'\(printable(first))' is no command")
     }
     let rest = Array(words.dropFirst())
-    let own = command.takesCommandLine && rest.first == "exec" ? [] : rest
+    let own = command.takesCommandLine && rest.first == "exec" ? ownOptions(rest) : rest
     if own.contains("--help") || own.contains("-h") { return say(help(for: command)) }
     try command.run(rest)
+  }
+
+  /// What stands between `exec` and the command line that it runs.
+  private static func ownOptions(_ words: [String]) -> [String] {
+    var own: [String] = []
+    for word in words.dropFirst() {
+      if word == "--" || (!word.hasPrefix("-") && own.last != "--name") { break }
+      own.append(word)
+    }
+    return own
   }
 
   private static var help: String {
@@ -93,7 +109,7 @@ enum CommandLineTool {
         spunnelctl open 12 8001:8000                   into a job that is there already
         spunnelctl status                              what is open, and whether anything answers
 
-      All forms are in docs/tunnels.md. Commands:
+      man spunnel has all forms. Commands:
 
       \(list.joined(separator: "\n"))
 

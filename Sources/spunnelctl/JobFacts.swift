@@ -13,6 +13,12 @@ struct JobFacts {
   let user: uid_t
   let isArray: Bool
 
+  /// The login name, where this host knows one.
+  var owner: String {
+    let name = Host.userName(of: user)
+    return name == String(user) ? "uid \(user)" : name
+  }
+
   /// - Parameter text: a job as Slurm's commands write it, with a step behind a dot or without
   static func ask(_ text: String) throws(CommandError) -> JobFacts {
     guard let prefix = Installation.prefix else {
@@ -23,7 +29,8 @@ struct JobFacts {
       environment: Process.environment())
     let result: ProgramResult
     do throws(SystemError) { result = try jobs.capture(milliseconds: 30_000) } catch {
-      throw .failure("ask Slurm for job '\(printable(text))': \(error)")
+      let advice = error.code == ENOENT ? ": is Spunnel installed as a whole?" : ""
+      throw .failure("ask Slurm for job '\(printable(text))': \(error)\(advice)")
     }
     if result.status == ExitStatus.usage.rawValue { throw .usage(words(of: result.lastLine)) }
     if !result.succeeded { throw .failure(words(of: result.lastLine)) }

@@ -9,7 +9,7 @@ struct Output {
   let watches: Bool
 
   /// What `--help` says of it.
-  static let jsonHelp = "--json            one JSON object, described in docs/status.md"
+  static let jsonHelp = "--json            one JSON object, described in man spunnelctl"
   static let watchHelp = "--watch           again whenever something has changed, until Ctrl-C"
 
   init(isJSON: Bool, watches: Bool = false) {

@@ -41,8 +41,10 @@ enum StatusCommand: Command {
     }
     var jobs: [TunnelArgument] = []
     for word in rest where !word.hasPrefix("-") { jobs.append(try TunnelArgument(word)) }
+    // A job has one owner: root need not say whose it is.
+    let isAnybodys = flags.contains("--all") || (getuid() == 0 && !jobs.isEmpty)
     let looker = Looker(
-      directory: option.stateDirectory, user: flags.contains("--all") ? nil : getuid(), jobs: jobs)
+      directory: option.stateDirectory, user: isAnybodys ? nil : getuid(), jobs: jobs)
     try tell(looker, output, probes: flags.contains("--probe"))
   }
 

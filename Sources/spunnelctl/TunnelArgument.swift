@@ -1,4 +1,4 @@
-// Which of the user's tunnels a command is about: `12` for all of a job, `12.0` for one step.
+// Which tunnels a command is about: `12` for all of a job, `12.0` for one step.
 
 import Glibc
 import Spunnel
@@ -10,11 +10,17 @@ struct TunnelArgument {
   private let job: UInt32
   private let step: UInt32?
 
+  /// Asks Slurm where the word alone does not tell, as in `12_3` and `12+1`.
   init(_ text: String) throws(CommandError) {
-    guard let argument = TunnelArgument(ifJob: text) else {
-      throw .usage("'\(printable(text))' is no job: write JOB or JOB.STEP, as in 12 or 12.0")
+    if let argument = TunnelArgument(ifJob: text) {
+      self = argument
+      return
     }
-    self = argument
+    try TunnelArgument.check(text)
+    let found = try JobFacts.ask(text).step
+    self.text = text
+    job = found.job
+    step = text.contains(".") ? found.step : nil
   }
 
   /// - Returns: `nil` for what only Slurm can tell, as `12_3`
@@ -31,11 +37,28 @@ struct TunnelArgument {
     }
   }
 
+  /// Refuses a word that cannot name a job.
+  static func check(_ text: String) throws(CommandError) {
+    if TunnelArgument(ifJob: text) != nil { return }
+    let job = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)[0]
+    let parts = job.split(omittingEmptySubsequences: false) { $0 == "_" || $0 == "+" }
+    if parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.allSatisfy(\.isASCIIDigit) }) {
+      return
+    }
+    let advice =
+      text.contains(":") || text.hasPrefix("/")
+      ? "name the job first, as in 12 8001:8000" : "write JOB or JOB.STEP, as in 12 or 12.0"
+    throw .usage("'\(printable(text))' is no job: \(advice)")
+  }
+
+  /// Whether one step is meant, rather than a job with all its steps.
+  var namesStep: Bool { step != nil }
+
   func matches(_ name: StepName) -> Bool { name.job == job && (step ?? name.step) == name.step }
 
   /// The tunnels that are meant and alive; at least one.
   func tunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
-    let found = try liveTunnels(in: stateDirectory).filter { matches($0.step) }
+    let found = try reachableTunnels(in: stateDirectory).filter { matches($0.step) }
     if found.isEmpty { throw absence }
     return found
   }
@@ -44,14 +67,29 @@ struct TunnelArgument {
   var absence: CommandError {
     .failure(
       "no tunnel of job \(text) on \(Host.name): log in to the host that has it, by its own name, or "
-        + "open one here with spunnelctl open \(text) SPEC")
+        + "open one here with spunnelctl open \(text) 8001:8000")
   }
+}
+
+extension Character {
+  fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
 }
 
 /// All of the user's tunnels on this host that a keeper holds.
 func liveTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
   do throws(RecordError) {
-    return try RecordView.all(in: stateDirectory, user: getuid())
-      .filter { $0.status.state != .stale }
+    return try RecordView.all(in: stateDirectory, user: getuid()).filter(\.isAlive)
   } catch { throw .failure("look at the tunnels: \(error)") }
+}
+
+/// Those that the user may close: his own, and for root everybody's.
+func reachableTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
+  if getuid() != 0 { return try liveTunnels(in: stateDirectory) }
+  do throws(RecordError) {
+    return try AllRecords.find(in: stateDirectory).views.filter(\.isAlive)
+  } catch { throw .failure("look at the tunnels: \(error)") }
+}
+
+extension RecordView {
+  var isAlive: Bool { status.state != .stale }
 }

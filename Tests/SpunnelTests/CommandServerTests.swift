@@ -110,12 +110,13 @@ import Testing
     let clients = try (0..<3).map { _ in try client() }
     for client in clients { client.send("probe\n") }
     #expect(try turn(clients) { keeper.commands.count == 3 })
-    server.end("the job is over")
+    let early = try client()
+    early.send("probe\n")
+    server.end(.over("the job is over"))
     #expect(try turn(clients) { clients.allSatisfy { $0.text == "over the job is over\n" } })
-    // Nobody else is heard.
-    let late = try client()
-    late.send("probe\n")
-    try loop.settle { late.work() }
+    // Nobody else is heard, and whoever has come already is not kept waiting.
+    #expect(try turn([early]) { early.sawEnd || early.failure != nil })
+    #expect(throws: SystemError.self) { try client() }
     #expect(keeper.commands.count == 3)
   }
 

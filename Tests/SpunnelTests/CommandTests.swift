@@ -43,13 +43,16 @@ import Testing
     arguments: [
       .done, .bound([]), .ready([]), .failed("n1: no route: ask"), .failed(""),
       .failed("ready"), .over("srun ended"), .over(""),
+      .news(KeeperNews(.lost, "the connection to n1 is lost: n1: no route")),
     ] as [KeeperReport])
   func aReportSurvivesItsLine(report: KeeperReport) throws {
     try expectSurvival(report)
   }
 
   @Test func whatWaitsSurvivesItsLine() throws {
-    try expectSurvival(.waiting(try TunnelSpec("8001:8000,R:9000:5432,:all:8000")))
+    let spec = try TunnelSpec("8001:8000,R:9000:5432,:all:8000")
+    try expectSurvival(.waiting(spec))
+    try expectSurvival(.closed(spec))
   }
 
   @Test func forwardsSurviveTheirLine() throws {
@@ -70,7 +73,8 @@ import Testing
   @Test(arguments: [
     "", "Ready", "readyfailed x", "fail x", "ready x", "ready 8001:80", "done\n",
     "ready local n1 8001 localhost", "bound local n1 8001 localhost 80,x", "overdue", "ready\n",
-    "waiting", "waiting ", "waiting 80:80", "waiting 8001:80 ",
+    "waiting", "waiting ", "waiting 80:80", "waiting 8001:80 ", "closed", "closed x", "news",
+    "news lost", "news found it",
   ])
   func anotherLineIsNoReport(line: String) {
     #expect(KeeperReport(line: line) == nil)

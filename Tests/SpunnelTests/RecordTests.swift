@@ -71,7 +71,7 @@ import Testing
     let record = try create()
     defer { record.remove() }
     let view = try #require(try views().first)
-    #expect(view.host == nil)
+    #expect(view.host == HostFile(nodes: [], forwards: []))
     #expect(view.status.state == .starting)
   }
 

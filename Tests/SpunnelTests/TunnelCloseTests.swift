@@ -12,7 +12,7 @@ import Testing
   init() throws { rig = try TunnelRig() }
 
   private func close(_ spec: String) throws -> Bool {
-    try rig.tunnel.close(matching: try TunnelSpec(spec)).isEmpty
+    try rig.tunnel.close(matching: try TunnelSpec(spec)).missing.isEmpty
   }
 
   @Test func whatIsThereAlreadyIsRefusedAndStays() throws {
@@ -75,6 +75,21 @@ import Testing
     try rig.expectEcho(asked.ready?.last)
     #expect(try close("\(ports[1])"))
     #expect(try rig.tunnel.grants.isEmpty)
+  }
+
+  @Test func whatWasClosedIsTold() throws {
+    try rig.run("n1,n2")
+    let asked = try rig.open(":all:8000,R:9000:53,:8888")
+    #expect(try rig.turn { asked.ready != nil })
+    let ports = try #require(asked.ready).compactMap(\.listen.port)
+    let told = { [rig] (spec: String) in
+      TunnelSpec(forwards: try rig.tunnel.close(matching: try TunnelSpec(spec)).closed).description
+    }
+    // Wherever it is said to lead.
+    #expect(try told("R:9000:80") == "R:9000:53")
+    #expect(try told("\(ports[1]):1") == "\(ports[1]):n2:8000")
+    #expect(try told("\(ports[3])") == "\(ports[3]):8888")
+    #expect(try told("\(ports[3])") == "")
   }
 
   @Test func whileTheJobWaitsAClosedPortIsFree() throws {

@@ -29,7 +29,7 @@ import Testing
 
   private func close(_ forward: Forward) throws {
     let port = try #require(forward.listen.port)
-    #expect(try rig.tunnel.close(matching: try TunnelSpec("\(port)")).isEmpty)
+    #expect(try rig.tunnel.close(matching: try TunnelSpec("\(port)")).missing.isEmpty)
   }
 
   private func isThere(_ process: pid_t) -> Bool { kill(process, 0) == 0 }

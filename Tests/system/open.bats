@@ -302,3 +302,234 @@ step_is_over() { ! as root squeue --steps --noheader --format %i | grep -x "$(st
     same 1 "$status"
     holds "spunnelctl: plugstack.conf: malformed argument 'timeout=soon'"
 }
+
+# --- Closing -----------------------------------------------------------------------------------
+
+# held NAME JOB: a process of user1's that holds a record as a keeper of this job would.
+held() {
+    # shellcheck disable=SC2016 # expanded there
+    start "$1" user1 bash -c '
+        mkdir -p -m 700 /tmp/spunnel-$UID/'"$2"'.0
+        exec 9</tmp/spunnel-$UID/'"$2"'.0
+        flock 9
+        echo held
+        exec sleep 60'
+    eventually says "$1" held
+}
+
+@test "close: a port or a path alone is a forward; what may be a job as well is asked back" {
+    local job
+    job=$(hold user1 -w n1)
+    ctl open "$job" 8888 8001:8000 8002:8000 /tmp/near-%j.sock:8000 --background
+    run ctl close "$job" 8001
+    same 0 "$status"
+    same "closed 8001:8000 of job $job, step extern" "$output"
+    run ctl close "$job" "/tmp/near-$job.sock"
+    same 0 "$status"
+    run ctl close "$job" 7777
+    same 1 "$status"
+    same "spunnelctl: close: '7777' is no port of job $job, and no job with a tunnel: see spunnelctl status" "$output"
+    held h 8888
+    run ctl close "$job" 8888
+    same 1 "$status"
+    same 1 "${#lines[@]}"
+    holds "write 8888:8888 for the port, or close job 8888 alone"
+    run ctl close "$job" 8888:8888
+    same "closed 8888:8888 of job $job, step extern" "$output"
+    # Of all this the tunnel itself has seen nothing.
+    same 8002:8000 "$(ctl status --json | jq -r '.tunnels[] | select(.job == '"$job"').forwards[] | "\(.submit):\(.exec)"')"
+    kill -TERM "$(pid h)"
+    finish h
+    ctl clean
+    ctl close "$job"
+}
+
+@test "close tells what it has closed, wherever it was said to lead" {
+    local job
+    not_under noforwarding "R:"
+    job=$(hold user1 -w n1)
+    ctl open "$job" R:9000:5432 8001:8000 8002:8000 --background
+    run ctl close "$job" R:9000
+    same "closed R:9000:5432 of job $job, step extern" "$output"
+    ctl close "$job" 8001:9999 --json | jq -e '.closed[0].forwards == ["8001:8000"]'
+    # One after the other, and the first is told although the second is not there.
+    run ctl close "$job" 8002:8000 8003:8000
+    same 1 "$status"
+    same "closed 8002:8000 of job $job, step extern" "${lines[0]}"
+    holds "no forward listens at '8003"
+    within 2 nothing_left
+}
+
+@test "open at once after an open that failed, and after the last forward was closed: 40 of each" {
+    local job
+    job=$(hold user1 -w n1)
+    start taken user2 /home/tools/service.py 8001
+    eventually says taken serving
+    # In one shell: nothing gives the keeper time to end.
+    # shellcheck disable=SC2016 # expanded there
+    start rounds user1 bash -c '
+        for round in {1..40}; do
+            said=$(spunnelctl open "$0" 8001:8000 2>&1)
+            [[ $said == *"8001"* ]] || echo "round $round, busy: $said"
+            said=$(spunnelctl open --background "$0" 8002:8000 2>&1) || echo "round $round: $said"
+            spunnelctl close "$0" 8002:8000 >/dev/null || echo "round $round: not closed"
+            said=$(spunnelctl open --background "$0" 8002:8000 2>&1) || echo "round $round, again: $said"
+            spunnelctl close "$0" 8002:8000 >/dev/null || echo "round $round: not closed again"
+        done
+        echo all rounds' "$job"
+    within 240 ended rounds
+    finish rounds
+    same "all rounds" "$(output rounds)"
+    kill -TERM "$(pid taken)"
+    finish taken
+    within 5 nothing_left
+}
+
+# --- A step's tunnel ---------------------------------------------------------------------------
+
+@test "the job's forwards outlive a short step's tunnel, which carried them meanwhile" {
+    local job before
+    job=$(hold user1 -N2)
+    start s user1 srun --jobid "$job" --overlap -N1 -w n2 --tunnel 8001:8000 /home/tools/service.py 8000
+    eventually says s serving
+    before=$(ssh_of "$(step s)")
+    open o "$job" 8002:8000
+    eventually says o "localhost:8002 -> n2:8000"
+    answers n2:8000 user1 8002 name
+    same "$before" "$(ssh_of "$(step s)")"
+    same 1 "$(sshs)"
+    as root scancel "$(step s)"
+    finish s
+    eventually says o "step 0 has ended: opening a tunnel of job $job's own"
+    start_on n2 late user1 /home/tools/service.py 8000
+    eventually says late serving
+    eventually answers n2:8000 user1 8002 name
+    goes_on o
+    kill -TERM "$(pid late)"
+    finish late
+    as root scancel "$job"
+    within 10 ended o
+    finish o
+    same 0 "$status"
+    says o "the tunnel ended: job $job is over"
+    nothing_left
+}
+
+@test "in the background a job's forwards do not join a step's tunnel" {
+    local job
+    job=$(hold user1 -w n1)
+    start s user1 srun --jobid "$job" --overlap --tunnel 8001:8000 /home/tools/service.py 8000
+    eventually says s serving
+    ctl open "$job" 8002:8000 --background
+    ctl status "$(whole "$job")"
+    as root scancel "$(step s)"
+    finish s
+    runs "$job"
+    ctl status "$(whole "$job")"
+    run frees 8002
+    [[ $status != 0 ]]
+}
+
+# --- What befalls forwards ---------------------------------------------------------------------
+
+# told_times COUNT NAME TEXT
+told_times() { same "$1" "$(output "$2" | grep -cF -- "$3")"; }
+
+@test "in the foreground a refusal, a loss and a return are a line each" {
+    local job
+    configure optional transport=ssh timeout=3
+    job=$(hold user1 -w n1)
+    open o "$job" 8010:8010
+    eventually says o "nothing listens at n1:8010 yet"
+    open j "$job" 8011:8011 --json
+    eventually says j '"state":"up"'
+    for _ in {1..5}; do client user1 8010 name; done
+    service n1 sshd stop
+    kill -KILL "$(ssh_of "$(whole "$job")")"
+    eventually says o "the connection to n1 is lost: "
+    # Known by now, and not found out anew.
+    start late user1 spunnelctl open "$job" 8012:8012 --background
+    within 2 says late "trying on"
+    finish late
+    same 1 "$status"
+    service n1 sshd start
+    eventually says o "the connection to n1 is back"
+    kill -INT "$(pid j)"
+    finish j
+    same "up refused lost back" "$(output j | jq -r .state | paste -sd' ')"
+    output j | jq -es 'any(.state == "refused" and .reason == "nothing listens at n1:8011 yet")'
+    for text in "nothing listens" "is lost" "is back"; do told_times 1 o "$text"; done
+    ctl close "$job"
+    finish o
+    same 0 "$status"
+    says o "the tunnel ended"
+}
+
+@test "the exit status tells an end that was meant from a failure" {
+    local job
+    job=$(hold user1 -w n1)
+    open o "$job" 8001:8000
+    eventually says o "localhost:8001"
+    ctl close "$job" 8001:8000
+    finish o
+    same 0 "$status"
+    open o "$job" 8001:8000
+    eventually says o "localhost:8001"
+    kill -TERM "$(keeper "$(whole "$job")")"
+    finish o
+    same 1 "$status"
+    says o "its keeper was ended by signal 15"
+    open o "$job" 8001:8000
+    eventually says o "localhost:8001"
+    kill -KILL "$(keeper "$(whole "$job")")"
+    finish o
+    same 1 "$status"
+    says o "the tunnel ended without a word"
+}
+
+# --- Words -------------------------------------------------------------------------------------
+
+@test "a task's name is known to every command, and a word that is no job by none" {
+    local job command
+    job=$(as user1 sbatch --parsable --array 1-2 -w n1 -o /dev/null --wrap 'sleep 600')
+    eventually ctl open "${job}_1" 8001:8000 --background
+    eventually ctl open "${job}_2" 8002:8000 --background
+    run ctl url "${job}_1"
+    same http://localhost:8001/ "${lines[0]}"
+    run ctl status "${job}_2"
+    holds "localhost:8002 -> n1:8000"
+    run ctl close "${job}_2"
+    same 0 "$status"
+    frees 8002
+    run ctl close "${job}_1" 8001
+    same 0 "$status"
+    nothing_left
+    for command in "open foo 8001:8000" "status foo" "url foo" "close foo"; do
+        # shellcheck disable=SC2086 # words
+        run ctl $command
+        same 2 "$status"
+        same "spunnelctl: 'foo' is no job: write JOB or JOB.STEP, as in 12 or 12.0; see spunnelctl ${command%% *} --help" "$output"
+    done
+    run ctl open 8001:8000 12
+    same 2 "$status"
+    holds "'8001:8000' is no job: name the job first"
+}
+
+@test "what is to be done next is said" {
+    local job
+    job=$(hold user2 -w n1)
+    run ctl open "$job" 8001:8000
+    holds "it is not yours, but user2's"
+    run ctl url 4711
+    holds "no tunnel of job 4711 on login: "
+    holds "open one here with spunnelctl open 4711 8001:8000"
+    run ctl open 12 80:80
+    same 2 "$status"
+    holds "see spunnelctl open --help"
+    run ctl cluster exec --help
+    same 0 "$status"
+    holds "usage: spunnelctl cluster"
+    run ctl cluster status --name nobodys
+    same 1 "$status"
+    holds "spunnelctl cluster up --name nobodys makes one"
+}

@@ -226,6 +226,64 @@ counted_of() {
     holds "--all shows the tunnels of every user and is for root"
 }
 
+@test "root closes anybody's tunnel by its job, or one forward of it" {
+    serve one user1 -w n1 --tunnel 8001:8000,8003:8000 -- 8000
+    serve two user2 -w n2 --tunnel 8002:8000 -- 8000
+    run as root spunnelctl status "$(job one)"
+    holds "of user1"
+    run as root spunnelctl close "$(job one)" 8003
+    same "closed 8003:8000 of job $(job one), step 0, of user1" "$output"
+    run as root spunnelctl close --all
+    holds "no tunnels of root"
+    run as root spunnelctl close "$(job one)" "$(job two)"
+    same 0 "$status"
+    same "closed the tunnel of job $(job one), step 0, of user1" "${lines[0]}"
+    same "closed the tunnel of job $(job two), step 0, of user2" "${lines[1]}"
+    same 0 "$(tunnels user1)"
+}
+
+@test "root closes nothing but what lies in the owner's own record" {
+    local what
+    host login root bash -c 'rm -rf /root/aim; mkdir -m 700 /root/aim; echo >/root/aim/kept'
+    # Of links and FIFOs as flags, of records that are none, and of one whose keeper does not end.
+    # shellcheck disable=SC2016 # expanded there
+    start h user2 bash -c '
+        mkdir -m 700 /tmp/spunnel-$UID && cd /tmp/spunnel-$UID
+        mkdir -m 700 71.0 72.0 73.0
+        mkdir -m 777 74.0
+        ln -s /root/aim/made 71.0/exit
+        ln -s /root/aim/kept 71.0/command
+        mkfifo 72.0/exit 72.0/command
+        ln -s /root/aim 75.0
+        for record in 71 72 73 74; do exec {fd}<$record.0; flock $fd; done
+        printf "node n1\nforward local n1 8001 localhost 80\n" | tee 71.0/host 72.0/host >73.0/host
+        echo held
+        exec sleep 60'
+    eventually says h held
+    for what in 71 72 73; do
+        run as root spunnelctl close "$what"
+        same 1 "$status"
+        holds "its keeper does not end"
+        run as root spunnelctl close "$what" 8001
+        same 1 "$status"
+        same 1 "${#lines[@]}"
+    done
+    run as root spunnelctl close 74
+    same 1 "$status"
+    holds "its mode is 777 and not 700"
+    run as root spunnelctl close 75
+    same 1 "$status"
+    kill -TERM "$(pid h)"
+    finish h
+    same kept "$(host login root ls /root/aim)"
+    same 0 "$(host login root bash -c 'ls /tmp/spunnel-*/74.0 | wc -l')"
+    # What was made is empty, and root's.
+    same "0 root" "$(host login root bash -c 'stat -c "%s %U" /tmp/spunnel-*/73.0/exit')"
+    host login root rm -rf /root/aim
+    # shellcheck disable=SC2016 # expanded there
+    host login user2 bash -c 'rm -rf /tmp/spunnel-$UID'
+}
+
 # --- Damage ------------------------------------------------------------------------------------
 
 @test "damaged records are shown as far as known, and nothing waits for them" {

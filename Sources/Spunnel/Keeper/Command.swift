@@ -43,10 +43,17 @@ public enum KeeperReport: Equatable, Sendable {
   case waiting(TunnelSpec)
   /// What was asked for is done.
   case done
+  /// These forwards were given up, as they had been asked for.
+  case closed(TunnelSpec)
+  /// Something befell forwards that go on.
+  case news(KeeperNews)
   /// One line for the user.
   case failed(String)
-  /// The tunnel ended.
+  /// The tunnel ended, as it was to.
   case over(String)
+
+  /// Why a tunnel is over when its step is.
+  public static let stepEnded = "srun ended"
 
   /// - Parameter line: without its newline
   public init?(line: String) {
@@ -57,6 +64,12 @@ public enum KeeperReport: Equatable, Sendable {
       guard let spec = try? TunnelSpec(rest) else { return nil }
       self = .waiting(spec)
     case "done": self = .done
+    case "closed":
+      guard let spec = try? TunnelSpec(rest) else { return nil }
+      self = .closed(spec)
+    case "news":
+      guard let news = KeeperNews(rest) else { return nil }
+      self = .news(news)
     case "failed": self = .failed(rest)
     case "over": self = .over(rest)
     case "bound", "ready":
@@ -75,6 +88,8 @@ public enum KeeperReport: Equatable, Sendable {
     case .ready(let forwards): "ready \(KeeperReport.list(forwards))\n"
     case .waiting(let spec): "waiting \(spec)\n"
     case .done: "done\n"
+    case .closed(let spec): "closed \(spec)\n"
+    case .news(let news): "news \(news.line)\n"
     case .failed(let reason): "failed \(reason)\n"
     case .over(let reason): "over \(reason)\n"
     }

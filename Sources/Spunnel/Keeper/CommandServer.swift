@@ -16,7 +16,8 @@ final class CommandServer: EventHandler {
   private static let pause = 50
 
   private let loop: EventLoop
-  private let socket: FileDescriptor
+  /// `nil` once nobody is heard any more.
+  private var socket: FileDescriptor?
   private let owner: uid_t
   private weak var observer: (any CommandObserver)?
   private var clients: [CommandClient] = []
@@ -31,15 +32,16 @@ final class CommandServer: EventHandler {
     self.loop = loop
     self.owner = owner
     self.observer = observer
-    socket = try Socket.listen(unix: path)
+    let socket = try Socket.listen(unix: path)
     try loop.add(socket.raw, [.input], self)
+    self.socket = consume socket
   }
 
   var isIdle: Bool { clients.isEmpty }
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
     do throws(SystemError) {
-      while let accepted = try Socket.accept(from: socket.raw) {
+      while let raw = socket?.raw, let accepted = try Socket.accept(from: raw) {
         let user = try Socket.peerUser(of: accepted.descriptor.raw)
         guard user == owner || user == 0, clients.count < CommandServer.mostClients else {
           continue
@@ -52,17 +54,18 @@ final class CommandServer: EventHandler {
       }
     } catch {
       // Out of descriptors.
-      loop.rest(socket.raw, milliseconds: CommandServer.pause, [.input], self) { [weak self] in
-        self?.isOver == false
+      loop.rest(descriptor, milliseconds: CommandServer.pause, [.input], self) { [weak self] in
+        self?.socket?.raw == descriptor
       }
     }
   }
 
-  /// Tells everybody that the tunnel is over.
-  func end(_ reason: String) {
-    isOver = true
-    loop.remove(socket.raw)
-    for client in clients { client.say(.over(reason)) }
+  /// Tells everybody that the tunnel is over, and hears nobody any more: who has connected and was
+  /// not accepted finds the connection closed.
+  func end(_ report: KeeperReport) {
+    if let raw = socket?.raw { loop.remove(raw) }
+    socket = nil
+    for client in clients { client.say(report) }
   }
 
   private func forget(_ client: CommandClient) {

@@ -20,29 +20,42 @@ extension Grant {
   /// What a request names, by the submit end as it was typed or as it came out.
   ///
   /// - Parameter facts: of the step; without nodes while the job has not started
-  /// - Returns: the routes that it names and the spec without them; `nil` when it names none
+  /// - Returns: the routes that it names, what they were asked for as, and the spec without them;
+  ///   `nil` when it names none
   func match(
     _ request: ForwardRequest, facts: StepFacts
-  ) -> (routes: [Route], rest: TunnelSpec)? {
+  ) -> (routes: [Route], named: [ForwardRequest], rest: TunnelSpec)? {
     let isRemote = request.kind == .remote
     var named = Set<Endpoint>()
-    var rest: [ForwardRequest] = []
+    var (meant, rest): ([ForwardRequest], [ForwardRequest]) = ([], [])
     for entry in spec.forwards {
       let ends = facts.nodes.isEmpty ? [] : (try? entry.listens(facts)) ?? []
       let isMeant =
         (entry.kind == .remote) == isRemote
         && (entry.listen == request.listen && request.listen != .any
           || ends.contains { "\($0)" == "\(request.listen)" })
-      if isMeant { named.formUnion(ends) } else { rest.append(entry) }
+      if isMeant {
+        named.formUnion(ends)
+        meant.append(entry)
+      } else {
+        rest.append(entry)
+      }
     }
     let routes = routes.filter { route in
       (route.forward.kind == .remote) == isRemote
         && (named.contains(route.forward.listen) && route.forward.listen != .free
           || "\(route.forward.listen)" == "\(request.listen)")
     }
-    if routes.isEmpty && rest.count == spec.forwards.count { return nil }
-    return (routes, TunnelSpec(forwards: rest))
+    if routes.isEmpty && meant.isEmpty { return nil }
+    // One of those to all nodes was asked for in no words of its own.
+    if meant.isEmpty { meant = routes.flatMap { $0.forward.request } }
+    return (routes, meant, TunnelSpec(forwards: rest))
   }
+}
+
+extension Forward {
+  /// As one would ask for it.
+  fileprivate var request: [ForwardRequest] { (try? TunnelSpec(description))?.forwards ?? [] }
 }
 
 extension Route {

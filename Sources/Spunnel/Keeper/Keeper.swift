@@ -28,8 +28,8 @@ final class Keeper: EventHandler {
   private var tunnel: Tunnel?
   private var job: JobWatch?
   private var commands: CommandServer?
-  /// Forwards that live as long as whoever asked for them.
-  private var held: [ObjectIdentifier: (client: CommandClient, grant: Grant)] = [:]
+  /// Who asked for forwards and listens still.
+  private var askers: [ObjectIdentifier: Asker] = [:]
   private var status = Status()
   private var hostFile = HostFile(nodes: [], forwards: [])
   private var statusTimer: EventLoop.Timer?
@@ -159,11 +159,13 @@ final class Keeper: EventHandler {
     if !wasUp, request.life == .patientLifeline, let reason = tunnel?.complaint {
       lifeline?.say(.failed(reason))
     }
-    close("srun ended")
+    close(KeeperReport.stepEnded)
   }
 
   private func take(_ signal: CInt) {
-    if signal != SIGCHLD { return close("signal \(signal)") }
+    if signal != SIGCHLD {
+      return close("signal \(signal)", .failed("its keeper was ended by signal \(signal)"))
+    }
     job?.reap()
     tunnel?.reap()
   }
@@ -198,19 +200,22 @@ final class Keeper: EventHandler {
 
   // MARK: The end
 
-  private func close(_ why: String) {
+  /// - Parameter report: for those who listen, when it was not to end
+  private func close(_ why: String, _ report: KeeperReport? = nil) {
     if status.state == .closing { return }
     record.log("closing: \(why)")
     tunnel?.relay.close()
     ends.releaseAll()
     enter(.closing)
-    commands?.end(why)
+    // Whoever comes now finds none, rather than one that does not listen.
+    record.removeCommand()
+    commands?.end(report ?? .over(why))
     loop.stop()
   }
 
   private func fail(_ reason: String) {
     if !wasUp { lifeline?.say(.failed(reason)) }
-    close(reason)
+    close(reason, .failed(reason))
   }
 
   /// Forwards could not be had. If somebody may still count on them, the record says why as long as there
@@ -272,6 +277,12 @@ final class Keeper: EventHandler {
       }
     if tunnel.isUp && request.spec == nil { wasUp = true }
     if state != status.state { enter(state) } else { writeStatus() }
+    tellAskers()
+  }
+
+  private func tellAskers() {
+    guard let tunnel else { return }
+    for asker in askers.values { asker.look(tunnel) }
   }
 
   private func writeHost(_ tunnel: Tunnel) {
@@ -317,6 +328,7 @@ extension Keeper: TunnelObserver {
 
   /// Writes the counters, but not more often than people read them.
   func tunnelCounted() {
+    tellAskers()
     if statusTimer != nil { return }
     statusTimer = loop.after(milliseconds: Keeper.statusPause) { [weak self] in
       guard let self else { return }
@@ -328,7 +340,7 @@ extension Keeper: TunnelObserver {
 
 extension Keeper: CommandObserver {
   func commanded(_ command: KeeperCommand, by client: CommandClient) {
-    guard let tunnel else { return }
+    guard let tunnel, status.state != .closing else { return }
     switch command {
     case .probe:
       tunnel.probe { [weak self] in
@@ -336,35 +348,55 @@ extension Keeper: CommandObserver {
         client.say(.done)
       }
     case .close(let spec):
-      let missing = tunnel.close(matching: spec).filter { !failures.remove($0) }
+      let found = tunnel.close(matching: spec)
+      let (closed, missing) = (found.closed, found.missing.filter { !failures.remove($0) })
       let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
-      client.say(missing.isEmpty ? .done : .failed("no forward listens at \(ends)"))
-      for held in held.values where !tunnel.grants.contains(where: { $0 === held.grant }) {
-        held.client.say(.over("its forwards were closed"))
+      client.say(
+        missing.isEmpty
+          ? .closed(TunnelSpec(forwards: closed)) : .failed("no forward listens at \(ends)"))
+      for asker in askers.values where asker.isHeld && !tunnel.grants.contains(asker.grant) {
+        asker.say(.over("its forwards were closed"))
       }
       if tunnel.grants.isEmpty { close("its last forward was closed") }
     case .open(let spec, let isHeld):
       if let blindness, tunnel.nodes.isEmpty { return client.say(.failed(blindness)) }
       for forward in spec.forwards { failures.remove(forward) }
-      // Somebody waits for it, so it fails in time; once there it is kept like any other.
-      let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
-        [weak self] report in
-        client.say(report)
-        guard case .failed(let reason) = report else { return }
-        // With --background the asker went when the job was waited for.
-        if client.isOpen { self?.closeIfUnused() } else { self?.lose(spec, reason) }
-      }
-      if !isHeld { return }
-      if !client.isOpen { return tunnel.close(grant) }
-      held[ObjectIdentifier(client)] = (client, grant)
+      open(spec, Asker(client, isHeld: isHeld), tunnel)
     }
   }
 
+  private func open(_ spec: TunnelSpec, _ asker: Asker, _ tunnel: Tunnel) {
+    // Somebody waits for it, so it fails in time; once there it is kept like any other.
+    let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
+      [weak self, weak asker] report in
+      asker?.say(report)
+      switch report {
+      case .failed(let reason):
+        // With --background the asker went when the job was waited for.
+        let isHeard = asker?.client.isOpen ?? false
+        if isHeard { self?.closeIfUnused() } else { self?.lose(spec, reason) }
+      // The probe may have found out something already.
+      case .ready: self?.tellAskers()
+      default: break
+      }
+    }
+    asker.grant = grant
+    if !asker.client.isOpen { return asker.isHeld ? tunnel.close(grant) : () }
+    guard tunnel.grants.contains(grant) else { return }
+    askers[ObjectIdentifier(asker.client)] = asker
+    asker.lookAhead(tunnel)
+  }
+
   func commandEnded(_ client: CommandClient) {
-    if let held = held.removeValue(forKey: ObjectIdentifier(client)) { tunnel?.close(held.grant) }
+    let asker = askers.removeValue(forKey: ObjectIdentifier(client))
+    if let grant = asker?.grant, asker?.isHeld ?? false { tunnel?.close(grant) }
     closeIfUnused()
   }
 
   /// Once there were forwards, their end is the tunnel's.
   private func closeIfUnused() { loop.postpone { [weak self] in self?.closeIfIdle() } }
+}
+
+extension [Grant] {
+  fileprivate func contains(_ grant: Grant?) -> Bool { contains { $0 === grant } }
 }

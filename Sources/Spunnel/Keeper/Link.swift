@@ -48,6 +48,8 @@ final class Link {
   private var retryTime = 0
   private var endTime: Int?
   private var refusal: SSHDiagnosis?
+  /// Why ssh ended last, while it is not back.
+  private var lastEnd: SSHDiagnosis?
   private var pause = Link.firstPause
   private var upSince: Int?
   private var refusals = Refusals()
@@ -106,9 +108,10 @@ final class Link {
   var transport: Transport? { supervisor.transport }
 
   /// Why it is not up, as far as ssh has said.
-  var complaint: String? {
-    isUp ? nil : (supervisor.unfinished ?? refusal).map { "\(node): \($0.message)" }
-  }
+  var trouble: String? { isUp ? nil : (supervisor.unfinished ?? lastEnd)?.message }
+
+  /// The same for whoever does not know which node.
+  var complaint: String? { trouble.map { "\(node): \($0)" } }
 
   /// Whether nothing wants it any more.
   var isIdle: Bool { cargo.isEmpty }
@@ -149,6 +152,8 @@ final class Link {
       refusal = nil
       if batch.hasDeadline { return connect() }
       connect(after: Link.aside)
+    } else if batch.hasDeadline {
+      hurry()
     }
   }
 
@@ -281,6 +286,7 @@ final class Link {
 
   private func up() {
     upSince = Clock.milliseconds()
+    lastEnd = nil
     supervisor.hasLoggedIn()
     supervisor.succeeded()
     if !cargo.carried.isEmpty { observer?.linkIsUp(self) }
@@ -365,6 +371,7 @@ extension Link: SupervisorObserver {
     let since = upSince
     upSince = nil
     endTime = Clock.milliseconds()
+    lastEnd = diagnosis
     if isOver { return }
     observer?.linkNotes("ssh to \(node) ended: \(diagnosis.message)")
     if since != nil, wasUp { observer?.linkIsLost(self) }

@@ -64,6 +64,9 @@ final class Tunnel {
   /// Why there is no way to a node, as the first that has none was heard last; `nil` when nothing was.
   var complaint: String? { links.first(\.complaint) }
 
+  /// The way to a node, while there is one.
+  func link(to node: NodeName) -> Link? { links[node] }
+
   // MARK: What is asked for
 
   /// Opens forwards, now or when the job starts.
@@ -237,14 +240,15 @@ final class Tunnel {
 
   /// Gives up the forwards that listen where these would.
   ///
-  /// - Returns: those of the spec that there were none of
-  func close(matching spec: TunnelSpec) -> [ForwardRequest] {
-    var missing: [ForwardRequest] = []
+  /// - Returns: what was given up, and those of the spec that there were none of
+  func close(matching spec: TunnelSpec) -> (closed: [ForwardRequest], missing: [ForwardRequest]) {
+    var (closed, missing): ([ForwardRequest], [ForwardRequest]) = ([], [])
     for request in spec.forwards {
       var found = false
       for grant in grants {
         guard let matched = grant.match(request, facts: facts) else { continue }
         found = true
+        closed += matched.named
         for route in matched.routes { withdraw(route) }
         grant.routes.removeAll { route in matched.routes.contains { $0 === route } }
         grant.spec = matched.rest
@@ -259,7 +263,7 @@ final class Tunnel {
       if !found { missing.append(request) }
     }
     observer?.tunnelChanged()
-    return missing
+    return (closed, missing)
   }
 
   // MARK: The job

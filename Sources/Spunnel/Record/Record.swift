@@ -96,6 +96,8 @@ final class Record {
 
   var exitIsMeant: Bool { directory.contains(RecordFile.exit) }
 
+  func removeCommand() { directory.remove(RecordFile.command) }
+
   func controlExists(of link: Int) -> Bool {
     directory.contains(RecordFile.control(of: link))
   }

@@ -54,11 +54,16 @@ public struct RecordView: Equatable, Sendable {
   }
 
   private init(_ step: StepName, _ user: uid_t, _ directory: borrowing Directory) {
-    let host = RecordView.read(RecordFile.host, directory).text.flatMap { HostFile($0) }
+    let forwards = RecordView.read(RecordFile.host, directory)
     let content = RecordView.read(RecordFile.status, directory)
     let found = content.text.flatMap { Status($0) }
     var status = found ?? Status()
     if !directory.isLocked() { status.state = .stale }
+    let isBare = forwards.isMissing || forwards.text == ""
+    let host =
+      // Before the first forward and after the last: no damage, while somebody holds it.
+      isBare && status.state != .stale
+      ? HostFile(nodes: [], forwards: []) : forwards.text.flatMap { HostFile($0) }
     // A keeper that has just begun has written nothing yet.
     let isKnown = found != nil || content.isMissing || status.state == .stale
     self.init(

@@ -127,11 +127,16 @@ extension StateDirectory {
     }
   }
 
-  /// Sets the exit flag of a tunnel: its keeper tears it down at once.
+  /// Sets the exit flag of a tunnel: its keeper tears it down at once. For root the owner is a
+  /// stranger: the flag is made anew in a directory that is found to be his alone, or not at all.
   ///
   /// - Returns: false when there is no such tunnel
   public borrowing func requestExit(_ step: StepName) throws(RecordError) -> Bool {
     guard let record = try open(step), record.isLocked() else { return false }
+    let why = try recording { () throws(SystemError) in
+      try record.distrust(user: try root.attributes().st_uid)
+    }
+    if let why { throw .untrusted(path: record.path, why: why) }
     try recording { () throws(SystemError) in try record.touch(RecordFile.exit) }
     return true
   }

@@ -51,7 +51,7 @@ public struct HostFile: Equatable, Sendable {
   }
 
   /// Whether a port of the submit host belongs to the tunnel.
-  func holds(_ port: Port) -> Bool {
+  public func holds(_ port: Port) -> Bool {
     forwards.contains { $0.kind != .remote && $0.listen == .port(port) }
       || waiting.contains { $0.ports.contains(port) }
   }

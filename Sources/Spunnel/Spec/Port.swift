@@ -20,7 +20,7 @@ extension Port {
   /// Reads digits alone: Int's own parser would take a sign.
   ///
   /// - Returns: `nil` for anything else, and for what is out of range
-  init?(_ text: some StringProtocol) {
+  public init?(_ text: some StringProtocol) {
     guard let number = wholeNumber(text), let number = UInt16(exactly: number) else { return nil }
     self.init(number)
   }

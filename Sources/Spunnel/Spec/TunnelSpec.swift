@@ -69,7 +69,7 @@ public struct TunnelSpec: Equatable, Sendable {
     self.forwards = forwards
   }
 
-  init(forwards: [ForwardRequest]) { self.forwards = forwards }
+  public init(forwards: [ForwardRequest]) { self.forwards = forwards }
 
   /// The submit ports that are named: they can be claimed before anything else is known.
   var ports: [Port] {

@@ -25,7 +25,8 @@ extension RecordView {
     let isAlone = nodes.count == 1
     let forwards = host.forwards.map { isAlone ? $0.withoutNode : $0.description }
     let rest = host.waiting + (state == .failed ? host.failed : [])
-    return (forwards + rest.map(\.description)).joined(separator: ",")
+    let all = forwards + rest.map(\.description)
+    return all.isEmpty ? "-" : all.joined(separator: ",")
   }
 
   var stateCell: String { state?.rawValue ?? "?" }
