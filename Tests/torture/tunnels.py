@@ -156,8 +156,12 @@ class Tunnel:
         """The user's own process at the far end of ssh's connection."""
         ssh = self.parts(among).get("ssh")
         ports = {near for near, far in hosts.connections(ssh) if far == 22} if ssh else set()
+        # Through srun it is in a step of the job, and has no port.
+        steps = [one for stepd in self.stepds(among) for one in hosts.descendants(stepd.pid, among)]
         for one in sessions(self.node, self.user, among):
-            if one.uid and any(far in ports for near, far in hosts.connections(one) if near == 22):
+            if one.uid == 0 or one.words[0].endswith("[priv]"):
+                continue
+            if one in steps or any(far in ports for near, far in hosts.connections(one) if near == 22):
                 return one
         raise Missed()
 
