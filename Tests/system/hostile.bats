@@ -221,7 +221,7 @@ is_refused() {
     eventually counts "$(step s)" state up
 }
 
-@test "no file can be made in /tmp: a running tunnel goes on, the next one ends in one line that says so" {
+@test "no file can be made in /tmp: a running tunnel goes on and can be closed, the next one ends in one line that says so" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     as user2 mkdir -m 700 /tmp/filler
     as root mount -o remount,nr_inodes=100 /tmp
@@ -232,8 +232,10 @@ is_refused() {
     [[ $status != 0 ]]
     holds "No space left on device"
     lacks "the job ran"
-    as root mount -o remount,nr_inodes=1000000 /tmp
     answers n1:8000 user1 8001 name
+    as user1 spunnelctl close "$(step s)"
+    frees 8001
+    goes_on s
 }
 
 @test "a record that names an option of ssh as its node is damaged, and runs nothing" {

@@ -285,9 +285,11 @@ holders() {
     answers n1:8000 user1 8001 name
 }
 
-@test "the tunnel's srun killed with -9: it comes back, and the step that was left ends by itself" {
+@test "the tunnel's srun killed with -9: it comes back; the step that was left and its connections end by themselves" {
     local before sruns
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    start held user1 /home/tools/client.py 8001 hold
+    eventually says held held
     before=$(ssh_of "$(step s)")
     sruns=$(processes srun | awk '/--job-name=spunnel/ { print $2 }')
     # Both of its processes at once: either would end the step of the other.
@@ -297,8 +299,11 @@ holders() {
     kill -KILL $sruns
     within 5 is_up_again "$before"
     answers n1:8000 user1 8001 name
+    finish held
+    says held reset
     # By then sshd has missed its client, and Slurm the srun that it would tell.
     within 60 one_step
+    same closed "$(host n1 user1 /home/tools/client.py 8000 ended)"
 }
 
 one_step() { same 1 "$(inner_steps | wc -l)"; }

@@ -6,14 +6,12 @@ import threading
 import time
 
 import hosts
-from targets import Missed, sessions
+from targets import CRASHES, Missed, sessions
 
 # Seconds that anything of a tunnel may outlive its job.
 OUTLIVE = 5.0
 # Seconds after its service's end at which a job that was left alone is over.
 DELAY = 4.0
-# Exit codes of a program that crashed: SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP.
-CRASHES = {128 + number for number in (4, 5, 6, 7, 8, 11)} | {-4, -5, -6, -7, -8, -11}
 WHOLE_JOB = 0xfffffffc
 TOOLS = "/home/torture"
 

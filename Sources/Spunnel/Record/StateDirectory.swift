@@ -132,7 +132,13 @@ extension StateDirectory {
   /// - Returns: false when there is no such tunnel
   public borrowing func requestExit(_ step: StepName) throws(RecordError) -> Bool {
     guard let record = try open(step), record.isLocked() else { return false }
-    try recording { () throws(SystemError) in try record.touch(RecordFile.exit) }
+    try recording { () throws(SystemError) in
+      do throws(SystemError) { try record.touch(RecordFile.exit) } catch {
+        guard [ENOSPC, EDQUOT].contains(error.code) else { throw error }
+        // Where no file can be made any more, one that is there serves.
+        try record.rename(RecordFile.status, to: RecordFile.exit)
+      }
+    }
     return true
   }
 
