@@ -215,9 +215,10 @@ looks() { host "$1" root find "$2" -printf '%p %y %u %m %s %l\n'; }
 @test "whatever the attacker has put at the path of a submit socket is an error that names it, and stays" {
     local kind before
     as user1 python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("/home/user1/bait")'
-    start theirs user2 python3 -uc 'import socket
+    start theirs user2 python3 -uc 'import os, socket
 end = socket.socket(socket.AF_UNIX)
 end.bind("/tmp/listening.sock")
+os.chmod("/tmp/listening.sock", 0o777)
 end.listen()
 print("listens")
 end.accept()
@@ -257,7 +258,7 @@ print("connected")'
     local kind good=0 refused=0 kinds=(directory link file fifo socket rename)
     as user1 sh -c 'echo precious >bait'
     for kind in "${kinds[@]}"; do
-        start "race-$kind" user2 /home/tools/hostile.py race /tmp/web.sock 5 "$kind" /home/user1/bait
+        start "race-$kind" user2 /home/tools/hostile.py race /tmp/web.sock 3 "$kind" /home/user1/bait
     done
     while ! ended race-directory; do
         start s user1 srun -w n1 --tunnel /tmp/web.sock:8000 /home/tools/service.py 8000
