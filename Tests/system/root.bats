@@ -49,7 +49,10 @@ end_audit() {
 }
 
 teardown() {
+    # A plugin that is not there any more would drain the node.
+    configure required
     end_audit
+    rm -f "$STATE/home/tools/prolog.so"
     clean_up
 }
 
@@ -109,7 +112,6 @@ PLUGIN
     for when in prolog epilog; do
         eventually called_as_wanted "$when"
     done
-    rm "$STATE/home/tools/prolog.so"
 }
 
 called_as_wanted() { same loaded "$(called_as spank "$1")"; }
