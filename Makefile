@@ -165,7 +165,8 @@ SECONDS ?= 60
 fuzz: ## Fuzz what reads text or bytes from outside, each target SECONDS (60); then srun itself
 	@SECONDS_EACH=$(SECONDS) Tests/fuzz/run
 	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
-	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) SPUNNEL_BAD_INPUTS=300 bats -f "by lot" Tests/system/spec.bats
+	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) SPUNNEL_BAD_INPUTS=300 SPUNNEL_FUZZ_SEEDS=300 \
+		bats -f "by lot" Tests/system/spec.bats
 
 .PHONY: coverage
 coverage: setup ## Count the lines that unit and system tests run, for each folder

@@ -33,6 +33,7 @@ static struct {
 	char **arguments;       /* Slurm's, valid as long as the plugin stack */
 	char *inherited;        /* a spec from the environment that is not claimed yet */
 	int calls;              /* of the option's callback */
+	int claimed;            /* a spec, by the command line or by the environment */
 } self;
 
 static void say(enum spunnel_level level, const char *line)
@@ -60,10 +61,14 @@ static int is_sbatch(void)
 	return strcmp(program_invocation_short_name, "sbatch") == 0;
 }
 
-/* Slurm replays the option from the environment first and from the command line after. */
-static int is_inherited(void)
+/* Slurm replays the option from the environment first and from the command line after, and does so once
+ * more for each component of a heterogeneous job. What it hands over then is the variable itself
+ * (plugstack.c, spank_process_env_options). */
+static int is_inherited(const char *spec)
 {
-	return self.calls == 1 && getenv(INHERITED_OPTION) != NULL;
+	const char *inherited = getenv(INHERITED_OPTION);
+
+	return inherited != NULL && (spec == inherited || self.calls == 1);
 }
 
 /* On a compute node a tunnel would begin at the wrong end. */
@@ -76,7 +81,7 @@ static int in_allocator(const char *spec, const struct spunnel_host *host)
 {
 	const struct core *core;
 
-	if (is_inherited())
+	if (is_inherited(spec))
 		return 0;
 	if (is_sbatch())
 		return submission_claim(spec, host);
@@ -91,13 +96,14 @@ static int in_srun(const char *spec, const struct spunnel_host *host)
 
 	free(self.inherited);
 	self.inherited = NULL;
-	if (is_inherited()) {
-		if (on_compute_node())
+	if (is_inherited(spec)) {
+		if (on_compute_node() || self.claimed)
 			return 0;
 		/* Another one may follow from the command line; see slurm_spank_init_post_opt. */
 		self.inherited = strdup(spec);
 		return self.inherited != NULL ? 0 : -1;
 	}
+	self.claimed = 1;
 	core = core_load(host);
 	return core != NULL ? core->claim(spec, SPUNNEL_TYPED, host) : -1;
 }
@@ -144,7 +150,8 @@ int slurm_spank_init(spank_t spank, int argument_count, char **arguments)
 	return spank_option_register(spank, &tunnel_option) == ESPANK_SUCCESS ? 0 : -1;
 }
 
-/* What the environment asks for is claimed once it is known that the command line does not. */
+/* What the environment asks for is claimed once it is known that the command line does not; once, for all
+ * components of a heterogeneous job. */
 static int claim_from_environment(void)
 {
 	const char *spec = self.inherited;
@@ -153,6 +160,8 @@ static int claim_from_environment(void)
 	const struct core *core;
 	int result;
 
+	if (self.claimed)
+		return 0;
 	if (self.calls == 0 && !on_compute_node()) {
 		origin = SPUNNEL_ENVIRONMENT;
 		spec = getenv(DEFAULT_SPEC);
@@ -161,6 +170,7 @@ static int claim_from_environment(void)
 	}
 	if (spec == NULL)
 		return 0;
+	self.claimed = 1;
 	ours = host();
 	core = core_load(&ours);
 	result = core != NULL ? core->claim(spec, origin, &ours) : -1;

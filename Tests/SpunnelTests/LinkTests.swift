@@ -281,6 +281,56 @@ import Testing
     link.stop()
   }
 
+  /// Milliseconds between the ends of one ssh and the starts of the next, of so many attempts.
+  private func pausesTaken(_ count: Int) throws -> [Int] {
+    var pauses: [Int] = []
+    var ended: Int?
+    var (starts, ends) = (ssh.started.count, endings)
+    #expect(
+      try turn {
+        let now = Clock.milliseconds()
+        if ssh.started.count > starts, let since = ended { pauses.append(now - since) }
+        if endings > ends { ended = now }
+        (starts, ends) = (ssh.started.count, endings)
+        return pauses.count == count
+      })
+    return pauses
+  }
+
+  private var endings: Int { notes.lines.count { $0.hasPrefix("ssh to n1 ended: ") } }
+
+  @Test func thePausesBeforeItReturnGrowAndStartAnewOnceItHasHeld() throws {
+    link.pauses = Pauses(first: 40, longest: 320, stable: 200)
+    add(try routes("8001:8000"))
+    #expect(try turn { told.ready == 1 })
+    try ssh.refuse("Connection refused")
+    ssh.kill(link.process)
+    let taken = try pausesTaken(6)
+    // A start is seen a while after it was made: each pause is at least what it should be.
+    for (pause, least) in zip(taken, [40, 80, 160, 320, 320, 320]) {
+      #expect(pause >= least && pause < least + 200, "\(taken)")
+    }
+    try ssh.refuse(nil)
+    #expect(try turn { link.isUp })
+    let held = Clock.milliseconds() + 250
+    #expect(try turn { Clock.milliseconds() > held })
+    try ssh.refuse("Connection refused")
+    ssh.kill(link.process)
+    let again = try pausesTaken(2)
+    #expect(again[0] < 240 && again[1] < 280, "\(again)")
+    link.stop()
+  }
+
+  @Test func theUsualPausesGrowFromATenthOfASecondToHalfAMinute() {
+    var pauses = Pauses()
+    let taken = (0..<11).map { _ in pauses.take() }
+    #expect(taken == [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000])
+    pauses.lost(after: 30_000)
+    #expect(pauses.take() == 30_000)
+    pauses.lost(after: 30_001)
+    #expect(pauses.take() == 100)
+  }
+
   @Test func anIdleLinkThatIsLostStaysAway() throws {
     let routes = try routes("8001:8000")
     add(routes)

@@ -112,6 +112,28 @@ import Testing
     #expect(throws: error) { try plan("\(path):80", user: "bob") }
   }
 
+  @Test(
+    arguments: [
+      ("al ice", "al ice"), ("a\tb", "a?b"), ("a\n1", "a?1"), ("a\u{1b}[31m", "a?[31m"),
+      ("a\u{202e}b", "a?b"), ("a,b", "a,b"), ("a:b", "a:b"),
+    ])
+  func aLoginNameThatIsNoPartOfAPathIsRefused(user: String, shown: String) throws {
+    for spec in ["/tmp/%u.sock:80", "8001:/tmp/%u.sock", "R:/tmp/%u:80", "R:9000:/tmp/%u"] {
+      let error = #expect(throws: SpecError.self) { try plan(spec, user: user) }
+      let why = "in '\(spec)' is no socket's path: %u is '\(shown)', which has"
+      #expect(error?.description.contains(why) == true)
+    }
+    // Where it is not named it is in nobody's way.
+    #expect(try plan("/tmp/%j.sock:80", user: user).count == 1)
+  }
+
+  @Test(arguments: ["EXAMPLE\\user.9@example.org", "$(id)", "jörg", "-o", "a%jb"])
+  func anOddLoginNameIsPartOfAPathAsItIs(user: String) throws {
+    let listen = try plan("/tmp/%u.sock:80", user: user).joined().map(\.listen)
+    #expect(listen == [.path("/tmp/\(user).sock")])
+    #expect(try #require(listen.first).path.flatMap(Endpoint.init) == listen.first)
+  }
+
   @Test func chosenSubmitPortsAreKept() throws {
     let spec = try TunnelSpec(":8000,8001:80,:all:81,D:,R:9000,:+1:auto,/s:80")
     var planned = try plan(spec.description)

@@ -2,9 +2,13 @@
 """Gives bad specs and bad plugstack.conf arguments to srun by the hundred: each must be refused with
 one line of ours, whatever is in it, and an exit status of its own.
 
-usage: bad_input.py PLUGIN COUNT SEED     run as a user of the login host
+usage: bad_input.py PLUGIN COUNT SEED [SEEDS]     run as a user of the login host
+
+With SEEDS, the folder of what fuzzing has found, it gives COUNT of those for specs and arguments. They
+may be good ones: then the job runs.
 """
 
+import glob
 import os
 import random
 import subprocess
@@ -54,44 +58,75 @@ def bad_argument(random: random.Random) -> str:
     ])
 
 
-def complaint(words: list[str], environment: dict[str, str]) -> str | None:
-    """What is wrong with how srun took it; None when it was refused as it should be."""
+def complaint(words: list, environment: dict[str, str], may_run: bool = False) -> str | None:
+    """What is wrong with how srun took it; None when it was refused as it should be, or runs as it may."""
     done = subprocess.run(["srun", *words, "echo", "the job ran"], env=environment, capture_output=True, timeout=60)
     lines = done.stderr.decode(errors="replace").split("\n")
     ours = [line for line in lines if "spunnel: " in line]
+    if may_run and done.returncode == 0 and done.stdout == b"the job ran\n":
+        return None if all(line.isprintable() for line in ours) else "a control character"
     if b"the job ran" in done.stdout:
         return "the job ran"
     # A signal's number would be negative.
     if done.returncode <= 0:
         return f"exit status {done.returncode}"
-    if len(ours) != 1 or len(ours[0]) > 2000:
-        return f"{len(ours)} lines"
+    # After the job was made, a second line says what becomes of it.
+    errors = [line for line in ours if "error: spunnel: " in line] if may_run else ours
+    if len(errors) != 1 or len(errors[0]) > 2000:
+        return f"{len(errors)} lines"
     # srun itself repeats the option's raw text in a line of its own.
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in ours[0]):
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for line in ours for character in line):
         return "a control character"
     return None
 
 
+def site(folder: str, line: str) -> dict[str, str]:
+    """The environment of a site of one's own, for its plugstack.conf alone."""
+    with open(f"{folder}/slurm.conf", "w") as file:
+        file.write("Include /etc/slurm/slurm.conf\n")
+    with open(f"{folder}/plugstack.conf", "w") as file:
+        file.write(f"{line}\n")
+    return os.environ | {"SLURM_CONF": f"{folder}/slurm.conf"}
+
+
+def try_seeds(plugin: str, count: int, seed: int, seeds: str) -> int:
+    files = sorted(glob.glob(f"{seeds}/spec/*"))
+    step = max(1, len(files) // count)
+    files = files[seed % step::step][:count] + sorted(glob.glob(f"{seeds}/settings/*"))[:count]
+    failures = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name in files:
+            with open(name, "rb") as file:
+                # No argument and no line of a file that Slurm reads can hold these.
+                text = file.read().translate(None, b"\0")
+            if "/settings/" in name:
+                words = text.translate(None, b"\n").decode(errors="replace")
+                environment = site(folder, f"required {plugin} {words}")
+                what = complaint(["--tunnel=8001:8000"], environment, may_run=True)
+            else:
+                what = complaint([b"--tunnel=" + text], dict(os.environ), may_run=True)
+            if what:
+                failures += 1
+                print(f"{name}: {text[:200]!r}: {what}")
+    print(f"{len(files)} seeds from {seed % step} in steps of {step}: {failures} taken otherwise")
+    return 1 if failures else 0
+
+
 def main() -> int:
+    if len(sys.argv) > 4:
+        return try_seeds(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
     plugin, count, seed = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     source = random.Random(seed)
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
-        # A site of one's own, for its plugstack.conf alone.
-        with open(f"{folder}/slurm.conf", "w") as file:
-            file.write("Include /etc/slurm/slurm.conf\n")
         for number in range(count):
-            environment = dict(os.environ)
             if number % 3 == 2:
-                argument = bad_argument(source)
-                shown = argument
-                with open(f"{folder}/plugstack.conf", "w") as file:
-                    file.write(f"{source.choice(['optional', 'required'])} {plugin} timeout=5 {argument} quiet\n")
-                environment["SLURM_CONF"] = f"{folder}/slurm.conf"
-                what = complaint(["--tunnel", "8001:8000"], environment)
+                shown = bad_argument(source)
+                line = f"{source.choice(['optional', 'required'])} {plugin} timeout=5 {shown} quiet"
+                what = complaint(["--tunnel", "8001:8000"], site(folder, line))
             else:
                 shown = bad_spec(source)
-                what = complaint([f"--tunnel={shown}"], environment)
+                what = complaint([f"--tunnel={shown}"], dict(os.environ))
             if what:
                 failures += 1
                 print(f"{shown[:200]!r}: {what}")

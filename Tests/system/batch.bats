@@ -10,6 +10,7 @@ teardown() {
     host login root umount "$JOBS" 2>/dev/null || true
     rm -f "$STATE/home/tools/other-jobs"
     service login slurmctld start
+    service login sshd start
     # By itself a tunnel ends some seconds after its job.
     as user1 spunnelctl close --all
     ! under logind || host login root loginctl disable-linger user1
@@ -73,6 +74,17 @@ PY
     same "" "$(processes sshd | awk '$3 != 0')"
     eventually answers n1:8000 user1 8001 name
     runs "$job"
+}
+
+@test "nobody can log in to the host where sbatch was typed: the tunnel needs no way back" {
+    not_under traps "the submit host is the jump host of its users"
+    service login sshd stop
+    submit -w n1 --tunnel 8001:8000
+    # By no other way either: the node cannot connect to it.
+    run host n1 user1 "${SSH_BY_HAND[@]}" login true
+    [[ $status != 0 ]]
+    eventually answers n1:8000 user1 8001 name
+    answers same user1 8001 source 1000000
 }
 
 @test "sbatch over a pipe returns at once: the tunnel does not hold the pipe" {

@@ -8,6 +8,7 @@
   last N            prints "same" when the last `greet` read N bytes of the pattern
   hold              prints "held", then "closed" or "reset" when the other end does it
   pulse             prints "back" for each of the lines that it has echoed, for ever
+  ended             how each `hold` has ended for the service: "closed" or "reset"
   many N            N connections, all open at once, each with a text of its own; prints how many
   each N            N short connections, ten at a time; prints how many were right
   slow N            fetches N bytes that it does not read while another connection fetches N
@@ -56,6 +57,9 @@ class Client:
 
     def source(self, length):
         return same(self.ask(f"source {length}"), pattern(int(length)))
+
+    def ended(self):
+        return self.ask("ended").decode().strip()
 
     def sum(self, length):
         with self.connect("sum") as connection:

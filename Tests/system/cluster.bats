@@ -127,6 +127,71 @@ serve_and_fetch() {
 }
 no_keepers() { ! daemons | grep -q spunnel-; }
 
+# served PORT: does the page come through it?
+served() { [[ $(as user1 curl -sf "localhost:$1/page") == hello ]]; }
+job_of() { slurm squeue --noheader --name "$1" --format %i; }
+tunnel_of() { slurm spunnelctl status --json | jq -r ".tunnels[] | select(.job == $(job_of "$1")) | $2"; }
+
+@test "every way to have one, and what becomes of it, here as on a real cluster" {
+    local job
+    ctl up --nodes 2 --cpus 4
+    as user1 sh -c 'echo hello >page; cat >web.py' <<'WEB'
+import http.server, socketserver
+class Server(socketserver.ThreadingUnixStreamServer):
+    def get_request(self):
+        return super().get_request()[0], ("here", 0)
+Server("/tmp/web.sock", http.server.SimpleHTTPRequestHandler).serve_forever()
+WEB
+    # A node by its name; it heals, and can be closed.
+    slurm srun -N 2 -J one --tunnel 8001:n2:8000 sh -c '
+        [ "$SLURM_PROCID" = 0 ] || exec sleep 60
+        python3 web.py & exec python3 -m http.server 8000' >"$BATS_TEST_TMPDIR/one" 2>&1 3>&- &
+    wait_until 15 served 8001
+    on_machine pkill -KILL -x ssh
+    wait_until 15 served 8001
+    [[ $(tunnel_of one .state) == up && $(slurm spunnelctl url "$(job_of one)") == *http://localhost:8001* ]]
+    slurm spunnelctl close "$(job_of one)"
+    run as user1 curl -s localhost:8001/page
+    [[ $status == 7 ]]
+    running 1
+
+    # The service goes on; the others lead to it.
+    VARIABLES=(SPUNNEL_TUNNEL=8003:8000 SPUNNEL_WAIT=0)
+    slurm srun --overlap -J two sleep 60 >"$BATS_TEST_TMPDIR/two" 2>&1 3>&- &
+    wait_until 15 served 8003
+    VARIABLES=()
+    slurm salloc --quiet -J three --tunnel 8004:8000 srun sleep 60 >"$BATS_TEST_TMPDIR/three" 2>&1 3>&- &
+    wait_until 15 served 8004
+    [[ $(slurm spunnelctl status --json | jq '.tunnels | length') == 2 ]]
+
+    # Waited for, held while it is requeued, gone with it.
+    slurm sbatch --quiet -J four --hold --requeue --tunnel 8005:8000 --wrap 'sleep 1000'
+    job=$(job_of four)
+    slurm spunnelctl open --wait --background "$job" 8006:8000
+    [[ $(tunnel_of four .state) == waiting ]]
+    slurm scontrol release "$job"
+    wait_until 20 served 8005
+    wait_until 15 served 8006
+    slurm scontrol requeue "$job"
+    wait_until 15 is_waiting
+    slurm scontrol update job "$job" starttime=now
+    wait_until 20 served 8005
+    served 8006
+
+    # Through srun, where somebody wants it; that way leads to a socket at the job's end as well.
+    sed -i 's/$/ transport=srun/' "$(folder)/plugstack.conf"
+    slurm srun --overlap -J five --tunnel 8007:8000,8008:/tmp/web.sock sleep 60 >"$BATS_TEST_TMPDIR/five" 2>&1 3>&- &
+    wait_until 15 served 8007
+    served 8008
+    [[ $(tunnel_of five .transport) == srun ]]
+    slurm scancel --user=user1
+    wait_until 15 queue_is_empty
+    wait_until 10 no_keepers
+    wait
+    as user1 sh -c 'rm page web.py; rm -f /tmp/web.sock'
+}
+is_waiting() { [[ $(tunnel_of four .state) == waiting ]]; }
+
 @test "the sshd runs no command and forwards to this host only" {
     ctl up
     local ssh=(ssh -F .local/state/spunnel/clusters/default/ssh_config)
@@ -436,6 +501,9 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
     printf 'EXAMPLE\\user.9@example.org:x:71009:71009::/home/nobody1:/bin/bash\n' >>"$MACHINE/passwd"
     machine_as 71009 /home/nobody1 spunnelctl cluster up
     [[ $(machine_as 71009 /home/nobody1 spunnelctl cluster exec srun hostname) == machine ]]
+    run machine_as 71009 /home/nobody1 spunnelctl cluster exec srun --tunnel '/tmp/%u.sock:8000' \
+        sh -c 'ls -l /tmp'
+    [[ $status == 0 && $output == *'EXAMPLE\user.9@example.org.sock'* ]]
     machine_as 71009 /home/nobody1 spunnelctl cluster down
     sed -i '/^EXAMPLE/d' "$MACHINE/passwd"
 }

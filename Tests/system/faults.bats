@@ -113,3 +113,53 @@ no_process() { [[ -z $(processes spunnel-keeper spunnel-guard ssh) ]]; }
     is_cut
     job_goes_on
 }
+
+# --- The end while the way is lost ---------------------------------------------------------------
+
+# lost_for_all COMMAND...: tunnels of srun, of sbatch and of spunnelctl open lead to n2 when the command cuts
+# them off; sets BATCH and OPENED, the last two's jobs.
+lost_for_all() {
+    local tunnel
+    configure optional transport=ssh 'ssh_args=-o|ServerAliveInterval=1|-o|ServerAliveCountMax=1'
+    BATCH=$(as user1 sbatch --parsable --output /dev/null -w n2 --tunnel 8003:8000 --wrap 'sleep 600')
+    OPENED=$(hold user1 -w n2)
+    as user1 spunnelctl open --background "$OPENED" 8004:8000
+    serve other user1 -w n2 --tunnel 8002:8000 -- 8000
+    eventually counts "$(whole "$BATCH")" state up
+    "$@"
+    for tunnel in "$(step other)" "$(whole "$BATCH")" "$(whole "$OPENED")"; do
+        eventually counts "$tunnel" state reconnecting
+    done
+}
+
+# all_gone_in_time: after scancel, nothing of any tunnel outlives what Slurm says by 5 seconds.
+all_gone_in_time() {
+    as root scancel "$(job s)" "$(job other)" "$BATCH" "$OPENED"
+    eventually none_runs
+    finish other
+    within 5 nothing_left
+}
+
+none_runs() { [[ -z $(as root squeue --noheader --states running) ]]; }
+
+# n2_refuses: its sshd is gone, and every ssh to it.
+n2_refuses() {
+    service n2 sshd stop
+    processes ssh | awk '/ -- n2$/ { print $2 }' | xargs kill -KILL
+}
+
+@test "jobs that end while no sshd answers: nothing is left of the tunnels that try to return" {
+    lost_for_all n2_refuses
+    all_gone_in_time
+}
+
+@test "jobs that end while their node is cut off: nothing is left of the tunnels that try to return" {
+    lost_for_all "$CLUSTER/link" n2 down
+    all_gone_in_time
+}
+
+teardown() {
+    "$CLUSTER/link" n2 up
+    service n2 sshd status >/dev/null || service n2 sshd start
+    clean_up
+}

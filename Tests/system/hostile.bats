@@ -268,6 +268,102 @@ command_fails() {
     answers n1:8000 user1 -6 8001 name
 }
 
+# --- A socket's path -----------------------------------------------------------------------------
+
+# looks HOST PATH: what is there, its owner, mode and content, as far as it has any.
+looks() { host "$1" root find "$2" -printf '%p %y %u %m %s %l\n'; }
+
+@test "whatever the attacker has put at the path of a submit socket is an error that names it, and stays" {
+    local kind before
+    as user1 python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("/home/user1/bait")'
+    start theirs user2 python3 -uc 'import os, socket
+end = socket.socket(socket.AF_UNIX)
+end.bind("/tmp/listening.sock")
+os.chmod("/tmp/listening.sock", 0o777)
+end.listen()
+print("listens")
+end.accept()
+print("connected")'
+    eventually says theirs listens
+    for kind in directory file fifo socket link listening; do
+        # What the link leads to is a socket of hers that nobody listens on, which by itself is replaced.
+        [[ $kind == listening ]] || hostile user2 plant /tmp/$kind.sock "$kind" /home/user1/bait
+        before=$(looks login /tmp/$kind.sock)
+        run as user1 srun -w n1 --tunnel "/tmp/$kind.sock:8000" echo the job ran
+        [[ $status != 0 ]]
+        holds "spunnel: no tunnel: '/tmp/$kind.sock' is there already"
+        lacks "the job ran"
+        same "$before" "$(looks login /tmp/$kind.sock)"
+    done
+    as user1 test -S /home/user1/bait
+    same listens "$(output theirs)"
+    as root bash -c 'rm -rf /tmp/*.sock'
+}
+
+@test "the same at the path of a socket of R: on the node" {
+    local kind before
+    ! under permitopen || skip "sshd then makes no unix socket"
+    for kind in directory file fifo socket link; do
+        host n1 user2 /home/tools/hostile.py plant /tmp/$kind.sock "$kind" /home/user1/bait
+        before=$(looks n1 /tmp/$kind.sock)
+        run as user1 srun -w n1 --tunnel "R:/tmp/$kind.sock:5432" echo the job ran
+        [[ $status != 0 ]]
+        holds "n1 does not listen on '/tmp/$kind.sock'"
+        lacks "the job ran"
+        same "$before" "$(looks n1 /tmp/$kind.sock)"
+    done
+    host n1 root bash -c 'rm -rf /tmp/*.sock'
+}
+
+@test "things that come and go at the path of a submit socket while tunnels start: it is hers, or an error" {
+    local kind good=0 refused=0 kinds=(directory link file fifo socket rename)
+    as user1 sh -c 'echo precious >bait'
+    for kind in "${kinds[@]}"; do
+        start "race-$kind" user2 /home/tools/hostile.py race /tmp/web.sock 3 "$kind" /home/user1/bait
+    done
+    while ! ended race-directory; do
+        start s user1 srun -w n1 --tunnel /tmp/web.sock:8000 /home/tools/service.py 8000
+        eventually began s
+        if ended s; then
+            says s "spunnel: no tunnel: '/tmp/web.sock'"
+            refused=$((refused + 1))
+        else
+            answers n1:8000 user1 /tmp/web.sock name
+            same "/tmp/web.sock s user1 600 0 " "$(looks login /tmp/web.sock)"
+            good=$((good + 1))
+            kill -TERM "$(pid s)"
+        fi
+        finish s
+    done
+    for kind in "${kinds[@]}"; do
+        finish "race-$kind"
+        says "race-$kind" "found []"
+    done
+    echo "$good starts, $refused refused"
+    ((good + refused >= 2))
+    same precious "$(as user1 cat bait)"
+    as root bash -c 'rm -rf /tmp/web.sock*'
+}
+
+began() { says "$1" serving || ended "$1"; }
+
+@test "a state_dir= that is a file, a FIFO or a link of the attacker's is an error that names it" {
+    local kind
+    for kind in file fifo socket link; do
+        hostile user2 plant /tmp/$kind "$kind" /tmp/trap
+        configure required "state_dir=/tmp/$kind"
+        run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
+        [[ $status != 0 ]]
+        holds "/tmp/$kind"
+        same 1 "$(grep -c "error: spunnel: " <<<"$output")"
+        lacks "the job ran"
+    done
+    same "" "$(as root ls -A /tmp/trap)"
+    as root rm -f /tmp/file /tmp/fifo /tmp/socket /tmp/link
+}
+
+# --- A full disk ---------------------------------------------------------------------------------
+
 @test "not a byte is left in /tmp: a running tunnel goes on, and the next one starts" {
     as root mount -o remount,size=1m /tmp
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
@@ -285,7 +381,7 @@ command_fails() {
     eventually counts "$(step s)" state up
 }
 
-@test "no file can be made in /tmp: a running tunnel goes on, the next one ends in one line that says so" {
+@test "no file can be made in /tmp: a running tunnel goes on and can be closed, the next one ends in one line that says so" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     as user2 mkdir -m 700 /tmp/filler
     as root mount -o remount,nr_inodes=100 /tmp
@@ -298,8 +394,10 @@ command_fails() {
     [[ $status != 0 ]]
     holds "No space left on device"
     lacks "the job ran"
-    as root mount -o remount,nr_inodes=1000000 /tmp
     answers n1:8000 user1 8001 name
+    as user1 spunnelctl close "$(step s)"
+    frees 8001
+    goes_on s
 }
 
 @test "a record that names an option of ssh as its node is damaged, and runs nothing" {

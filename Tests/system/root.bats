@@ -28,6 +28,7 @@ audit() {
     for program in slurmd slurmstepd; do
         host "$1" root install -m 755 /dev/stdin "/run/$program.sh" <<SCRIPT
 #!/bin/sh
+echo "arguments \$\$ \$*" >>/run/audit
 LD_AUDIT=/home/tools/audit.so SPUNNEL_AUDIT=/run/audit exec /home/tools/audited/$program "\$@"
 SCRIPT
         real=$(readlink -f "$(type -P "$program")")
@@ -48,7 +49,10 @@ end_audit() {
 }
 
 teardown() {
+    # A plugin that is not there any more would drain the node.
+    configure required
     end_audit
+    rm -f "$STATE/home/tools/prolog.so"
     clean_up
 }
 
@@ -56,6 +60,16 @@ teardown() {
 # called PROGRAM: what the plugin called in all processes of that name, as one line.
 called() {
     host "$AUDITED" root awk -v name="$1" '$1 == name { print $3 }' /run/audit | sort -u | xargs
+}
+
+# shellcheck disable=SC2016 # for awk
+# called_as ARGUMENT...: what it called in slurmstepd with these arguments, a line for each process.
+called_as() {
+    host "$AUDITED" root awk -v wanted="$*" '
+        $1 == "arguments" { pid = $2; $1 = $2 = ""; sub(/^ +/, ""); is[pid] = $0 == wanted; next }
+        $1 == "slurmstepd" && is[$2] { print $2, $3 }' /run/audit |
+        sort -u | awk '$1 != pid { if (pid) print calls; pid = $1; calls = "" }
+            { calls = calls (calls ? " " : "") $2 } END { if (pid) print calls }'
 }
 
 # shellcheck disable=SC2016 # for awk
@@ -78,6 +92,29 @@ audited() { host "$AUDITED" root awk -v name="$1" '$1 == name && $3 == "loaded"'
     # for a prolog or an epilog.
     same $((4 + (${#extern} > 0 ? 3 : 0))) "$(audited slurmstepd)"
 }
+
+# A site's other plugin has slurmd run `slurmstepd spank prolog` and `slurmstepd spank epilog` for each job,
+# and those load ours as well; there Slurm does not even call what registers options.
+@test "as root, in the prolog and the epilog of SPANK plugins, the plugin is loaded and calls nothing" {
+    local when
+    cc -std=gnu11 -Wall -Werror -fPIC -shared -x c - -o "$STATE/home/tools/prolog.so" <<'PLUGIN'
+#include <stdint.h>
+#include <slurm/spank.h>
+SPANK_PLUGIN(prolog, 1)
+int slurm_spank_job_prolog(spank_t spank, int count, char **words) { return 0; }
+int slurm_spank_job_epilog(spank_t spank, int count, char **words) { return 0; }
+PLUGIN
+    audit n1
+    "$CLUSTER/plugstack" "required $PLUGIN"$'\n'"required /home/tools/prolog.so"
+    service n1 slurmd restart
+    as user1 srun -w n1 --tunnel 8001:8000 true
+    eventually no_jobs
+    for when in prolog epilog; do
+        eventually called_as_wanted "$when"
+    done
+}
+
+called_as_wanted() { same loaded "$(called_as spank "$1")"; }
 
 @test "the same audit sees what the plugin does in srun, with a tunnel and without" {
     local calls
@@ -215,6 +252,22 @@ NAMES
 @test "the core shows the plugin the functions of their contract" {
     same "spunnel_check spunnel_claim spunnel_close spunnel_follow spunnel_open" \
         "$(symbols --defined-only "${PLUGIN%/*}/libSpunnel.so")"
+}
+
+@test "what is preloaded into a personal cluster's daemons stands before one function, and needs no more than it" {
+    local library=${PLUGIN%/*}/loopback.so wanted
+    same bind "$(symbols --defined-only "$library")"
+    wanted=$(sort <<'NAMES' | xargs
+_ITM_deregisterTMCloneTable
+_ITM_registerTMCloneTable
+__cxa_finalize
+__errno_location
+__gmon_start__
+dlsym
+inet_pton
+NAMES
+    )
+    same "$wanted" "$(symbols --undefined-only "$library")"
 }
 
 @test "the core brings srun no runtime but the C library's" {

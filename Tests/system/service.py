@@ -10,6 +10,7 @@ A connection begins with a line that says what is wanted:
   last       the SHA-256 of what the last `greet` read
   echo       every line back, until end of file
   hold       answers "held" and waits for the client's end
+  ended      how each `hold` has ended: "closed" in order, or "reset"
 Anything else is met with silence.
 """
 import hashlib
@@ -29,6 +30,7 @@ def pattern(length):
 
 class Handler(socketserver.StreamRequestHandler):
     greeted = "none"
+    ends = []
 
     def handle(self):
         words = self.rfile.readline().decode().split()
@@ -61,7 +63,14 @@ class Handler(socketserver.StreamRequestHandler):
 
     def hold(self):
         self.answer("held")
-        self.rfile.read()
+        try:
+            self.rfile.read()
+            Handler.ends.append("closed")
+        except OSError:
+            Handler.ends.append("reset")
+
+    def ended(self):
+        self.answer(" ".join(Handler.ends))
 
     def digest(self):
         digest = hashlib.sha256()

@@ -220,3 +220,15 @@ wrong() {
         "${SPUNNEL_SEED:-$RANDOM}"
     same "$before" "$(next_job)"
 }
+
+# SPUNNEL_FUZZ_SEEDS says how many.
+@test "what fuzzing has found, by lot: the job runs, or the spec is refused in one line, and nothing crashes" {
+    local host
+    configure required timeout=3
+    cp -rT "${TESTS%/*}/fuzz/seeds" "$STATE/home/tools/seeds"
+    PATIENCE=900 as user1 /home/tools/bad_input.py "$PLUGIN" "${SPUNNEL_FUZZ_SEEDS:-10}" \
+        "${SPUNNEL_SEED:-$RANDOM}" /home/tools/seeds
+    # What sshd leaves behind of R: to a path.
+    for host in n1 n2; do host "$host" root find /tmp -maxdepth 1 -type s -user user1 -delete; done
+    rm -r "$STATE/home/tools/seeds"
+}

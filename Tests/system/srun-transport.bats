@@ -108,6 +108,60 @@ hide_sshd() { host n1 root mount --bind /dev/null /usr/sbin/sshd; }
     answers 100 user1 8001 many 100
 }
 
+@test "all forms of a forward go this way as well, each with its bytes" {
+    local port ends free
+    start far user1 /home/tools/service.py 5432
+    eventually says far serving
+    # shellcheck disable=SC2016 # expanded in the job
+    start s user1 srun -N2 --tunnel \
+        ':auto,8002:+1:8000,:all:8000,/tmp/%j.sock:8000,8003:/tmp/%u.%j.sock,D:1080,R:9000:5432,R:/tmp/far.sock:5432' \
+        sh -c 'exec /home/tools/service.py 8000 $([ $SLURM_PROCID = 1 ] || echo $SPUNNEL_PORT) /tmp/user1.$SLURM_JOB_ID.sock'
+    eventually says s "on n1"
+    eventually says s "on n2"
+    port=$(sed -n 's/^spunnel: localhost:[0-9]* -> n1:\([0-9]*\)$/\1/p' <(output s) | grep -v 8000)
+    free=$(told s n1:8000 | tail -n 1)
+    answers "n1:$port" user1 "$(told s "n1:$port")" name
+    answers n2:8000 user1 "$(told s n2:8000 | tail -n 1)" name
+    answers "n1:/tmp/user1.$(job s).sock" user1 8003 name
+    same login:5432 "$(host n1 user1 /home/tools/client.py /tmp/far.sock name)"
+    same n2:8000 "$(as user1 python3 - <<'PYTHON'
+import socket
+end = socket.create_connection(("127.0.0.1", 1080), 10)
+# SOCKS 4a (socks4a.protocol): connect to port 8000 of a host by its name.
+end.sendall(b"\x04\x01" + (8000).to_bytes(2, "big") + b"\0\0\0\x01" + b"\0n2\0")
+assert end.recv(8)[1] == 90
+end.sendall(b"name\n")
+print(end.makefile().read().strip())
+PYTHON
+)"
+    for ends in "$(told s "n1:$port")" 8002 "$free" "/tmp/$(job s).sock" 8003; do
+        answers same user1 "$ends" source 1000000
+        answers same user1 "$ends" sum 1000000
+    done
+    for ends in 9000 /tmp/far.sock; do
+        same same "$(host n1 user1 /home/tools/client.py "$ends" source 1000000)"
+        same same "$(host n1 user1 /home/tools/client.py "$ends" sum 1000000)"
+    done
+    same srun "$(counter "$(step s)" transport)"
+    cancel s
+    # What a service and sshd leave behind.
+    host n1 root find /tmp -maxdepth 1 -type s -delete
+    host n2 root find /tmp -maxdepth 1 -type s -delete
+}
+
+@test "sbatch and spunnelctl open go this way as well" {
+    local job
+    job=$(as user1 sbatch --parsable --output /dev/null -w n2 --tunnel 8001:8000 \
+        --wrap 'exec /home/tools/service.py 8000')
+    eventually answers n2:8000 user1 8001 name
+    as user1 spunnelctl open --background "$job" 8002:8000
+    answers same user1 8001 source 1000000
+    answers same user1 8002 sum 1000000
+    counts "$(whole "$job")" transport srun
+    as root scancel "$job"
+    within 10 all_gone
+}
+
 # --- Where it runs -----------------------------------------------------------------------------
 
 @test "the sshd is the user's own, in the job's own cgroup, and listens nowhere" {
@@ -283,9 +337,11 @@ holders() {
     answers n1:8000 user1 8001 name
 }
 
-@test "the tunnel's srun killed with -9: it comes back, and the step that was left ends by itself" {
+@test "the tunnel's srun killed with -9: it comes back; the step that was left and its connections end by themselves" {
     local before sruns
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    start held user1 /home/tools/client.py 8001 hold
+    eventually says held held
     before=$(ssh_of "$(step s)")
     sruns=$(processes srun | awk '/--job-name=spunnel/ { print $2 }')
     # Both of its processes at once: either would end the step of the other.
@@ -295,8 +351,11 @@ holders() {
     kill -KILL $sruns
     eventually is_up_again "$before"
     answers n1:8000 user1 8001 name
+    finish held
+    says held reset
     # By then sshd has missed its client, and Slurm the srun that it would tell.
     within 120 one_step
+    same closed "$(host n1 user1 /home/tools/client.py 8000 ended)"
 }
 
 one_step() { same 1 "$(inner_steps | wc -l)"; }

@@ -10,7 +10,7 @@ import threading
 import time
 
 import hosts
-from targets import Missed, is_srun, part, pick, sessions, srun_of
+from targets import CRASHES, Missed, is_srun, part, pick, sessions, srun_of
 
 # What programs say of EMFILE and of EAGAIN.
 NO_DESCRIPTOR = "Too many open files"
@@ -167,13 +167,19 @@ def starve_start(round_, chance):
         limit = f"-n {chance.randrange(4, 30)}"
     else:
         limit = f"-u {threads_of(hosts.USERS[user]) + chance.randrange(16)}"
-    tunnel = f"{port}:{port + 1000}"
-    words = ["timeout", "20", "bash", "-c",
-             f"ulimit {limit}; exec srun --immediate=5 -w {node} --tunnel {tunnel} sleep 0.5"]
-    done = subprocess.run(hosts.inside("login", user, *words), stdin=subprocess.DEVNULL, text=True,
-                          errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          check=False)
-    round_.judge_starved(limit, port, done)
+
+    def start(*option):
+        words = ["timeout", "20", "bash", "-c",
+                 f"ulimit {limit}; exec srun --immediate=5 -w {node} {' '.join(option)} sleep 0.5"]
+        return subprocess.run(hosts.inside("login", user, *words), stdin=subprocess.DEVNULL,
+                              text=True, errors="replace", stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+
+    def is_slurms():
+        return any(start().returncode in CRASHES for _ in range(5))
+
+    done = start("--tunnel", f"{port}:{port + 1000}")
+    round_.judge_starved(limit, port, done, is_slurms)
     round_.felt(NO_DESCRIPTOR in done.stdout or NO_PROCESS in done.stdout)
     return f"srun started with ulimit {limit}: exit {done.returncode}: {done.stdout.strip()[:200]!r}"
 

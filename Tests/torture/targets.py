@@ -3,6 +3,9 @@ import time
 
 import hosts
 
+# Exit codes of a program that crashed: SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP.
+CRASHES = {128 + number for number in (4, 5, 6, 7, 8, 11)} | {-4, -5, -6, -7, -8, -11}
+
 
 class Missed(Exception):
     """There was nobody to do it to."""

@@ -6,14 +6,12 @@ import threading
 import time
 
 import hosts
-from targets import Missed, sessions
+from targets import CRASHES, Missed, sessions
 
 # Seconds that anything of a tunnel may outlive its job.
 OUTLIVE = 5.0
 # Seconds after its service's end at which a job that was left alone is over.
 DELAY = 4.0
-# Exit codes of a program that crashed: SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP.
-CRASHES = {128 + number for number in (4, 5, 6, 7, 8, 11)} | {-4, -5, -6, -7, -8, -11}
 WHOLE_JOB = 0xfffffffc
 TOOLS = "/home/torture"
 
@@ -156,8 +154,12 @@ class Tunnel:
         """The user's own process at the far end of ssh's connection."""
         ssh = self.parts(among).get("ssh")
         ports = {near for near, far in hosts.connections(ssh) if far == 22} if ssh else set()
+        # Through srun it is in a step of the job, and has no port.
+        steps = [one for stepd in self.stepds(among) for one in hosts.descendants(stepd.pid, among)]
         for one in sessions(self.node, self.user, among):
-            if one.uid and any(far in ports for near, far in hosts.connections(one) if near == 22):
+            if one.uid == 0 or one.words[0].endswith("[priv]"):
+                continue
+            if one in steps or any(far in ports for near, far in hosts.connections(one) if near == 22):
                 return one
         raise Missed()
 

@@ -25,13 +25,8 @@ final class Link {
   private static let aside = 100
   /// Milliseconds for which a refusal that looks final is tried again.
   private static let brief = 2000
-  /// Milliseconds before the first attempt to return, doubled up to the longest.
-  private static let firstPause = 100
-  private static let longestPause = 30_000
-  /// The longest while somebody's connection waits, who would be gone after a longer one.
+  /// The longest pause while somebody's connection waits, who would be gone after a longer one.
   private static let awaitedPause = 1000
-  /// Milliseconds for which a connection must have held before the pauses start anew.
-  private static let stable = 30_000
 
   let node: NodeName
   private let number: Int
@@ -50,7 +45,8 @@ final class Link {
   private var refusal: SSHDiagnosis?
   /// Why ssh ended last, while it is not back.
   private var lastEnd: SSHDiagnosis?
-  private var pause = Link.firstPause
+  /// Between the attempts to return.
+  var pauses = Pauses()
   private var upSince: Int?
   private var refusals = Refusals()
   private var wasUp = false
@@ -255,8 +251,7 @@ final class Link {
     case .failed(let reason):
       // An sshd that still holds the exec port of the lost connection, for one.
       observer?.linkNotes(reason)
-      loop.after(milliseconds: pause) { [weak self] in self?.again() }
-      pause = min(pause * 2, Link.longestPause)
+      loop.after(milliseconds: pauses.take()) { [weak self] in self?.again() }
     case .ready: up()
     }
   }
@@ -276,12 +271,11 @@ final class Link {
     if routes.isEmpty { return }
     let ends = routes.map { "'\($0.forward.listen)'" }.joined(separator: ", ")
     observer?.linkNotes("\(node) does not listen on \(ends) again yet")
-    loop.after(milliseconds: pause) { [weak self] in
+    loop.after(milliseconds: pauses.take()) { [weak self] in
       guard let self, self.isUp else { return }
       let left = routes.filter { self.cargo.carries($0) }
       if !left.isEmpty { self.add(Batch(left, .none) { _ in }) }
     }
-    pause = min(pause * 2, Link.longestPause)
   }
 
   private func up() {
@@ -378,14 +372,13 @@ extension Link: SupervisorObserver {
     if wasUp, diagnosis.jobIsGone { observer?.linkMissesJob(self) }
     if isOver { return }
     if isIdle && !wasUp { return }
-    if let since, Clock.milliseconds() - since > Link.stable { pause = Link.firstPause }
+    if let since { pauses.lost(after: Clock.milliseconds() - since) }
     let isStart = !wasUp && !cargo.urgent.isEmpty
     if isStart { judge(diagnosis) } else { refusal = diagnosis }
     if isIdle { return }
     let isAwaited = observer?.linkIsAwaited(self) ?? false
-    let delay = isStart ? Link.startPause : isAwaited ? min(pause, Link.awaitedPause) : pause
-    if !isStart { pause = min(pause * 2, Link.longestPause) }
-    connect(after: delay)
+    let delay = isStart ? Link.startPause : pauses.take()
+    connect(after: isAwaited ? min(delay, Link.awaitedPause) : delay)
   }
 
   /// Decides after a failed first attempt how long somebody who waits is kept waiting.

@@ -137,7 +137,13 @@ extension StateDirectory {
       try record.distrust(user: try root.attributes().st_uid)
     }
     if let why { throw .untrusted(path: record.path, why: why) }
-    try recording { () throws(SystemError) in try record.touch(RecordFile.exit) }
+    try recording { () throws(SystemError) in
+      do throws(SystemError) { try record.touch(RecordFile.exit) } catch {
+        guard [ENOSPC, EDQUOT].contains(error.code) else { throw error }
+        // Where no file can be made any more, one that is there serves.
+        try record.rename(RecordFile.status, to: RecordFile.exit)
+      }
+    }
     return true
   }
 

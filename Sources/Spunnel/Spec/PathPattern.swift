@@ -28,6 +28,8 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
     /// White space and control characters: records are lines of words.
     case character
     case pattern(String)
+    /// What `%u` stands for.
+    case user(String)
     case tooLong
   }
 
@@ -45,6 +47,8 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The path for one node of one step.
+  ///
+  /// A login name may hold what no path here may: accounts come from elsewhere.
   func path(_ facts: PathFacts) throws(Refusal) -> String {
     let path = try expanded { letter in
       switch letter {
@@ -55,6 +59,10 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
       }
     }
     if path.utf8.count > PathPattern.longest { throw .tooLong }
+    // Commas and colons separate the forwards that tasks are told, and the parts of each.
+    if path.contains(where: { ",:".contains($0) }) || !PathPattern.isWord(path) {
+      throw .user(facts.user)
+    }
     return path
   }
 

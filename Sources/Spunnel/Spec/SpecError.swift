@@ -70,6 +70,8 @@ extension SpecError {
       case .character: "it has white space or characters that do not show"
       case .pattern(let pattern):
         "'\(printable(pattern))' is no pattern: there are %j job, %s step, %u user, %n node, and %%"
+      case .user(let name):
+        "%u is '\(printable(name))', which has white space, commas, colons or characters that do not show"
       case .tooLong: "it is longer than \(PathPattern.longest) bytes"
       }
     self = .noPath(text: printable(text), forward: printable(forward), why: why)

@@ -1,0 +1,9 @@
+/* Preloaded before the address sanitizer, whose own vfork remembers one return alone: of two that stand in each
+ * other, as the core starts its keeper, the outer one would return where the inner one did. */
+#include <sys/types.h>
+#include <unistd.h>
+
+pid_t vfork(void)
+{
+	return fork();
+}
