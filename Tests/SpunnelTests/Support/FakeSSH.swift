@@ -37,8 +37,9 @@ final class FakeSSH {
     echo $$ >"$2.pid"
     [ ! -e '\(scratch.path)/behaviour' ] || . '\(scratch.path)/behaviour'
     mkfifo "$2.say" 2>/dev/null
+    exec 3<>"$2.say"
     : >"$2.here"
-    exec cat <>"$2.say" >&2
+    exec cat <&3 >&2
 
     """
   }
@@ -64,9 +65,9 @@ final class FakeSSH {
     ((try? scratch.read("started")) ?? "").split(separator: "\n").map(String.init)
   }
 
-  /// Has the running ssh of a link say a line.
+  /// Has the running ssh of a link say a line; one that is gone says nothing.
   func say(_ line: String, link: Int = 0) throws {
-    let fifo = try FileDescriptor.open(record.controlPath(of: link) + ".say", O_WRONLY)
+    let fifo = try FileDescriptor.open(record.controlPath(of: link) + ".say", O_WRONLY | O_NONBLOCK)
     try fifo.writeAll(Array((line + "\n").utf8))
   }
 
