@@ -147,7 +147,9 @@ final class Opening {
   }
 
   private func openRemote(_ route: Route) {
-    guard inquiry != .none, case .port(let port) = route.forward.listen else { return listen(route) }
+    guard inquiry != .none, case .port(let port) = route.forward.listen else {
+      return listen(route)
+    }
     tryOut(port, on: Loopback.allCases[...], route)
   }
 
