@@ -8,8 +8,6 @@ import Glibc
 import SpunnelSystem
 
 final class Keeper: EventHandler {
-  /// Milliseconds between two writings of the counters.
-  private static let statusPause = 1000
   /// Milliseconds after the start before code that only the start needed is let go.
   private static let settled = 100
   /// Milliseconds that a keeper without forwards waits for the first command.
@@ -30,9 +28,7 @@ final class Keeper: EventHandler {
   private var commands: CommandServer?
   /// Who asked for forwards and listens still.
   private var askers: [ObjectIdentifier: Asker] = [:]
-  private var status = Status()
-  private var hostFile = HostFile(nodes: [], forwards: [])
-  private var statusTimer: EventLoop.Timer?
+  private let status: StatusWriter
   private var wasUp = false
   /// Whether somebody was told that there is a tunnel, or will be, and may have gone since.
   private var isAnnounced = false
@@ -48,6 +44,8 @@ final class Keeper: EventHandler {
     signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
     changes = try DirectoryWatch()
     ends = SubmitEnds(stateDirectory: request.settings.stateDirectory)
+    status = StatusWriter(loop, record)
+    status.count = { [weak self] in self?.count(&$0) }
     try record.watch(changes)
     // Writing to what the other side has closed, and past `ulimit -f`: an error is enough.
     for number in [SIGPIPE, SIGXFSZ] { _ = signal(number, SIG_IGN) }
@@ -71,11 +69,9 @@ final class Keeper: EventHandler {
   }
 
   private func begin() throws(SystemError) {
-    status.started = Clock.wallMilliseconds()
-    status.keeper = Int(getpid())
     let tunnel = try Tunnel(loop, record, request.settings, ends, observer: self)
     self.tunnel = tunnel
-    enter(request.nodes.isEmpty ? .waiting : .starting)
+    status.enter(request.nodes.isEmpty ? .waiting : .starting)
     try watch()
     // First, as long as somebody hears that it cannot be.
     if request.life == .job && !watchJob() { return }
@@ -206,7 +202,7 @@ final class Keeper: EventHandler {
     record.log("closing: \(why)")
     tunnel?.relay.close()
     ends.releaseAll()
-    enter(.closing)
+    status.enter(.closing)
     // Whoever comes now finds none, rather than one that does not listen.
     record.removeCommand()
     commands?.end(report ?? .over(why))
@@ -254,17 +250,13 @@ final class Keeper: EventHandler {
 
   // MARK: Status
 
-  private func enter(_ state: Status.State) {
-    status.state = state
-    status.since = Clock.wallMilliseconds()
-    record.log(state.rawValue)
-    writeStatus()
-  }
-
   /// Looks at the tunnel as a whole, after something has changed.
   private func review() {
     guard let tunnel, status.state != .closing else { return }
-    writeHost(tunnel)
+    status.write(
+      HostFile(
+        nodes: tunnel.nodes, forwards: tunnel.routes.map(\.forward),
+        waiting: tunnel.grants.filter(\.routes.isEmpty).map(\.spec), failed: failures.specs))
     let state: Status.State =
       if tunnel.grants.isEmpty {
         failures.isEmpty ? status.state : .failed
@@ -276,7 +268,7 @@ final class Keeper: EventHandler {
         wasUp ? .reconnecting : .starting
       }
     if tunnel.isUp && request.spec == nil { wasUp = true }
-    if state != status.state { enter(state) } else { writeStatus() }
+    if state != status.state { status.enter(state) } else { status.write() }
     tellAskers()
   }
 
@@ -285,34 +277,15 @@ final class Keeper: EventHandler {
     for asker in askers.values { asker.look(tunnel) }
   }
 
-  private func writeHost(_ tunnel: Tunnel) {
-    let now = HostFile(
-      nodes: tunnel.nodes, forwards: tunnel.routes.map(\.forward),
-      waiting: tunnel.grants.filter(\.routes.isEmpty).map(\.spec), failed: failures.specs)
-    if now == hostFile { return }
-    hostFile = now
-    do throws(RecordError) { try record.write(now) } catch { record.log("\(error)") }
-  }
-
-  private func writeStatus() {
-    loop.cancel(statusTimer)
-    statusTimer = nil
-    status = counted
-    record.write(status)
-  }
-
-  /// The status with the relay's counters as they are now.
-  private var counted: Status {
-    var now = status
-    guard let tunnel else { return now }
-    now.ssh = Int(tunnel.process ?? 0)
-    now.transport = tunnel.transport
-    now.connections = tunnel.relay.open
-    (now.accepted, now.refused) = (tunnel.relay.accepted, tunnel.relay.refused)
-    (now.sent, now.received) = tunnel.relay.bytes
-    now.far = tunnel.routes.map(\.far)
-    now.reasons = failures.lines
-    return now
+  private func count(_ status: inout Status) {
+    guard let tunnel else { return }
+    status.ssh = Int(tunnel.process ?? 0)
+    status.transport = tunnel.transport
+    status.connections = tunnel.relay.open
+    (status.accepted, status.refused) = (tunnel.relay.accepted, tunnel.relay.refused)
+    (status.sent, status.received) = tunnel.relay.bytes
+    status.far = tunnel.routes.map(\.far)
+    status.reasons = failures.lines
   }
 }
 
@@ -326,15 +299,9 @@ extension Keeper: TunnelObserver {
   /// A job that is watched may have been requeued.
   func tunnelMissesJob() { if job == nil { close("the job has ended") } }
 
-  /// Writes the counters, but not more often than people read them.
   func tunnelCounted() {
     tellAskers()
-    if statusTimer != nil { return }
-    statusTimer = loop.after(milliseconds: Keeper.statusPause) { [weak self] in
-      guard let self else { return }
-      self.statusTimer = nil
-      if self.counted != self.status { self.writeStatus() }
-    }
+    status.writeLater()
   }
 }
 
