@@ -149,14 +149,11 @@ import Testing
         == "4001:8000,8001:80,0:all:81,D:4005,R:9000:9000,4006:+1:auto,/s:80")
   }
 
-  @Test(
-    arguments: [
-      ("8001", true), ("1080", true), ("/tmp/a", true), ("8002", false), ("/tmp/17", false),
-      ("9000", false), ("80", false),
-    ])
-  func anEndIsNamedOrChosen(end: String, isNamed: Bool) throws {
-    let spec = try TunnelSpec("8001:80,:81,/tmp/a:1,/tmp/%j:2,R:9000,D:1080")
-    #expect(spec.names(try #require(Endpoint(end))) == isNamed)
+  @Test func aPathIsKnownBeforeTheNodesUnlessItNamesOne() throws {
+    let spec = try TunnelSpec("/t/a:1,/t/%j.%s:2,/t/%n:3,/t/%%n:4,R:/t/r:5,8001:80,D:/t/d")
+    #expect(try spec.paths(known: nil) == ["/t/a", "/t/%n", "/t/d"])
+    #expect(
+      try spec.paths(known: StepName(job: 17, step: 3)) == ["/t/a", "/t/17.3", "/t/%n", "/t/d"])
   }
 
   @Test(

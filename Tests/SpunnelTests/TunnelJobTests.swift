@@ -81,21 +81,27 @@ import Testing
     #expect(asked.reports.count == 2)
   }
 
-  @Test func aPathIsMadeAgainForEveryRun() throws {
-    let path = rig.ssh.scratch.path + "/web-%j.sock"
-    let asked = try rig.open("\(path):8000", patience: nil)
-    #expect(rig.ssh.scratch.names().filter { $0.hasPrefix("web") } == [])
+  private var sockets: [String] { rig.ssh.scratch.names().filter { $0.hasPrefix("web") } }
+
+  @Test(arguments: [("web-%j.sock", "web-17.sock", true), ("web-%n.sock", "web-0.sock", false)])
+  func aPathIsHeldUnlessItNamesTheNode(pattern: String, name: String, isHeld: Bool) throws {
+    let held = isHeld ? [name] : []
+    let asked = try rig.open("\(rig.ssh.scratch.path)/\(pattern):8000", patience: nil)
+    #expect(sockets == held)
     for _ in 0..<2 {
       try rig.run()
       #expect(try rig.turn { asked.ready != nil })
       let made = try #require(asked.ready?.first?.listen.path)
-      #expect(made == rig.ssh.scratch.path + "/web-17.sock")
+      #expect(made == rig.ssh.scratch.path + "/" + name)
       let client = try End(try Socket.connect(unix: made))
       client.send("x")
       #expect(try rig.turn([client]) { client.text == "x" })
       try rig.tunnel.standBy()
-      #expect(rig.ssh.scratch.names().filter { $0.hasPrefix("web") } == [])
+      #expect(sockets == held)
     }
+    let spec = try TunnelSpec("\(rig.ssh.scratch.path)/\(pattern):8000")
+    #expect(try rig.tunnel.close(matching: spec).missing == [])
+    #expect(sockets == [])
   }
 
   @Test func whileItWaitsAPortInUseIsAFailureAndNothingIsKept() throws {

@@ -58,6 +58,28 @@ waits() { as root grep -i ":$(printf %04X "$1") .* 01 " /proc/net/tcp; }
     answers n1:8000 user1 8001 name
 }
 
+@test "a socket is held like a port while the job is pending, and gone with a keeper that is killed" {
+    local job
+    job=$(submit --hold -w n1 --tunnel '/tmp/%u-%j.sock:8000')
+    same "600 user1" "$(as user1 stat --format '%a %U' "/tmp/user1-$job.sock")"
+    run as user1 spunnelctl open --wait --background "$job" "/tmp/user1-$job.sock:8001"
+    [[ $status != 0 ]]
+    holds "'/tmp/user1-$job.sock' is there already"
+    # A client who comes too early is served when the job has started.
+    start early user1 /home/tools/client.py "/tmp/user1-$job.sock" name
+    as root scontrol release "$job"
+    finish early
+    says early n1:8000
+    as root scancel "$job"
+    soon nothing_left
+    as user1 test ! -e "/tmp/user1-$job.sock"
+    job=$(submit --hold -w n1 --tunnel '/tmp/%u-%j.sock:8000')
+    kill -KILL "$(keeper "$(whole "$job")")"
+    soon nothing_left
+    as user1 test ! -e "/tmp/user1-$job.sock"
+    as root scancel "$job"
+}
+
 @test "the user who submitted it logs out: the tunnel stays" {
     local job
     # What it is without is logind.bats' to show.

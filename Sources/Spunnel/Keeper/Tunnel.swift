@@ -90,9 +90,9 @@ final class Tunnel {
     return grant
   }
 
-  /// Holds the ports of forwards that lead nowhere yet, and chooses those that may be chosen.
+  /// Holds the submit ends of forwards that lead nowhere yet, and chooses those that may be chosen.
   private func hold(_ grant: Grant) {
-    if let twice = grant.spec.ports.first(where: { isTaken($0, besides: grant) }) {
+    if let twice = submitEnds(grant.spec).first(where: { isTaken($0, besides: grant) }) {
       return fail(grant, "'\(twice)' is there already: see spunnelctl status")
     }
     var held: [ForwardRequest] = []
@@ -103,7 +103,8 @@ final class Tunnel {
           continue
         }
         switch request.listen {
-        case .port(let port): _ = try ends.claim(.port(port))
+        case .port, .path:
+          for end in submitEnds(TunnelSpec(forwards: [request])) { _ = try ends.claim(end) }
         // Of a forward to every node it is not known yet how many it wants.
         case .any where request.host != .all:
           if case .port(let port) = try ends.claim(.free) {
@@ -123,19 +124,24 @@ final class Tunnel {
     }
   }
 
-  /// Whether forwards that were asked for apart from these have a submit port.
-  private func isTaken(_ port: Port, besides grant: Grant) -> Bool {
+  /// The submit ends that are known whatever the nodes are.
+  private func submitEnds(_ spec: TunnelSpec) -> [Endpoint] {
+    // One that cannot be is told when the job starts.
+    let paths = (try? spec.paths(known: record.step)) ?? []
+    return spec.ports.map { .port($0) } + paths.map { .path($0) }
+  }
+
+  /// Whether forwards that were asked for apart from these have a submit end.
+  private func isTaken(_ end: Endpoint, besides grant: Grant) -> Bool {
     grants.contains { other in
       other !== grant
-        && (other.spec.ports.contains(port)
-          || other.routes.contains {
-            $0.forward.kind != .remote && $0.forward.listen == .port(port)
-          })
+        && (submitEnds(other.spec).contains(end)
+          || other.routes.contains { $0.forward.kind != .remote && $0.forward.listen == end })
     }
   }
 
   private var facts: StepFacts {
-    // The keeper is linked statically: asking for names would load what this host has for that.
+    // As where a path is known before the nodes are (PathPattern).
     let namesUser = grants.contains { $0.spec.description.contains("%u") }
     let user = namesUser ? PathFacts.ownUser : ""
     return StepFacts(step: record.step, nodes: nodes, user: user)
@@ -219,9 +225,7 @@ final class Tunnel {
     guard grants.contains(where: { $0 === grant }) else { return }
     grants.removeAll { $0 === grant }
     withdraw(grant)
-    for port in grant.spec.ports where !isTaken(port, besides: grant) {
-      ends.release(.port(port))
-    }
+    for end in submitEnds(grant.spec) where !isTaken(end, besides: grant) { ends.release(end) }
     observer?.tunnelChanged()
   }
 
@@ -253,9 +257,7 @@ final class Tunnel {
         grant.routes.removeAll { route in matched.routes.contains { $0 === route } }
         grant.spec = matched.rest
         // Of a job that has not started it is held without a forward.
-        if request.kind != .remote, case .port(let port) = request.listen {
-          ends.release(.port(port))
-        }
+        for end in submitEnds(TunnelSpec(forwards: matched.named)) { ends.release(end) }
         if grant.spec.forwards.isEmpty || (!nodes.isEmpty && grant.routes.isEmpty) {
           close(grant)
         }
@@ -277,18 +279,18 @@ final class Tunnel {
     observer?.tunnelChanged()
   }
 
-  /// The job does not run: the ports are kept, everything else goes.
+  /// The job does not run: the submit ends are kept as far as they will be the same, everything else
+  /// goes.
   func standBy() {
     if nodes.isEmpty { return }
     for route in routes { relay.remove(route) }
     links.stop()
     for grant in grants {
-      // Free ports of a forward to every node have no port of their own to keep.
+      // Free ports of a forward to every node have no port of their own to keep, and a path may be
+      // another one on another node.
+      let kept = submitEnds(grant.spec)
       for route in grant.routes where route.forward.kind != .remote {
-        // A path is bound anew: it may be another one on another node.
-        if route.forward.listen.port == nil || !grant.spec.names(route.forward.listen) {
-          ends.release(route.forward.listen)
-        }
+        if !kept.contains(route.forward.listen) { ends.release(route.forward.listen) }
       }
       grant.routes = []
       hold(grant)

@@ -117,9 +117,10 @@ final class Record {
     do throws(SystemError) {
       text = String(decoding: try directory.read(RecordFile.host, atMost: 1 << 20), as: UTF8.self)
     } catch { return }
-    for forward in HostFile(text)?.forwards ?? [] where forward.kind != .remote {
-      if let path = forward.listen.path, SocketFile.isLeftOver(path) { _ = unsafe unlink(path) }
-    }
+    guard let host = HostFile(text) else { return }
+    let held = host.waiting.flatMap { (try? $0.paths(known: step)) ?? [] }
+    let bound = host.forwards.filter { $0.kind != .remote }.compactMap(\.listen.path)
+    for path in held + bound where SocketFile.isLeftOver(path) { _ = unsafe unlink(path) }
   }
 
   /// Writes the status; a full disk must not end a tunnel, so failure goes by.

@@ -31,7 +31,7 @@ struct Claim: ~Copyable {
 
   private static func verifyPaths(_ spec: TunnelSpec) throws(SubmitError) {
     let paths: [String]
-    do throws(SpecError) { paths = try spec.pathsBeforeJob() } catch { throw .spec(error) }
+    do throws(SpecError) { paths = try spec.paths(known: nil) } catch { throw .spec(error) }
     for path in paths { try SubmitSocket.verify(path: path) }
   }
 

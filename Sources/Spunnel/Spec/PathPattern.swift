@@ -47,8 +47,6 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The path for one node of one step.
-  ///
-  /// A login name may hold what no path here may: accounts come from elsewhere.
   func path(_ facts: PathFacts) throws(Refusal) -> String {
     let path = try expanded { letter in
       switch letter {
@@ -58,24 +56,36 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
       default: String(facts.place)
       }
     }
+    return try checked(path, facts.user)
+  }
+
+  /// The path before the nodes are known; `nil` when it has something in it that is not known yet.
+  ///
+  /// - Parameter step: `nil` while there is no job
+  func path(known step: StepName?) throws(Refusal) -> String? {
+    // The keeper is linked statically: asking for names would load what this host has for that.
+    let user = description.contains("%u") ? PathFacts.ownUser : ""
+    var isKnown = true
+    let path = try expanded { letter in
+      switch (letter, step) {
+      case ("u", _): return user
+      case ("j", let step?): return String(step.job)
+      case ("s", let step?): return step.stepLabel
+      default:
+        isKnown = false
+        return ""
+      }
+    }
+    return isKnown ? try checked(path, user) : nil
+  }
+
+  /// A login name may hold what no path here may: accounts come from elsewhere.
+  private func checked(_ path: String, _ user: String) throws(Refusal) -> String {
     if path.utf8.count > PathPattern.longest { throw .tooLong }
     // Commas and colons separate the forwards that tasks are told, and the parts of each.
     if path.contains(where: { ",:".contains($0) }) || !PathPattern.isWord(path) {
-      throw .user(facts.user)
+      throw .user(user)
     }
-    return path
-  }
-
-  /// The path while there is no job yet; `nil` when it has something of the job in it.
-  func pathBeforeJob() throws(Refusal) -> String? {
-    var needsJob = false
-    let path = try expanded { letter in
-      if letter == "u" { return PathFacts.ownUser }
-      needsJob = true
-      return ""
-    }
-    if needsJob { return nil }
-    if path.utf8.count > PathPattern.longest { throw .tooLong }
     return path
   }
 

@@ -41,11 +41,6 @@ extension TunnelSpec {
         return request.listening(on: port)
       })
   }
-
-  /// Whether a submit end is named, rather than chosen each time.
-  func names(_ end: Endpoint) -> Bool {
-    forwards.contains { $0.kind != .remote && "\($0.listen)" == "\(end)" }
-  }
 }
 
 extension ForwardRequest {

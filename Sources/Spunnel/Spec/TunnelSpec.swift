@@ -78,13 +78,15 @@ public struct TunnelSpec: Equatable, Sendable {
     }
   }
 
-  /// The submit sockets whose paths are known before the job is.
-  func pathsBeforeJob() throws(SpecError) -> [String] {
+  /// The submit sockets whose paths are known before the nodes are.
+  ///
+  /// - Parameter step: `nil` while there is no job
+  func paths(known step: StepName?) throws(SpecError) -> [String] {
     var paths: [String] = []
     for forward in forwards where forward.kind != .remote {
       guard case .path(let pattern) = forward.listen else { continue }
       do throws(PathPattern.Refusal) {
-        if let path = try pattern.pathBeforeJob() { paths.append(path) }
+        if let path = try pattern.path(known: step) { paths.append(path) }
       } catch {
         throw SpecError(error, text: pattern.description, forward: forward.description)
       }

@@ -13,6 +13,7 @@ final class Scratch {
   let path: String
 
   init() throws {
+    ignoreBrokenPipes
     var template = Array("/tmp/spunnel-test.XXXXXX".utf8CString)
     guard unsafe mkdtemp(&template) != nil else { throw SystemError("mkdtemp", errno) }
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -6,7 +6,7 @@ import Testing
 @testable import SpunnelSystem
 
 /// Writing to a pipe that nobody reads is an error and not the end of the test process.
-private let ignoreBrokenPipes: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
+let ignoreBrokenPipes: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
 
 /// Bytes in no order, the same for the same seed.
 func noise(_ count: Int, seed: UInt64) -> [UInt8] {

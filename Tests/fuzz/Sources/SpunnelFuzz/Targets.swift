@@ -42,7 +42,6 @@ func testSpec(_ text: String) {
         expectSame(forward, Forward(words: forward.words), forward.words)
         expectLine(forward.arrow)
         expectLine(forward.description)
-        _ = spec.names(forward.listen)
       }
       let pinned = spec.pinned(to: planned)
       expectSame(pinned, try? TunnelSpec(pinned.description), pinned.description)
