@@ -48,7 +48,8 @@ import Testing
       rounds += 1
       #expect(try rig.turn([client]) { client.received.count > rounds })
     }
-    #expect(rounds > 1)
+    // KILL comes by the loop's own timer, so there was one at least.
+    #expect(rounds > 0)
     // Not even a zombie.
     #expect(try rig.turn { !isThere(ssh) })
     try rig.expectEcho(forwards[0])

@@ -1,39 +1,8 @@
 // Brings forwards up on an ssh that has logged in: asks it to listen for each, has exec ports
-// chosen, and finds out whether the far sshd allows them at all, without touching what listens there.
+// chosen, and has an Inquirer find out whether the far sshd allows them at all.
 
 import Glibc
 import SpunnelSystem
-
-/// What is known of the far end of a forward.
-public enum FarEnd: String, Sendable {
-  /// Nobody has connected yet.
-  case unknown
-  case listening
-  /// The last connection was refused: nothing listens there.
-  case refused
-}
-
-/// One forward of a link, as it is being made and as it then is.
-final class Route {
-  /// With an exec port that is chosen on the way when it was `free`.
-  var forward: Forward
-  var far = FarEnd.unknown
-
-  init(_ forward: Forward) { self.forward = forward }
-
-  /// Where connections go: on the far side, or on this one for a remote forward.
-  var service: Service { Service(host: forward.host, end: forward.connect) }
-}
-
-/// What the far sshd is asked once ssh listens.
-enum Inquiry {
-  /// Nothing.
-  case none
-  /// Whether it forwards at all.
-  case permission
-  /// Whether anything listens at the far ends.
-  case ends
-}
 
 final class Opening {
   enum Outcome {
@@ -44,10 +13,6 @@ final class Opening {
     case lost
   }
 
-  /// Milliseconds after which silence is taken for a service that is slow to accept.
-  private static let probePatience = 1000
-  /// Milliseconds that sshd's first answer may take before it is helped on.
-  private static let nudgePause = 4
   /// Milliseconds before ssh is asked again when it has too many connections waiting.
   private static let busyPause = 50
 
@@ -60,10 +25,9 @@ final class Opening {
   private var unproven: [Route] = []
   private var asked: ControlConnection?
   private var chosen: Set<Port> = []
-  private var timers: [EventLoop.Timer] = []
+  private var retry: EventLoop.Timer?
   private weak var refusals: (any RefusalListener)?
-  /// Counts what sshd was asked, so that an answer that comes too late is known.
-  private var question = 0
+  private var inquirer: Inquirer?
   private var done: ((Outcome) -> Void)?
   /// Remote forwards that the far sshd did not take back. They hold up no other.
   private(set) var missing: [Route] = []
@@ -94,7 +58,6 @@ final class Opening {
   func stop() { finish(nil) }
 
   private func next() {
-    cancelTimers()
     asked?.abandon()
     asked = nil
     guard let route = rest.popLast() else { return inquire() }
@@ -114,7 +77,9 @@ final class Opening {
       asked = try master.ask(loop, request, descriptors: descriptors, notify: then)
     } catch {
       if !error.isExhaustion { return finish(.lost) }
-      after(Opening.busyPause) { $0.ask(request, descriptors: descriptors, then) }
+      retry = loop.after(milliseconds: Opening.busyPause) { [weak self] in
+        self?.ask(request, descriptors: descriptors, then)
+      }
     }
   }
 
@@ -248,140 +213,26 @@ final class Opening {
     }
   }
 
-  // MARK: Asking the far sshd
-
-  private enum Answer {
-    case connected, refused, silence
-    /// In ssh's words.
-    case prohibited(String)
-  }
-
-  private func inquire() {
-    switch inquiry {
-    case .none: finish(.ready)
-    case .permission: askPermission()
-    case .ends: askEnds()
-    }
-  }
-
-  /// An sshd that forbids forwarding says so only when it is to connect. So it is asked for port 0 of
-  /// its own host, where nothing can listen, once for each name that forwards have for it. What it
-  /// permits of third hosts, only their own ports tell.
-  private func askPermission() {
-    guard let host = unproven.first(where: { needsPermission($0) })?.forward.host else {
-      unproven.removeAll { $0.forward.host.isLoopback }
-      return askEnds()
-    }
-    ask(Service(host: host, end: .free)) { opening, answer in
-      // It may permit some ports and no others: those that are wanted are asked for themselves.
-      if case .prohibited = answer { return opening.askEnds() }
-      if case .silence = answer {} else { opening.master.permitted.insert(host) }
-      opening.unproven.removeAll { $0.forward.host == host }
-      opening.askPermission()
-    }
-    after(Opening.nudgePause) { $0.nudge(host) }
-  }
-
-  /// Whether sshd is to say something before a forward is ready: whether it permits the host, or that
-  /// it has let go of the port that it chose, since it answers in order.
-  private func needsPermission(_ route: Route) -> Bool {
-    if !route.forward.host.isLoopback { return false }
-    let wasChosen = route.forward.connect.port.map { chosen.contains($0) } ?? false
-    return wasChosen || !master.permitted.contains(route.forward.host)
-  }
-
-  /// Asks a second time. sshd leaves Nagle's algorithm on: its first answer stays behind its
-  /// announcement of host keys until this host acknowledges that, which takes 40 ms unless there is
-  /// something else to send.
-  private func nudge(_ host: HostName) {
-    // Without it the answer comes all the same, only later.
-    try? connect(Service(host: host, end: .free)) { _ in }
-  }
-
-  /// Has sshd connect to the ends themselves, one after the other, and disconnect.
-  private func askEnds() {
-    if unproven.isEmpty { return finish(.ready) }
-    let route = unproven.removeFirst()
-    ask(route.service) { opening, answer in
-      switch answer {
-      case .prohibited(let words):
-        let diagnosis = SSHDiagnosis(refusal: words, node: opening.node)
-        return opening.finish(
-          .failed("\(opening.node):\(route.forward.connect): \(diagnosis.message)"))
-      case .connected where opening.inquiry == .ends: route.far = .listening
-      case .refused where opening.inquiry == .ends: route.far = .refused
-      // At the start nothing of the job may be there yet.
-      default: break
-      }
-      opening.askEnds()
-    }
-  }
-
-  private func ask(_ service: Service, _ then: @escaping (Opening, Answer) -> Void) {
-    cancelTimers()
-    asked?.abandon()
-    asked = nil
-    question += 1
-    let number = question
-    do throws(SystemError) {
-      try connect(service) { [weak self] reply in
-        if let self, self.question == number { self.answered(reply, then) }
-      }
-      after(Opening.probePatience) { then($0, .silence) }
-    } catch {
-      if !error.isExhaustion { return finish(.lost) }
-      after(Opening.busyPause) { $0.ask(service, then) }
-    }
-  }
-
-  private func answered(_ reply: MultiplexReply?, _ then: (Opening, Answer) -> Void) {
-    guard done != nil else { return }
-    cancelTimers()
-    switch reply {
-    case nil: finish(.lost)
-    case .failed:
-      let words = refusals?.lastRefusal ?? ""
-      then(self, words.contains("prohibited") ? .prohibited(words) : .refused)
-    default: then(self, .connected)
-    }
-  }
-
-  /// Has sshd connect to a service and disconnect at once.
-  private func connect(
-    _ service: Service, _ notify: @escaping (MultiplexReply?) -> Void
-  ) throws(SystemError) {
-    let null = try FileDescriptor.open("/dev/null", O_RDWR)
-    let connection = try master.ask(
-      loop, MultiplexRequest.connect(service), descriptors: [null.raw, null.raw]
-    ) { [weak refusals = self.refusals] reply in
-      if case .failed = reply {} else { refusals?.expectsRefusal(false) }
-      notify(reply)
-    }
-    refusals?.expectsRefusal(true)
-    connection.release()
-  }
-
   // MARK: The end
 
+  private func inquire() {
+    guard let refusals, inquiry != .none else { return finish(.ready) }
+    let inquirer = Inquirer(
+      loop, master, node, unproven, inquiry, chosen: chosen, refusals: refusals
+    ) { [weak self] in self?.finish($0) }
+    self.inquirer = inquirer
+    inquirer.start()
+  }
+
   private func finish(_ outcome: Outcome?) {
-    cancelTimers()
+    loop.cancel(retry)
     asked?.abandon()
     asked = nil
+    inquirer?.stop()
+    inquirer = nil
     rest = []
     let told = done
     done = nil
     if let outcome { told?(outcome) }
-  }
-
-  private func after(_ milliseconds: Int, _ action: @escaping (Opening) -> Void) {
-    timers.append(
-      loop.after(milliseconds: milliseconds) { [weak self] in
-        if let self, self.done != nil { action(self) }
-      })
-  }
-
-  private func cancelTimers() {
-    for timer in timers { loop.cancel(timer) }
-    timers = []
   }
 }
