@@ -121,6 +121,7 @@ sshd_says() {
     sshd_says "PermitOpen localhost:8000"
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     answers n1:8000 user1 8001 name
+    cancel s
     no_tunnel_of :8000,:8888 "n1:8888" "administratively prohibited"
 }
 
