@@ -221,6 +221,7 @@ command_fails() {
     holds "nothing listens: n1024:8000"
     run as root timeout 20 spunnelctl status --all --json
     same 0 "$status"
+    as root rm -r "/tmp/spunnel-$(as user2 id -u)"
 }
 
 @test "500 connections that stay: no byte comes back, none is left open" {
