@@ -162,6 +162,8 @@ start() { start_on login "$@"; }
 
 # start_on HOST NAME USER COMMAND...: the same on another host.
 start_on() {
+    # What one of the same name has said before is not this one's.
+    : >"$BATS_TEST_TMPDIR/$2"
     "$CLUSTER/in" "$1" "$3" -- "${@:4}" </dev/null >"$BATS_TEST_TMPDIR/$2" 2>&1 3>&- 4>&- &
     STARTED[$2]=$!
 }

@@ -440,16 +440,19 @@ told_times() { same "$1" "$(output "$2" | grep -cF -- "$3")"; }
     configure optional transport=ssh timeout=3
     job=$(hold user1 -w n1)
     open o "$job" 8010:8010
-    eventually says o "nothing listens at n1:8010 yet"
+    eventually says o "n1:8010"
     open j "$job" 8011:8011 --json
     eventually says j '"state":"up"'
     for _ in {1..5}; do client user1 8010 name; done
+    eventually says o "nothing listens at n1:8010 yet"
+    client user1 8011 name
+    eventually says j '"state":"refused"'
     service n1 sshd stop
     kill -KILL "$(ssh_of "$(whole "$job")")"
     eventually says o "the connection to n1 is lost: "
     # Known by now, and not found out anew.
     start late user1 spunnelctl open "$job" 8012:8012 --background
-    within 2 says late "trying on"
+    soon says late "trying on"
     finish late
     same 1 "$status"
     service n1 sshd start
