@@ -88,7 +88,8 @@ eventually(lambda: login("root", "pgrep", "-c", "-x", "spunnel-keeper"), "1\n")
 while t.isalive():
     t.sendintr()
     t.expect([pexpect.EOF, "srun:"])
-assert "spunnel: no tunnel: interrupted" in t.seen, t.seen
+# An srun that is being aborted prints no errors any more, but what it is told besides.
+assert "spunnel: no tunnel: interrupted" in t.seen or "spunnel: the job goes on" in t.seen, t.seen
 PY
     soon nothing_left
 }
