@@ -11,6 +11,12 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+/// For what is linked into srun and the keeper: without Swift's regular expressions, a seventh of it.
+let small =
+  strict + [
+    .unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"])
+  ]
+
 let package = Package(
   name: "Spunnel",
   products: [
@@ -21,11 +27,11 @@ let package = Package(
   targets: [
     .target(name: "SpunnelInterface"),
     .target(name: "CSystem"),
-    .target(name: "SpunnelSystem", dependencies: ["CSystem"], swiftSettings: strict),
+    .target(name: "SpunnelSystem", dependencies: ["CSystem"], swiftSettings: small),
     .target(
       name: "Spunnel",
       dependencies: ["SpunnelInterface", "SpunnelSystem"],
-      swiftSettings: strict,
+      swiftSettings: small,
       // One file that needs no Swift on the machine: the plugin opens it inside srun. Not for tests,
       // which take their target's flags over and do not link with a static Foundation.
       linkerSettings: [
@@ -43,7 +49,7 @@ let package = Package(
     .executableTarget(
       name: "spunnel-keeper",
       dependencies: ["Spunnel"],
-      swiftSettings: strict,
+      swiftSettings: small,
       // No loader, no relocations: a keeper costs half the memory of a dynamic one. No sanitizer
       // can be linked into such a program.
       linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]

@@ -191,6 +191,16 @@ import Testing
     }
   }
 
+  @Test(
+    arguments: [
+      ("Connection refused", "refused", true), ("refused", "refused", true),
+      ("rerefused", "refused", true), ("refuse", "refused", false), ("", "refused", false),
+      ("refused", "", true), ("", "", true), ("Caf\u{65}\u{301}", "\u{e9}", false),
+    ])
+  func wordsAreFoundByTheirBytes(_ line: String, _ words: String, _ isThere: Bool) {
+    #expect(line.mentions(words) == isThere)
+  }
+
   @Test func whatSshSaysCannotMoveTheCursor() throws {
     let node = try #require(NodeName("n1"))
     let lines = ["\u{1b}[2J\u{7}a@n1: Permission denied (publickey)."]

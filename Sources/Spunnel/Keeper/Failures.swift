@@ -19,7 +19,7 @@ struct Failures {
     entries.map { entry in
       // What stands in the reason already need not be there twice.
       let spec = TunnelSpec(forwards: entry.forwards).description
-      return entry.reason.contains("'\(spec)'") ? entry.reason : "\(spec): \(entry.reason)"
+      return entry.reason.mentions("'\(spec)'") ? entry.reason : "\(spec): \(entry.reason)"
     }
   }
 

@@ -151,7 +151,7 @@ final class Inquirer {
     case nil: finish(.lost)
     case .failed:
       let words = refusals?.lastRefusal ?? ""
-      then(self, words.contains("prohibited") ? .prohibited(words) : .refused)
+      then(self, words.mentions("prohibited") ? .prohibited(words) : .refused)
     default: then(self, .connected)
     }
   }

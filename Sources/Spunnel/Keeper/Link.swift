@@ -354,7 +354,7 @@ extension Link: RefusalListener {
 
 extension Link: SupervisorObserver {
   func sshSays(_ line: String) {
-    if line.contains("open failed"), !refusals.note(line) { return }
+    if line.mentions("open failed"), !refusals.note(line) { return }
     observer?.linkNotes("ssh: \(line)")
   }
 

@@ -164,7 +164,7 @@ final class Supervisor {
   /// Why ssh could not connect to a port of the far host, as it said last.
   var lastRefusal: String? {
     listen()
-    return lines.last { $0.contains("open failed") }
+    return lines.last { $0.mentions("open failed") }
   }
 
   /// Whether ssh is gone or going.

@@ -142,7 +142,7 @@ final class Tunnel {
 
   private var facts: StepFacts {
     // As where a path is known before the nodes are (PathPattern).
-    let namesUser = grants.contains { $0.spec.description.contains("%u") }
+    let namesUser = grants.contains { $0.spec.description.mentions("%u") }
     let user = namesUser ? PathFacts.ownUser : ""
     return StepFacts(step: record.step, nodes: nodes, user: user)
   }

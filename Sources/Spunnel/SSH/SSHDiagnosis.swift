@@ -122,10 +122,10 @@ struct SSHDiagnosis: Error, Equatable {
   ///   - jumps: the hosts on the way, where ssh goes there by our own command
   init(lines: [String], node: NodeName, exitCode: Int, over jumps: JumpHosts? = nil) {
     for rule in SSHDiagnosis.rules {
-      guard var index = lines.lastIndex(where: { $0.contains(rule.sign) }) else { continue }
+      guard var index = lines.lastIndex(where: { $0.mentions(rule.sign) }) else { continue }
       let hop = jumps?[SSHDiagnosis.distance(of: index, in: lines)]
       // After a bad configuration ssh counts what was wrong; what it was stands before.
-      if index > 0 && lines[index].contains(": terminating, ") { index -= 1 }
+      if index > 0 && lines[index].mentions(": terminating, ") { index -= 1 }
       self.init(
         said: SSHDiagnosis.plain(lines[index]),
         advice: rule.advice(hop.map { Place($0) } ?? Place(node)), retry: rule.retry)
@@ -139,7 +139,7 @@ struct SSHDiagnosis: Error, Equatable {
   /// How many hosts before the node the ssh was to log in that said a line: each ssh after it says of
   /// its own way, which is no socket, that it was closed. Of a channel the ssh before it has spoken.
   private static func distance(of index: Int, in lines: [String]) -> Int {
-    let closed = lines[index...].dropFirst().count { $0.contains("UNKNOWN port 65535") }
+    let closed = lines[index...].dropFirst().count { $0.mentions("UNKNOWN port 65535") }
     return closed - (lines[index].hasPrefix("channel ") ? 1 : 0)
   }
 
@@ -148,7 +148,7 @@ struct SSHDiagnosis: Error, Equatable {
   static func reasons(_ lines: [String]) -> [String] {
     let end = lines.lastIndex { $0.hasPrefix("stdio forwarding failed") }
     let jump = lines[..<(end ?? 0)].lastIndex {
-      $0.hasPrefix("channel ") && $0.contains("connect failed")
+      $0.hasPrefix("channel ") && $0.mentions("connect failed")
     }
     return lines.indices.filter { $0 == jump || !lines[$0].hasPrefix("channel ") }.map { lines[$0] }
   }

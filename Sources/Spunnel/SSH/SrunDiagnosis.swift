@@ -81,7 +81,7 @@ extension SSHDiagnosis {
       return
     }
     for sign in SSHDiagnosis.signs {
-      guard let line = lines.last(where: { $0.contains(sign.sign) }) else { continue }
+      guard let line = lines.last(where: { $0.mentions(sign.sign) }) else { continue }
       self.init(said: SSHDiagnosis.plain(line), advice: sign.advice(srun), retry: sign.retry)
       return
     }
@@ -108,16 +108,15 @@ extension SSHDiagnosis {
   /// The program on the node ends its line with what to do.
   private init(helperSaid line: String, _ srun: SrunTransport) {
     let plain = SSHDiagnosis.plain(line)
-    let parts = plain.split(separator: ": ")
-    guard parts.count > 1, let last = parts.last else {
+    guard let end = plain.indices.last(where: { plain[$0...].hasPrefix(": ") }) else {
       self.init(said: "\(srun.node): \(plain)", advice: "ask your administrator", retry: .never)
       return
     }
     self.init(
-      said: "\(srun.node): \(parts.dropLast().joined(separator: ": "))", advice: String(last),
+      said: "\(srun.node): \(plain[..<end])", advice: String(plain[end...].dropFirst(2)),
       retry: .never)
   }
 
   /// Whether the job is over, and with it every tunnel into it.
-  var jobIsGone: Bool { SSHDiagnosis.ends.contains { said.contains($0) } }
+  var jobIsGone: Bool { SSHDiagnosis.ends.contains { said.mentions($0) } }
 }

@@ -76,7 +76,7 @@ extension SSHDiagnosis {
   /// key that is wrong, forwarding that is forbidden and a configuration that is broken are for a
   /// person to look at.
   var isRefusal: Bool {
-    !isLocal && (retry != .never || said.contains("Could not resolve hostname"))
+    !isLocal && (retry != .never || said.mentions("Could not resolve hostname"))
   }
 
   /// ssh could not log in in its share of the time.

@@ -64,7 +64,7 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
   /// - Parameter step: `nil` while there is no job
   func path(known step: StepName?) throws(Refusal) -> String? {
     // The keeper is linked statically: asking for names would load what this host has for that.
-    let user = description.contains("%u") ? PathFacts.ownUser : ""
+    let user = description.mentions("%u") ? PathFacts.ownUser : ""
     var isKnown = true
     let path = try expanded { letter in
       switch (letter, step) {

@@ -28,3 +28,15 @@ func wholeNumber(_ text: some StringProtocol) -> Int? {
   else { return nil }
   return Int(text)
 }
+
+extension StringProtocol {
+  /// Whether some words stand in the text, byte by byte: what programs write is not composed anew.
+  func mentions(_ words: some StringProtocol) -> Bool {
+    var rest = utf8[...]
+    while rest.count >= words.utf8.count {
+      if rest.starts(with: words.utf8) { return true }
+      rest.removeFirst()
+    }
+    return false
+  }
+}

@@ -209,7 +209,7 @@ private struct SpecParser {
     if connect == .any { throw .misplacedAuto(forward: shown) }
     switch listen {
     case .any: return
-    case .path(let path) where path.description.contains("%n"): return
+    case .path(let path) where path.description.mentions("%n"): return
     default: throw .manyNodesOneEnd(forward: shown)
     }
   }
