@@ -23,7 +23,11 @@ import Testing
     let asked = try rig.open(":n1:8000,:n2:8000")
     #expect(try rig.turn { asked.ready != nil })
     let ssh = try #require(rig.ssh.process(of: 1))
-    if why == .isStopped { kill(ssh, SIGSTOP) }
+    if why == .isStopped {
+      kill(ssh, SIGSTOP)
+      // Of two signals that wait together the kernel takes the lower one first, and that is TERM.
+      #expect(try rig.turn { stateOfProcess(ssh) == "T" })
+    }
     return (try #require(asked.ready), ssh)
   }
 

@@ -71,12 +71,16 @@ final class Helper {
 /// The environment of helpers.
 let helperPath = ["PATH=/usr/bin:/bin"]
 
-/// Whether a process runs: not gone, and not only waiting to be reaped by somebody.
-func isRunning(_ process: pid_t) -> Bool {
+/// A process's state as proc(5) has it, `nil` when it is gone.
+func stateOfProcess(_ process: pid_t) -> Character? {
   guard let directory = try? Directory.open("/proc/\(process)"),
     let stat = try? directory.read("stat", atMost: 4096)
-  else { return false }
-  let text = String(decoding: stat, as: UTF8.self)
-  let state = text.split(separator: ") ").last?.first
+  else { return nil }
+  return String(decoding: stat, as: UTF8.self).split(separator: ") ").last?.first
+}
+
+/// Whether a process runs: not gone, and not only waiting to be reaped by somebody.
+func isRunning(_ process: pid_t) -> Bool {
+  let state = stateOfProcess(process)
   return state != nil && state != "Z" && state != "X"
 }
