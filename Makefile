@@ -19,7 +19,14 @@ out     := build
 
 SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c)
 SHIM_HEADERS := $(wildcard Sources/SpunnelC/*.h) Sources/SpunnelInterface/include/spunnel.h
-# SLURM_CFLAGS=-I… SLURM_LDFLAGS=-L… take another Slurm than the installed one.
+# SLURM=/opt/slurm takes the Slurm that is installed there, for the tests too; SLURM_CFLAGS=-I…
+# SLURM_LDFLAGS=-L… say it in detail.
+SLURM ?=
+ifneq ($(SLURM),)
+SLURM_CFLAGS  := -I$(SLURM)/include
+SLURM_LDFLAGS := -L$(SLURM)/lib -Wl,-rpath,$(SLURM)/lib
+export SPUNNEL_SLURM := $(SLURM)
+endif
 SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
 	-Wno-unknown-pragmas -ISources/SpunnelInterface/include $(SLURM_CFLAGS)
 # nodelete: Slurm may dlclose a plugin whose core has been loaded.
@@ -36,11 +43,17 @@ SHELL_SCRIPTS := $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr
 .PHONY: all
 all: $(out)/spunnel.so $(out)/spunnel-jobs $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
 
-$(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map
+# Rewritten when another Slurm is meant than last time.
+.PHONY: always
+$(out)/slurm: always
+	@mkdir -p $(out)
+	@echo '$(SLURM_CFLAGS) $(SLURM_LDFLAGS)' | cmp -s - $@ || echo '$(SLURM_CFLAGS) $(SLURM_LDFLAGS)' >$@
+
+$(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map $(out)/slurm
 	@mkdir -p $(out)
 	$(CC) $(SHIM_CFLAGS) $(CFLAGS) $(SHIM_SOURCES) $(SHIM_LDFLAGS) $(LDFLAGS) -ldl -o $@
 
-$(out)/spunnel-jobs: $(JOBS_SOURCES) $(JOBS_HEADERS)
+$(out)/spunnel-jobs: $(JOBS_SOURCES) $(JOBS_HEADERS) $(out)/slurm
 	@mkdir -p $(out)
 	$(CC) $(JOBS_CFLAGS) $(CFLAGS) $(JOBS_SOURCES) $(LDFLAGS) $(SLURM_LDFLAGS) -lslurm -ldl -o $@
 

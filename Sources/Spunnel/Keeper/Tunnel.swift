@@ -150,9 +150,8 @@ final class Tunnel {
   private func serve(_ grant: Grant) {
     do throws(SpecError) {
       let planned = try grant.spec.plan(facts, anywhere: settings.targets == .any)
-      let twice = planned.joined().first { forward in
-        routes.contains { $0.forward.collides(with: forward) }
-      }
+      let taken = Set(routes.compactMap(\.forward.place))
+      let twice = planned.joined().first { $0.place.map(taken.contains) ?? false }
       if let twice {
         return fail(grant, "'\(twice.listen)' is there already: see spunnelctl status")
       }

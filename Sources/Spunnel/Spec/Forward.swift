@@ -71,10 +71,17 @@ public struct Forward: Hashable, Sendable {
   public var submit: Endpoint { kind == .remote ? connect : listen }
   /// The exec end; `free` when there is none.
   public var exec: Endpoint { kind == .remote ? listen : connect }
-  /// Whether two forwards would listen at the same place.
-  func collides(with other: Forward) -> Bool {
-    listen != .free && listen == other.listen && (kind == .remote) == (other.kind == .remote)
-      && (kind != .remote || node == other.node)
+
+  /// Where a forward listens: only one may.
+  struct Place: Hashable {
+    let end: Endpoint
+    /// `nil`: the submit host.
+    let node: NodeName?
+  }
+
+  /// `nil` when the end is still to be chosen.
+  var place: Place? {
+    listen == .free ? nil : Place(end: listen, node: kind == .remote ? node : nil)
   }
 }
 

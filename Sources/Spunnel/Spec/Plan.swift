@@ -15,16 +15,14 @@ extension TunnelSpec {
   ///
   /// - Parameter anywhere: whether a forward may lead to a host that is no node of the step
   func plan(_ facts: StepFacts, anywhere: Bool) throws(SpecError) -> [[Forward]] {
-    var planned: [[Forward]] = []
-    for request in forwards {
-      let new = try request.plan(facts, anywhere: anywhere)
-      for (index, forward) in new.enumerated() {
-        if (planned.joined() + new[..<index]).contains(where: { $0.collides(with: forward) }) {
-          throw forward.kind == .remote
-            ? .execEndTwice(end: "\(forward.listen)") : .submitEndTwice(end: "\(forward.listen)")
-        }
-      }
-      planned.append(new)
+    let planned = try forwards.map { request throws(SpecError) in
+      try request.plan(facts, anywhere: anywhere)
+    }
+    var taken: Set<Forward.Place> = []
+    for forward in planned.joined() {
+      guard let place = forward.place, !taken.insert(place).inserted else { continue }
+      throw forward.kind == .remote
+        ? .execEndTwice(end: "\(forward.listen)") : .submitEndTwice(end: "\(forward.listen)")
     }
     return planned
   }
