@@ -11,6 +11,8 @@ bin     := $(DESTDIR)$(PREFIX)/bin
 libexec := $(DESTDIR)$(PREFIX)/libexec/spunnel
 doc     := $(DESTDIR)$(PREFIX)/share/doc/spunnel
 man     := $(DESTDIR)$(PREFIX)/share/man
+# Where bash-completion looks for that of a command in $(bin).
+bash    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 # What swift build is told on top, as in --scratch-path, and where its products are then.
 SWIFT_FLAGS ?=
@@ -38,7 +40,7 @@ JOBS_SOURCES := $(wildcard Sources/SpunnelJobs/*.c) Sources/SpunnelC/step.c Sour
 JOBS_HEADERS := $(wildcard Sources/SpunnelJobs/*.h) $(wildcard Sources/SpunnelC/*.h)
 JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 
-SHELL_SCRIPTS := $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
+SHELL_SCRIPTS := $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks completions .ci)
 
 .PHONY: all
 all: $(out)/spunnel.so $(out)/spunnel-jobs $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
@@ -87,7 +89,7 @@ endef
 
 .PHONY: install
 install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
-	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8
+	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8 $(bash)
 	$(call install_whole,$(out)/spunnel.so,$(lib)/spunnel.so)
 	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
@@ -100,16 +102,17 @@ install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
 	$(INSTALL) -m 644 docs/*.md $(doc)/docs
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
 	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8
+	$(INSTALL) -m 644 completions/spunnelctl $(bash)
 
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(bin)/spunnelctl
 	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md) $(doc)/docs/*.md
-	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8
+	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8 $(bash)/spunnelctl
 	@# Only what lies below PREFIX, and only what is empty.
 	-cd $(DESTDIR)$(PREFIX) && rmdir -p --ignore-fail-on-non-empty lib/spunnel libexec/spunnel \
-		bin share/doc/spunnel/docs share/man/man1 share/man/man8
+		bin share/doc/spunnel/docs share/man/man1 share/man/man8 share/bash-completion/completions
 	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
 
 # Builds without a word, unless something fails.

@@ -46,6 +46,28 @@ counted() { same "$1" "$(json user1 | field "${@:2}")"; }
     same 0 "$status"
 }
 
+@test "bash completes commands, options, and the jobs that have a tunnel" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    # shellcheck disable=SC2016 # for the bash of the login
+    as user1 bash -c '
+        source "$1" && shift
+        complete -p spunnelctl >/dev/null
+        for line; do
+            read -ra COMP_WORDS <<<"$line"
+            [[ $line != *" " ]] || COMP_WORDS+=("")
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            _spunnelctl && echo "$line> ${COMPREPLY[*]}"
+        done' - "$PREFIX/share/bash-completion/completions/spunnelctl" "spunnelctl cl" "spunnelctl open --" \
+        "spunnelctl cluster up --pol" "spunnelctl cluster up --policy " "spunnelctl url " "spunnelctl open " \
+        >"$BATS_TEST_TMPDIR/words"
+    same "spunnelctl cl> clean close cluster
+spunnelctl open --> --background --json --state-dir --wait
+spunnelctl cluster up --pol> --policy
+spunnelctl cluster up --policy > fifo largest-first
+spunnelctl url > $(job s)
+spunnelctl open > $(job s)" "$(<"$BATS_TEST_TMPDIR/words")"
+}
+
 @test "while ssh is lost the state is reconnecting" {
     # Another way would be found within a second.
     configure optional transport=ssh
