@@ -152,6 +152,20 @@ import Testing
     }
   }
 
+  @Test(
+    "what was meant is told how to write",
+    arguments: [
+      ("-L 8001:localhost:8000", "for ssh's -L"), ("-D1080", "D:1080 for -D"),
+      ("8001:8000 8002:80", "by a comma alone"), ("8001:8000, 8002:80", "by a comma alone"),
+      ("n1:8000", "write :n1:8000 for a free port of this host to node n1, or 8001:n1:8000"),
+      ("auto:8000", "a port is a number"), ("8001x:http", "a port is a number"),
+      ("8001:n/1:80", "name a node of the step"),
+    ])
+  func whatWasMeantIsTold(_ text: String, _ advice: String) throws {
+    let error = try #require(throws: SpecError.self) { try TunnelSpec(text) }
+    #expect(error.description.contains(": ") && error.description.contains(advice))
+  }
+
   @Test(arguments: ["", ":80", ":all:80", ":[::1]:80"])
   func fourKilobytesOfTextAreQuotedInShort(tail: String) {
     let text = String(repeating: "x", count: 4096) + tail

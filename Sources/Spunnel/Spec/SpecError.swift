@@ -37,13 +37,16 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
       "'\(text)' in '\(forward)' is an address to listen on: a port is on localhost alone, so leave "
         + "it out"
     case .noPort(let text, let forward):
-      "'\(text)' in '\(forward)' is no port: a port is a number from 1 to 65535"
+      "'\(text)' in '\(forward)' is no port: "
+        + (SpecError.meaning(of: text, in: forward) ?? "a port is a number from 1 to 65535")
     case .outOfRange(let text, let forward):
       "'\(text)' in '\(forward)' is out of range: a port is a number from 1 to 65535"
     case .reserved(let text, let forward):
       "port '\(text)' in '\(forward)' is under 1024, where only root may listen: take 1024 or higher"
     case .noHost(let text, let forward):
-      "'\(text)' in '\(forward)' is no host: name a node of the step, its place as in +1, or all"
+      "'\(text)' in '\(forward)' is no host: "
+        + (SpecError.meaning(of: text, in: forward)
+          ?? "name a node of the step, its place as in +1, or all")
     case .noPath(let text, let forward, let why):
       "'\(text)' in '\(forward)' is no socket's path: \(why)"
     case .manyNodesOneEnd(let forward):
@@ -62,6 +65,24 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension SpecError {
+  /// What to write instead, where it is plain what was meant.
+  private static func meaning(of text: String, in forward: String) -> String? {
+    if ["-L", "-R", "-D"].contains(where: text.hasPrefix) {
+      return "write 8001:8000 for ssh's -L, R:9000:5432 for -R, D:1080 for -D"
+    }
+    if text.contains(where: \.isWhitespace) {
+      return "separate forwards by a comma alone, as in 8001:8000,8889:8888"
+    }
+    // `n1:8000`
+    let rest = forward.dropFirst(text.count)
+    if forward.hasPrefix(text), rest.first == ":", Port(String(rest.dropFirst())) != nil,
+      text != "auto", NodeName(text) != nil
+    {
+      return "write :\(forward) for a free port of this host to node \(text), or 8001:\(forward)"
+    }
+    return nil
+  }
+
   /// A path that cannot be one.
   init(_ refusal: PathPattern.Refusal, text: some StringProtocol, forward: some StringProtocol) {
     let why =
