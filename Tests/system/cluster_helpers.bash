@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 
 PREFIX=${SPUNNEL_TEST_PREFIX:-/opt/spunnel-test}
+# Another Slurm than the machine's comes first.
+SLURM_PATH=${SPUNNEL_SLURM:+$SPUNNEL_SLURM/bin:$SPUNNEL_SLURM/sbin:}
 
 # machine_start: makes the machine with user1 and user2. MACHINE is its folder; the machine has parts
 # of it as /home and /tmp.
@@ -86,14 +88,14 @@ machine_as() {
     timeout --foreground "${LIMIT:-60}" \
         nsenter --target "$MACHINE_PID" --mount --pid --net --ipc --uts \
         setpriv --reuid "$id" --regid "$id" --clear-groups --reset-env \
-        env -C "$home" PATH="$PREFIX/bin:/usr/bin:/bin" HOME="$home" "${VARIABLES[@]}" "$@"
+        env -C "$home" PATH="$PREFIX/bin:$SLURM_PATH/usr/bin:/bin" HOME="$home" "${VARIABLES[@]}" "$@"
 }
 VARIABLES=()
 
 # on_machine COMMAND…: as root, with nothing of a user.
 on_machine() {
     timeout --foreground 60 nsenter --target "$MACHINE_PID" --mount --pid --net --ipc --uts \
-        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+        env -i PATH="$SLURM_PATH/usr/sbin:/usr/bin:/sbin:/bin" "$@"
 }
 
 # wait_until SECONDS COMMAND…: repeats it until it succeeds; fails at the deadline.
