@@ -27,6 +27,12 @@ host() { timeout "$PATIENCE" "$CLUSTER/in" "$1" "$2" -- "${@:3}" 3>&- 4>&-; }
 # client USER [-6] PORT|PATH WHAT...: see client.py.
 client() { as "$1" /home/tools/client.py "${@:2}"; }
 
+# slurm_program NAME: the file of one of Slurm's programs, on every host.
+slurm_program() {
+    local PATH=${SPUNNEL_SLURM:+$SPUNNEL_SLURM/bin:$SPUNNEL_SLURM/sbin:}$PATH
+    readlink -f "$(type -P "$1")"
+}
+
 # answers ANSWER USER [-6] PORT|PATH WHAT...: does the client print this?
 answers() { same "$1" "$(client "${@:2}")"; }
 

@@ -516,7 +516,7 @@ while True:
 
 @test "no ssh-keygen and no srun on PATH" {
     configure required transport=srun
-    run as user1 env PATH=/nonexistent /usr/bin/srun -w n1 --tunnel 8001:8000 /bin/true
+    run as user1 env PATH=/nonexistent "$(slurm_program srun)" -w n1 --tunnel 8001:8000 /bin/true
     [[ $status != 0 ]]
     holds "no program 'srun' is to be found: put it on PATH"
 }
