@@ -36,6 +36,13 @@ public struct FileDescriptor: ~Copyable {
 }
 
 extension FileDescriptor {
+  /// Keeps it from children that whoever is in this process forks; those that exec have it closed anyway.
+  ///
+  /// - Parameter isWithheld: false before it is closed: its number is another's then
+  public borrowing func withholdFromForks(_ isWithheld: Bool) {
+    csystem_withhold_from_forks(raw, isWithheld ? 1 : 0)
+  }
+
   /// open(2).
   ///
   /// - Parameters:

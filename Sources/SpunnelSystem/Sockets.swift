@@ -190,8 +190,8 @@ public enum Socket {
     return result == 0 && value != 0
   }
 
-  /// Makes a socket listen no more, whoever else holds a copy of it. In srun others do: it forks a
-  /// helper that inherits every descriptor and outlives it for a moment.
+  /// Makes a socket listen no more, whoever else holds a copy of it, as srun does while it waits for the
+  /// keeper. A port that was named when it was bound stays bound until the last copy is closed.
   public static func stopListening(_ descriptor: CInt) {
     _ = shutdown(descriptor, CInt(SHUT_RD))
   }

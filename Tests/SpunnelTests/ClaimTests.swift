@@ -51,6 +51,32 @@ import Testing
     for socket in claim.sockets { #expect(Socket.isListening(socket.descriptor.raw)) }
   }
 
+  /// Whether a child that is forked now has a copy.
+  private func isInherited(_ descriptor: CInt) throws -> Bool {
+    switch try Process.fork() {
+    case .child: _exit(fcntl(descriptor, F_GETFD) < 0 ? 0 : 1)
+    case .parent(let child):
+      var fate = Process.Fate.running
+      #expect(
+        eventually {
+          fate = Process.poll(child)
+          return fate != .running
+        })
+      return fate != .ended(0)
+    }
+  }
+
+  @Test func noForkHasACopyThatWouldKeepThePort() throws {
+    let claim = try Claim(try spec(try freePort()), settings)
+    for socket in claim.sockets { #expect(try !isInherited(socket.descriptor.raw)) }
+    let other = try FileDescriptor.open("/dev/null", O_RDWR)
+    #expect(try isInherited(other.raw))
+    other.withholdFromForks(true)
+    #expect(try !isInherited(other.raw))
+    other.withholdFromForks(false)
+    #expect(try isInherited(other.raw))
+  }
+
   @Test(arguments: Loopback.allCases)
   func oneBusyAddressIsEnoughToBeRefusedAndNothingIsKept(loopback: Loopback) throws {
     let (first, second) = (try freePort(), try freePort())

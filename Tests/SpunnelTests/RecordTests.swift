@@ -94,6 +94,20 @@ import Testing
     try create().remove()
   }
 
+  @Test func whoRemovesARecordLateLeavesTheNextOneOfTheStepAlone() throws {
+    // The last one takes the directory of all records with it.
+    let other = try create(StepName(job: 2, step: 0))
+    let first = try create()
+    first.remove()
+    let next = try create()
+    first.remove()
+    #expect(!next.isGone)
+    #expect(try views().map(\.step) == [other.step, step])
+    next.remove()
+    other.remove()
+    #expect(scratch.names() == [])
+  }
+
   @Test func twoRecordsStandSideBySide() throws {
     let other = StepName(job: 9, step: 4)
     let records = [try create(), try create(other)]

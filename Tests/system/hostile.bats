@@ -402,6 +402,28 @@ began() { says "$1" serving || ended "$1"; }
     goes_on s
 }
 
+# shown JOB FORWARDS: does status show these?
+shown() { same "$2" "$(as user1 spunnelctl status --json | jq -r '[.tunnels[] | select(.job == '"$1"').forwards[].submit] | join(" ")')"; }
+
+@test "forwards that came and went while /tmp was full: the record says so once there is room, untouched" {
+    local job
+    as root mount -o remount,size=1m /tmp
+    job=$(hold user1 -w n1)
+    as user1 spunnelctl open "$job" 8001:8000 8002:8000 --background
+    run as user2 dd if=/dev/zero of=/tmp/filler bs=4k status=none
+    holds "No space left on device"
+    as user1 spunnelctl open "$job" 8003:8000 --background
+    as user1 spunnelctl close "$job" 8001:8000
+    frees 8001
+    shown "$job" "8001 8002"
+    as root rm /tmp/filler
+    eventually shown "$job" "8002 8003"
+    # A port alone is looked for in the record.
+    as user1 spunnelctl close "$job" 8003
+    as user1 spunnelctl close "$job" 8002
+    soon nothing_left
+}
+
 @test "a record that names an option of ssh as its node is damaged, and runs nothing" {
     local job record
     # Of a job that runs, and locked, or nobody would look into it.

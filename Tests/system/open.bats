@@ -317,12 +317,12 @@ step_is_over() { ! as root squeue --steps --noheader --format %i | grep -x "$(st
 
 # --- Closing -----------------------------------------------------------------------------------
 
-# held NAME JOB: a process of user1's that holds a record as a keeper of this job would.
+# held NAME STEP: a process of user1's that holds a record as a keeper of this step would.
 held() {
     # shellcheck disable=SC2016 # expanded there
     start "$1" user1 bash -c '
-        mkdir -p -m 700 /tmp/spunnel-$UID/'"$2"'.0
-        exec 9</tmp/spunnel-$UID/'"$2"'.0
+        mkdir -p -m 700 /tmp/spunnel-$UID/'"$2"'
+        exec 9</tmp/spunnel-$UID/'"$2"'
         flock 9
         echo held
         exec sleep 60'
@@ -341,7 +341,7 @@ held() {
     run ctl close "$job" 7777
     same 1 "$status"
     same "spunnelctl: close: '7777' is no port of job $job, and no job with a tunnel: see spunnelctl status" "$output"
-    held h 8888
+    held h 8888.0
     run ctl close "$job" 8888
     same 1 "$status"
     same 1 "${#lines[@]}"
@@ -395,6 +395,37 @@ held() {
     kill -TERM "$(pid taken)"
     finish taken
     within 5 nothing_left
+}
+
+@test "a guardian that comes late leaves the job's next tunnel its record, also while that is empty" {
+    local job other guardian
+    # Beside another tunnel: the last one takes the directory of all records with it.
+    other=$(hold user1 -w n1)
+    ctl open "$other" 8001:8000 --background
+    job=$(hold user1 -w n1)
+    ctl open "$job" 8002:8000 --background
+    guardian=$(guardian "$(whole "$job")")
+    kill -STOP "$guardian"
+    ctl close "$job"
+    # As a keeper has it for an instant.
+    held h "$(whole "$job")"
+    kill -CONT "$guardian"
+    eventually gone "$guardian"
+    record "$(whole "$job")"
+    kill -TERM "$(pid h)"
+    finish h
+    # The same with a real one.
+    ctl open "$job" 8002:8000 --background
+    guardian=$(guardian "$(whole "$job")")
+    kill -STOP "$guardian"
+    ctl close "$job"
+    ctl open "$job" 8002:8000 --background
+    kill -CONT "$guardian"
+    eventually gone "$guardian"
+    ctl status "$job"
+    ctl close "$job"
+    ctl close "$other"
+    nothing_left
 }
 
 # --- A step's tunnel ---------------------------------------------------------------------------

@@ -58,6 +58,57 @@ s = socket.create_server(("::1", 8001), family=socket.AF_INET6); print("listens"
     done
 }
 
+# unbound PORT: can another program bind it, without SO_REUSEADDR? For ports of no other test: connections in
+# TIME-WAIT would be in its way for a minute.
+unbound() {
+    as user1 python3 -c 'import errno, socket, sys
+for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
+    try:
+        socket.socket(family).bind((address, int(sys.argv[1])))
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise' "$1"
+}
+
+@test "a port that is closed is bound by nobody: of srun, of sbatch and of spunnelctl open" {
+    local batch opened job
+    serve s user1 -w n1 --tunnel 7601:8000,7602:8000,7603:8000 -- 8000
+    batch=$(as user1 sbatch --parsable -o /dev/null -w n2 --tunnel 7611:8000,7612:8000 --wrap 'sleep 600')
+    opened=$(hold user1 -w n2)
+    as user1 spunnelctl open --background "$opened" 7621:8000 7622:8000
+    eventually counts "$(whole "$batch")" state up
+    for job in "$(job s) 7601" "$batch 7611" "$opened 7621"; do
+        # shellcheck disable=SC2086 # two words
+        as user1 spunnelctl close $job
+        unbound "${job#* }"
+    done
+    # Nor when srun goes on without the rest of its tunnel.
+    as user1 spunnelctl close "$(job s)" 7602
+    unbound 7602
+    as user1 spunnelctl close "$(job s)"
+    unbound 7603
+    as user1 spunnelctl close "$batch" "$opened"
+    unbound 7612
+    unbound 7622
+    goes_on s
+}
+
+@test "a port of a tunnel whose keeper was killed is bound by nobody, while its srun goes on" {
+    serve s user1 -w n1 --tunnel 7631:8000 -- 8000
+    kill -KILL "$(keeper "$(step s)")"
+    soon nothing_left
+    unbound 7631
+    goes_on s
+}
+
+@test "ports of a tunnel that failed are bound by nobody while its record tells why" {
+    local job
+    job=$(as user1 sbatch --parsable -o /dev/null -w n1 --tunnel 7641:n7:8000 --wrap 'sleep 600')
+    eventually counts "$(whole "$job")" state failed
+    unbound 7641
+    as user1 spunnelctl close "$job"
+}
+
 @test "a claim on a job that is never started is given up with srun" {
     hold user2 -N2 --exclusive
     start s user1 srun --tunnel 8001:8000 true

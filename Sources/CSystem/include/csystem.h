@@ -44,6 +44,10 @@ pid_t csystem_spawn(const struct csystem_program *program);
  *  @return the child's process id, 0 in the child, or the negated errno */
 pid_t csystem_fork(int parent_death_signal);
 
+/** Has a descriptor closed in every child that fork(2) makes of this process from now on, whoever calls it.
+ *  @param is_withheld 0: no longer; to be said before it is closed, as its number is another's then */
+void csystem_withhold_from_forks(int descriptor, int is_withheld);
+
 /** Names the process for ps(1) and top(1). @param name at most 15 bytes are kept */
 void csystem_set_process_name(const char *name);
 

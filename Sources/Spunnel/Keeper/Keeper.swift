@@ -253,10 +253,9 @@ final class Keeper: EventHandler {
   /// Looks at the tunnel as a whole, after something has changed.
   private func review() {
     guard let tunnel, status.state != .closing else { return }
-    status.write(
-      HostFile(
-        nodes: tunnel.nodes, forwards: tunnel.routes.map(\.forward),
-        waiting: tunnel.grants.filter(\.routes.isEmpty).map(\.spec), failed: failures.specs))
+    status.host = HostFile(
+      nodes: tunnel.nodes, forwards: tunnel.routes.map(\.forward),
+      waiting: tunnel.grants.filter(\.routes.isEmpty).map(\.spec), failed: failures.specs)
     let state: Status.State =
       if tunnel.grants.isEmpty {
         failures.isEmpty ? status.state : .failed

@@ -41,12 +41,15 @@ public enum KeeperProcess {
   private static func keep(
     _ request: KeeperRequest, _ record: Record, _ lifeline: consuming FileDescriptor
   ) -> CInt {
+    let listeners = listenerDescriptors()
     do throws(SystemError) {
       if case .parent(let child) = try Process.fork(parentDeathSignal: SIGTERM) {
+        // Held here as well they would stay bound when the keeper gives them up.
+        for listener in listeners { _ = close(listener) }
         return guardian(child, record, lifeline)
       }
       let keeper = try Keeper(request, record)
-      keeper.run(listenerDescriptors(), lifeline: lifeline)
+      keeper.run(listeners, lifeline: lifeline)
       return 0
     } catch {
       record.remove()
@@ -62,7 +65,6 @@ public enum KeeperProcess {
     _ = consume lifeline
     Process.releaseCode()
     Process.wait(for: child)
-    for descriptor in listenerDescriptors() { Socket.stopListening(descriptor) }
     record.removeSocketsElsewhere()
     record.remove()
     return 0

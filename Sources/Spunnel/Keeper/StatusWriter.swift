@@ -13,7 +13,12 @@ final class StatusWriter {
   /// Fills in what is counted elsewhere, as it is now.
   var count: (inout Status) -> Void = { _ in }
   private var status = Status()
-  private var host = HostFile(nodes: [], forwards: [])
+  /// Where the tunnel leads; written with the status.
+  var host = HostFile(nodes: [], forwards: [])
+  /// What the host file says.
+  private var written = HostFile(nodes: [], forwards: [])
+  /// Whether a file could not be written. A full disk has room again some time, and nobody says when.
+  private var isBehind = false
   private var timer: EventLoop.Timer?
 
   init(_ loop: EventLoop, _ record: Record) {
@@ -33,18 +38,22 @@ final class StatusWriter {
     write()
   }
 
-  func write(_ now: HostFile) {
-    if now == host { return }
-    host = now
-    do throws(RecordError) { try record.write(now) } catch { record.log("\(error)") }
-  }
-
-  /// Writes the status with the counters as they are now.
+  /// Writes the host file if it has changed, and the status with the counters as they are now.
   func write() {
     loop.cancel(timer)
     timer = nil
     status = counted
-    record.write(status)
+    let wasBehind = isBehind
+    isBehind = false
+    do throws(RecordError) {
+      if host != written { try record.write(host) }
+      written = host
+    } catch {
+      if !wasBehind { record.log("\(error)") }
+      isBehind = true
+    }
+    if !record.write(status) { isBehind = true }
+    if isBehind { writeLater() }
   }
 
   /// To be called when counters may have changed: they are written some time later.
@@ -53,7 +62,7 @@ final class StatusWriter {
     timer = loop.after(milliseconds: StatusWriter.pause) { [weak self] in
       guard let self else { return }
       self.timer = nil
-      if self.counted != self.status { self.write() }
+      if self.isBehind || self.counted != self.status { self.write() }
     }
   }
 

@@ -123,12 +123,16 @@ final class Record {
     for path in held + bound where SocketFile.isLeftOver(path) { _ = unsafe unlink(path) }
   }
 
-  /// Writes the status; a full disk must not end a tunnel, so failure goes by.
-  func write(_ status: Status) {
+  /// Writes the status, and what the log lacks.
+  ///
+  /// - Returns: whether it is written: a full disk must not end a tunnel
+  @discardableResult
+  func write(_ status: Status) -> Bool {
+    defer { if !unwritten.isEmpty { writeLog() } }
     do throws(SystemError) {
       try directory.replace(RecordFile.status, with: Array(status.text.utf8))
-    } catch {}
-    if !unwritten.isEmpty { writeLog() }
+      return true
+    } catch { return false }
   }
 
   /// Appends a line with the time; failure goes by. While the log cannot be opened the line waits:

@@ -176,8 +176,12 @@ extension StateDirectory {
     try changes.add(root)
   }
 
-  /// Removes a record with all that is in it, and the state directory with the last one.
+  /// Removes a record with all that is in it. Only for who holds it, or for a sweep: nobody else removes it
+  /// meanwhile, and no lock is waited for that something stopped may hold.
   borrowing func remove(_ step: StepName, _ record: borrowing Directory) throws(RecordError) {
+    let isGone = try recording { () throws(SystemError) in try record.attributes().st_nlink == 0 }
+    // What has the name by now is the next tunnel's, and as long as it is empty it could be removed.
+    if isGone { return }
     try recording { () throws(SystemError) in
       for name in try record.names() { record.remove(name) }
     }

@@ -27,6 +27,12 @@ struct Claim: ~Copyable {
     self.spec = spec
     self.settings = settings
     self.sockets = sockets
+    // srun forks a helper that lives as long as itself: a port that the tunnel gives up would stay bound there.
+    for socket in sockets { socket.descriptor.withholdFromForks(true) }
+  }
+
+  deinit {
+    for socket in sockets { socket.descriptor.withholdFromForks(false) }
   }
 
   private static func verifyPaths(_ spec: TunnelSpec) throws(SubmitError) {

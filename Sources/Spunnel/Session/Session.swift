@@ -61,7 +61,7 @@ final class Session {
       tell(report, nodes: nodes.count, claim.settings.quiet ? nil : voice)
       return true
     } catch {
-      // Not by closing alone: a helper that srun forked has copies.
+      // Not by closing alone: a keeper that does not answer has copies.
       claim.release()
       voice.error("no tunnel: \(error.reason)")
       voice.info("the job goes on without it, unless plugstack.conf says 'required'")
