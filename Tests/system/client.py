@@ -4,6 +4,9 @@
   name              prints the answer, or "closed before a byte"
   source N          fetches N bytes, prints "same" when they are the pattern
   sum N             sends N bytes, ends its direction, prints "same" when the answer is their sum
+  urgent N          sends N bytes, one of urgent data and N bytes, and ends its direction; prints "same" when
+                    the answer is the sum of the others
+  urgently          prints the lines that came back of three with urgent data in each and behind the last
   greet N           reads the greeting to its end, then sends N bytes; prints "hello"
   last N            prints "same" when the last `greet` read N bytes of the pattern
   hold              prints "held", then "closed" or "reset" when the other end does it
@@ -66,6 +69,28 @@ class Client:
             connection.sendall(pattern(int(length)))
             connection.shutdown(socket.SHUT_WR)
             return same(self.read(connection), digest(length))
+
+    def urgent(self, length):
+        half = pattern(int(length))
+        with self.connect("sum") as connection:
+            connection.sendall(half)
+            connection.send(b"!", socket.MSG_OOB)
+            connection.sendall(half)
+            connection.shutdown(socket.SHUT_WR)
+            return same(self.read(connection), hashlib.sha256(2 * half).hexdigest().encode() + b"\n")
+
+    def urgently(self):
+        with self.connect("echo") as connection, connection.makefile("rb") as answers:
+            came = b""
+            for line in b"!first\n", b"sec!ond\n", b"third!\n":
+                before, after = line.split(b"!")
+                connection.sendall(before)
+                connection.send(b"!", socket.MSG_OOB)
+                connection.sendall(after)
+                came += answers.readline()
+            connection.send(b"!", socket.MSG_OOB)
+            connection.shutdown(socket.SHUT_WR)
+            return (came + answers.read()).decode().split()
 
     def greet(self, length):
         with self.connect("greet") as connection:

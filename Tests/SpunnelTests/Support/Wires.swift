@@ -66,6 +66,12 @@ final class End {
 
   func send(_ text: String) { send(Array(text.utf8)) }
 
+  /// Sends one byte of urgent data (tcp(7)) behind what is on its way.
+  func sendUrgently() {
+    #expect(isSent)
+    #expect(unsafe Glibc.send(raw, "!", 1, CInt(MSG_OOB)) == 1)
+  }
+
   /// Sends end of file once all is sent: half-closes a socket, closes a pipe.
   func finish() {
     endsAfterSending = true
