@@ -1,5 +1,5 @@
 // One direction of a relay: fill a pipe from one socket, drain it into the other. What splice(2)
-// does not pass is copied.
+// does not pass, and what there is no pipe for, is copied.
 
 import Glibc
 import SpunnelSystem
@@ -67,7 +67,7 @@ struct Flow {
 
   /// Only when nothing is on its way: a full pipe and an empty source would look the same.
   private mutating func fill(from source: CInt, _ pool: PipePool) -> Step {
-    guard let pipe = pipe ?? pool.borrow() else { return .broken }
+    guard let pipe = pipe ?? pool.borrow() else { return copyIn(from: source, pool) }
     self.pipe = pipe
     switch Transfer.splice(from: source, to: pipe.writer, atMost: Flow.chunk) {
     case .moved(let count):
@@ -82,7 +82,7 @@ struct Flow {
     }
   }
 
-  /// Passes urgent data.
+  /// Passes urgent data, and needs no descriptor: an open connection is not cut for want of one.
   private mutating func copyIn(from source: CInt, _ pool: PipePool) -> Step {
     drop(pool)
     switch Transfer.read(from: source, atMost: Flow.share, into: &copy) {

@@ -215,6 +215,23 @@ func openDescriptors() throws -> Int {
   }
 }
 
+/// Lets this process open nothing more, until it is given back: for one that a test has for itself.
+struct NoDescriptors {
+  private var limit = rlimit()
+
+  init() {
+    unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    NoDescriptors.set(rlimit(rlim_cur: 3, rlim_max: limit.rlim_max))
+  }
+
+  func giveBack() { NoDescriptors.set(limit) }
+
+  private static func set(_ limit: rlimit) {
+    var limit = limit
+    unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}
+
 /// A port that nobody holds on either loopback address, below those that the kernel gives out.
 func freePort() throws -> UInt16 {
   for _ in 0..<1000 {
