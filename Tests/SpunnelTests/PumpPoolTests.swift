@@ -165,6 +165,37 @@ import Testing
     }
   }
 
+  @Test func whileAnEndIsAskedAboutTheServicesSocketIsNotHeld() async {
+    // The question needs a descriptor: connections that end when there is none left have these.
+    await #expect(processExitsWith: .success) {
+      let loop = try EventLoop()
+      let rig = try PumpRig(loop)
+      rig.answersLater = true
+      rig.service.send("whole")
+      let hasArrived = try loop.turn {
+        rig.work()
+        return rig.client.text == "whole"
+      }
+      #expect(hasArrived)
+      let before = try openDescriptors()
+      rig.service.close()
+      #expect(try loop.turn { !rig.asked.isEmpty })
+      #expect(rig.asked.map(\.end.isClosed) == [true])
+      // The test's end, and the pump's.
+      #expect(try openDescriptors() == before - 2)
+      rig.client.send("to nobody")
+      try loop.settle { rig.work() }
+      #expect(!rig.client.sawEnd && rig.ends == [])
+      rig.asked.first?.answer(false)
+      let hasEnded = try loop.turn {
+        rig.work()
+        return rig.client.sawEnd
+      }
+      #expect(hasEnded)
+      #expect(rig.ends == [.complete])
+    }
+  }
+
   @Test func bytesThatWereOnTheirWayNeverReachAnother() throws {
     let pool = PipePool()
     for round in 0..<4 {

@@ -15,9 +15,13 @@
   many N            N connections, all open at once, each with a text of its own; prints how many
   each N            N short connections, ten at a time; prints how many were right
   slow N            fetches N bytes that it does not read while another connection fetches N
+  tardy COUNT N     sends N bytes on each of COUNT connections that nobody reads; prints "stuck" when they go no
+                    further, and after a `begin` how many were answered with the sum
+  begin             has each `tardy` read
 """
 import concurrent.futures
 import hashlib
+import select
 import socket
 import sys
 import time
@@ -135,6 +139,28 @@ class Client:
         with concurrent.futures.ThreadPoolExecutor(10) as pool:
             answers = list(pool.map(self.ask, ["name"] * int(count)))
         return sum(answer == answers[0] != b"" for answer in answers)
+
+    def tardy(self, count, length):
+        rest = {}
+        for _ in range(int(count)):
+            connection = self.connect("tardy")
+            rest[connection] = memoryview(pattern(int(length)))
+            connection.recv(CHUNK)
+        connections, is_stuck = list(rest), False
+        while rest:
+            ready = select.select([], rest, [], 1)[1]
+            if not ready and not is_stuck:
+                is_stuck = True
+                print("stuck", flush=True)
+            for connection in ready:
+                rest[connection] = rest[connection][connection.send(rest[connection][:CHUNK]):]
+                if not rest[connection]:
+                    del rest[connection]
+                    connection.shutdown(socket.SHUT_WR)
+        return sum(self.read(connection) == digest(length) for connection in connections)
+
+    def begin(self):
+        return self.ask("begin").decode().strip()
 
     def slow(self, length):
         with self.connect(f"source {length}") as slow:

@@ -1,6 +1,7 @@
 // The relay of one connection: bytes between a client's socket and the service's.
 //
-// Who owns what: the pump owns both sockets and closes them together; each direction borrows a pipe of the pool while bytes are on their way. The kernel owns the
+// Who owns what: the pump owns both sockets and closes them together, but one that ssh has closed
+// sooner; each direction borrows a pipe of the pool while bytes are on their way. The kernel owns the
 // bytes: they are spliced and, but for the few that a Flow copies, never seen here, so backpressure is
 // the sockets' own, and a peer that does not read stops nobody else.
 //
@@ -131,7 +132,16 @@ final class Pump: EventHandler {
   private func askAboutEnd() {
     isAsking = true
     let end = ServiceEnd(isClosed: service?.isHungUp() ?? true, isEmpty: received == 0)
+    // The question needs a descriptor, and there may be no other.
+    if end.isClosed { closeService() }
     askIfCut(end) { [weak self] isCut in self?.ended(isCut: isCut) }
+  }
+
+  /// Nobody is at its other end any more.
+  private func closeService() {
+    outward.stop(pool)
+    if let raw = service?.raw { loop.remove(raw) }
+    service = nil
   }
 
   private func ended(isCut: Bool) {
