@@ -10,6 +10,8 @@ public struct Readiness: OptionSet, Sendable {
 
   public static let input = Readiness(rawValue: EPOLLIN.rawValue)
   public static let output = Readiness(rawValue: EPOLLOUT.rawValue)
+  /// TCP's urgent data (tcp(7)) is there and was not passed yet.
+  public static let urgent = Readiness(rawValue: EPOLLPRI.rawValue)
   /// The peer sent end of file.
   public static let peerClosed = Readiness(rawValue: EPOLLRDHUP.rawValue)
   public static let error = Readiness(rawValue: EPOLLERR.rawValue)

@@ -124,16 +124,16 @@ public enum Process {
   }
 
   /// Whether a process is in exit(2) or gone (proc(5), the flags of /proc/PID/stat; the kernel's
-  /// `PF_EXITING`).
+  /// `PF_EXITING`). One that cannot be looked at now, for want of a descriptor, is not known to be.
   public static func isExiting(_ process: pid_t) -> Bool {
     do throws(SystemError) {
       let file = try FileDescriptor.open("/proc/\(process)/stat", O_RDONLY)
       let text = String(decoding: try file.read(atMost: 1024) ?? [], as: UTF8.self)
       // The name, in parentheses, may hold anything; the flags are the seventh field behind it.
       let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
-      guard fields.count > 7, let flags = UInt32(fields[7]) else { return true }
+      guard fields.count > 7, let flags = UInt32(fields[7]) else { return false }
       return flags & 0x4 != 0
-    } catch { return true }
+    } catch { return [ENOENT, ESRCH].contains(error.code) }
   }
 
   /// Ends a child that leads its own process group, and waits for it: TERM, a bounded wait, KILL.

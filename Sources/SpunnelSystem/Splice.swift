@@ -1,4 +1,5 @@
-// Moving bytes between a socket and a pipe without copying them through this process: splice(2).
+// Moving bytes between a socket and a pipe without copying them through this process, splice(2), and
+// with a copy where that does not do.
 
 import CSystem
 import Glibc
@@ -20,5 +21,37 @@ public enum Transfer: Equatable, Sendable {
     if count > 0 { return .moved(count) }
     if count == 0 { return .endOfFile }
     return -count == Int(EAGAIN) ? .wouldBlock : .failed(CInt(-count))
+  }
+
+  /// read(2), which passes urgent data of TCP (tcp(7)) and leaves it out. In front of it splice(2) stops
+  /// for good, as if there were nothing, or as if it were the end (tcp.c, `tcp_read_sock`).
+  ///
+  /// - Parameters:
+  ///   - source: non-blocking
+  ///   - limit: bytes at the most
+  ///   - bytes: becomes what was read
+  public static func read(
+    from source: CInt, atMost limit: Int, into bytes: inout [UInt8]
+  ) -> Transfer {
+    var result = Transfer.wouldBlock
+    unsafe bytes = Array(unsafeUninitializedCapacity: limit) { buffer, count in
+      result = attempt { unsafe Glibc.read(source, buffer.baseAddress, limit) }
+      if case .moved(let moved) = result { count = moved }
+    }
+    return result
+  }
+
+  /// write(2). - Parameter target: non-blocking
+  public static func write(_ bytes: ArraySlice<UInt8>, to target: CInt) -> Transfer {
+    unsafe bytes.withUnsafeBytes { buffer in
+      attempt { unsafe Glibc.write(target, buffer.baseAddress, buffer.count) }
+    }
+  }
+
+  private static func attempt(_ call: () -> Int) -> Transfer {
+    do throws(SystemError) {
+      let count = try check("transfer", call)
+      return count > 0 ? .moved(count) : .endOfFile
+    } catch { return error.code == EAGAIN ? .wouldBlock : .failed(error.code) }
   }
 }

@@ -127,6 +127,45 @@ private final class Wires {
     #expect(flow.total > 0)
     #expect(!flow.isOver)
   }
+
+  @Test func withoutDescriptorsBytesAndTheEndAreMovedAllTheSame() async {
+    await #expect(processExitsWith: .success) {
+      let wires = try Wires()
+      _ = NoDescriptors()
+      let bytes = noise(300_000, seed: 3)
+      wires.sender.send(bytes)
+      wires.sender.finish()
+      // Until nothing goes on any more: the target is full, with bytes on their way.
+      var step = Flow.Step.busy
+      for _ in 0..<100 {
+        wires.sender.write()
+        step = wires.move()
+      }
+      #expect(step == .blocked)
+      #expect(!wires.sender.isSent)
+      let hasEnded = eventually {
+        wires.sender.write()
+        wires.receiver.receive(atMost: 10_007)
+        return wires.move() == .ended
+      }
+      #expect(hasEnded)
+      for _ in 0..<100 { wires.receiver.receive() }
+      wires.receiver.expectReceived(bytes)
+      #expect(wires.flow.total == bytes.count)
+    }
+  }
+
+  @Test func withoutDescriptorsATargetThatReadsNoMoreIsDeaf() async {
+    await #expect(processExitsWith: .success) {
+      let wires = try Wires()
+      _ = NoDescriptors()
+      wires.receiver.deafen()
+      wires.sender.send("lost")
+      #expect(wires.move() == .deaf)
+      #expect(wires.flow.isOver)
+      #expect(wires.flow.total == 0)
+    }
+  }
 }
 
 @Suite struct PipePoolTests {
@@ -165,10 +204,7 @@ private final class Wires {
     await #expect(processExitsWith: .success) {
       let pool = PipePool()
       let kept = try #require(pool.borrow())
-      var limit = rlimit()
-      unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-      limit.rlim_cur = 3
-      unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      _ = NoDescriptors()
       #expect(pool.borrow() == nil)
       pool.giveBack(kept)
       #expect(pool.borrow() === kept)

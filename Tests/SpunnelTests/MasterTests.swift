@@ -50,4 +50,17 @@ import Testing
     #expect(try answers(1))
     #expect(told.answers == [false])
   }
+
+  @Test func anSshThatCannotBeAskedForWantOfADescriptorIsAskedAgain() async {
+    await #expect(processExitsWith: .success) {
+      let tests = try MasterTests()
+      let descriptors = NoDescriptors()
+      tests.check()
+      for _ in 0..<10 { try tests.loop.turn(milliseconds: 10) }
+      #expect(tests.told.answers == [])
+      descriptors.giveBack()
+      #expect(try tests.answers(1))
+      #expect(tests.told.answers == [true])
+    }
+  }
 }

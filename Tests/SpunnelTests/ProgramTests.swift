@@ -201,6 +201,18 @@ import Testing
     #expect(Process.isExiting(helper.child))
   }
 
+  @Test func aProcessThatCannotBeLookedAtIsNotTakenForExiting() async {
+    await #expect(processExitsWith: .success) {
+      let helper = try Helper("exec sleep 60")
+      let descriptors = NoDescriptors()
+      #expect(!Process.isExiting(helper.child))
+      descriptors.giveBack()
+      kill(helper.child, SIGKILL)
+      #expect(eventually { Process.isExiting(helper.child) })
+      #expect(helper.status() == 137)
+    }
+  }
+
   @Test(arguments: [") R 1 1 1 1 1 4", "a b c d e f g 4", "((()", ") Z"])
   func theNameOfAProcessIsNotTakenForItsFlags(name: String) throws {
     let scratch = try Scratch()

@@ -116,6 +116,86 @@ import Testing
     }
   }
 
+  @Test func noConnectionIsCutOrStandsStillForWantOfADescriptor() async {
+    await #expect(processExitsWith: .success) {
+      let loop = try EventLoop()
+      let pool = PipePool()
+      let slow = try (0..<12).map { try PumpRig(loop, $0.isMultiple(of: 2) ? .tcp : .unix, pool) }
+      let quick = try PumpRig(loop, .tcp, pool)
+      quick.client.send("question")
+      let isAsked = try loop.turn {
+        quick.work()
+        return quick.service.text == "question"
+      }
+      #expect(isAsked)
+      let descriptors = NoDescriptors()
+      let bytes = (0..<24).map { noise(600_000 + $0, seed: UInt64(300 + $0)) }
+      for (index, rig) in slow.enumerated() {
+        rig.client.send(bytes[index])
+        rig.service.send(bytes[12 + index])
+      }
+      try loop.settle {
+        for rig in slow {
+          rig.client.write()
+          rig.service.write()
+        }
+      }
+      #expect(slow.allSatisfy { !$0.client.isSent && !$0.service.isSent && $0.ends.isEmpty })
+      quick.service.send("answer")
+      let isAnswered = try loop.turn {
+        quick.work()
+        return quick.client.text == "answer"
+      }
+      #expect(isAnswered)
+      for rig in slow {
+        rig.client.finish()
+        rig.service.finish()
+      }
+      let haveEnded = try loop.turn {
+        for rig in slow { rig.work() }
+        return slow.allSatisfy { !$0.ends.isEmpty && $0.client.sawEnd && $0.service.sawEnd }
+      }
+      #expect(haveEnded)
+      for (index, rig) in slow.enumerated() {
+        rig.service.expectReceived(bytes[index])
+        rig.client.expectReceived(bytes[12 + index])
+        #expect(rig.ends == [.complete])
+      }
+      descriptors.giveBack()
+    }
+  }
+
+  @Test func whileAnEndIsAskedAboutTheServicesSocketIsNotHeld() async {
+    // The question needs a descriptor: connections that end when there is none left have these.
+    await #expect(processExitsWith: .success) {
+      let loop = try EventLoop()
+      let rig = try PumpRig(loop)
+      rig.answersLater = true
+      rig.service.send("whole")
+      let hasArrived = try loop.turn {
+        rig.work()
+        return rig.client.text == "whole"
+      }
+      #expect(hasArrived)
+      let before = try openDescriptors()
+      rig.service.close()
+      #expect(try loop.turn { !rig.asked.isEmpty })
+      #expect(rig.asked.map(\.end.isClosed) == [true])
+      // The test's end, and the pump's.
+      #expect(try openDescriptors() == before - 2)
+      rig.client.send("to nobody")
+      try loop.settle { rig.work() }
+      #expect(!rig.client.sawEnd && rig.ends == [])
+      rig.asked.first?.answer(false)
+      let hasEnded = try loop.turn {
+        rig.work()
+        return rig.client.sawEnd
+      }
+      #expect(hasEnded)
+      #expect(rig.ends == [.complete])
+    }
+  }
+
   @Test func bytesThatWereOnTheirWayNeverReachAnother() throws {
     let pool = PipePool()
     for round in 0..<4 {

@@ -116,4 +116,85 @@ import Testing
     #expect((rig.pump.sent, rig.pump.received) == (0, 0))
     #expect(rig.moves == 0)
   }
+
+  /// `!` stands for a byte of urgent data.
+  @Test(
+    arguments: Wire.allCases,
+    ["abc!def", "!abc", "abc!", "!", "a!b!c", "!a!", "abc!d!efg!h"])
+  func allButUrgentDataArrivesInOrder(wire: Wire, text: String) throws {
+    let rig = try PumpRig(loop, wire)
+    try sendUrgently(text, rig)
+    let rest = text.filter { $0 != "!" }
+    #expect(try turn(rig) { rig.service.text == rest })
+    // Nothing of it keeps the loop awake.
+    let sleeps = try eventually {
+      let before = Clock.milliseconds()
+      try loop.turn(milliseconds: 100)
+      return Clock.milliseconds() - before >= 100
+    }
+    #expect(sleeps)
+    rig.client.finish()
+    #expect(try turn(rig) { rig.service.sawEnd })
+    #expect(rig.service.text == rest)
+    rig.service.send("thanks")
+    rig.service.finish()
+    #expect(try turn(rig) { rig.client.sawEnd && !rig.ends.isEmpty })
+    #expect(rig.client.text == "thanks")
+    #expect(rig.ends == [.complete])
+  }
+
+  @Test(arguments: Wire.allCases, ["abc!def", "!abc", "abc!", "!", "a!b!c"])
+  func theEndAfterUrgentDataHidesNoByte(wire: Wire, text: String) throws {
+    let rig = try PumpRig(loop, wire)
+    try sendUrgently(text, rig)
+    rig.client.finish()
+    #expect(try turn(rig) { rig.service.sawEnd })
+    #expect(rig.service.text == text.filter { $0 != "!" })
+    #expect(rig.ends == [])
+  }
+
+  @Test(arguments: Wire.allCases)
+  func urgentDataHurriesPastNothingThatTheServiceHasNotRead(wire: Wire) throws {
+    let rig = try PumpRig(loop, wire)
+    var bytes: [UInt8] = []
+    var before = -1
+    while before < rig.pump.sent {
+      before = rig.pump.sent
+      let part = noise(1000, seed: UInt64(bytes.count))
+      bytes += part
+      rig.client.send(part)
+      try loop.settle()
+    }
+    rig.client.sendUrgently()
+    let rest = noise(400_000, seed: 15)
+    rig.client.send(rest)
+    rig.client.finish()
+    try loop.settle { rig.client.write() }
+    #expect(try turn(rig) { rig.service.sawEnd })
+    rig.service.expectReceived(bytes + rest)
+  }
+
+  /// From ssh none ever comes.
+  @Test func urgentDataOfTheServiceHidesNoByteEither() throws {
+    let rig = try PumpRig(loop)
+    rig.service.send("abc")
+    rig.service.sendUrgently()
+    rig.service.send("def")
+    rig.service.finish()
+    #expect(try turn(rig) { rig.client.sawEnd })
+    #expect(rig.client.text == "abcdef")
+  }
+
+  /// Each byte of urgent data but the first only when all before it has arrived: of two that were not
+  /// read the kernel takes the earlier one for ordinary data (tcp(7)).
+  private func sendUrgently(_ text: String, _ rig: PumpRig) throws {
+    for (index, part) in text.split(separator: "!", omittingEmptySubsequences: false).enumerated() {
+      if index > 1 {
+        let before = text.split(separator: "!", omittingEmptySubsequences: false)[..<index].joined()
+        #expect(try turn(rig) { rig.service.text == before })
+      }
+      if index > 0 { rig.client.sendUrgently() }
+      rig.client.send(String(part))
+    }
+  }
 }

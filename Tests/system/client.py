@@ -4,6 +4,9 @@
   name              prints the answer, or "closed before a byte"
   source N          fetches N bytes, prints "same" when they are the pattern
   sum N             sends N bytes, ends its direction, prints "same" when the answer is their sum
+  urgent N          sends N bytes, one of urgent data and N bytes, and ends its direction; prints "same" when
+                    the answer is the sum of the others
+  urgently          prints the lines that came back of three with urgent data in each and behind the last
   greet N           reads the greeting to its end, then sends N bytes; prints "hello"
   last N            prints "same" when the last `greet` read N bytes of the pattern
   hold              prints "held", then "closed" or "reset" when the other end does it
@@ -12,9 +15,13 @@
   many N            N connections, all open at once, each with a text of its own; prints how many
   each N            N short connections, ten at a time; prints how many were right
   slow N            fetches N bytes that it does not read while another connection fetches N
+  tardy COUNT N     sends N bytes on each of COUNT connections that nobody reads; prints "stuck" when they go no
+                    further, and after a `begin` how many were answered with the sum
+  begin             has each `tardy` read
 """
 import concurrent.futures
 import hashlib
+import select
 import socket
 import sys
 import time
@@ -67,6 +74,28 @@ class Client:
             connection.shutdown(socket.SHUT_WR)
             return same(self.read(connection), digest(length))
 
+    def urgent(self, length):
+        half = pattern(int(length))
+        with self.connect("sum") as connection:
+            connection.sendall(half)
+            connection.send(b"!", socket.MSG_OOB)
+            connection.sendall(half)
+            connection.shutdown(socket.SHUT_WR)
+            return same(self.read(connection), hashlib.sha256(2 * half).hexdigest().encode() + b"\n")
+
+    def urgently(self):
+        with self.connect("echo") as connection, connection.makefile("rb") as answers:
+            came = b""
+            for line in b"!first\n", b"sec!ond\n", b"third!\n":
+                before, after = line.split(b"!")
+                connection.sendall(before)
+                connection.send(b"!", socket.MSG_OOB)
+                connection.sendall(after)
+                came += answers.readline()
+            connection.send(b"!", socket.MSG_OOB)
+            connection.shutdown(socket.SHUT_WR)
+            return (came + answers.read()).decode().split()
+
     def greet(self, length):
         with self.connect("greet") as connection:
             greeting = self.read(connection)
@@ -110,6 +139,28 @@ class Client:
         with concurrent.futures.ThreadPoolExecutor(10) as pool:
             answers = list(pool.map(self.ask, ["name"] * int(count)))
         return sum(answer == answers[0] != b"" for answer in answers)
+
+    def tardy(self, count, length):
+        rest = {}
+        for _ in range(int(count)):
+            connection = self.connect("tardy")
+            rest[connection] = memoryview(pattern(int(length)))
+            connection.recv(CHUNK)
+        connections, is_stuck = list(rest), False
+        while rest:
+            ready = select.select([], rest, [], 1)[1]
+            if not ready and not is_stuck:
+                is_stuck = True
+                print("stuck", flush=True)
+            for connection in ready:
+                rest[connection] = rest[connection][connection.send(rest[connection][:CHUNK]):]
+                if not rest[connection]:
+                    del rest[connection]
+                    connection.shutdown(socket.SHUT_WR)
+        return sum(self.read(connection) == digest(length) for connection in connections)
+
+    def begin(self):
+        return self.ask("begin").decode().strip()
 
     def slow(self, length):
         with self.connect(f"source {length}") as slow:

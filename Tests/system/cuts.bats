@@ -107,6 +107,32 @@ n2_is_cut_off() {
     within 10 ends_seen n2 8000 1
 }
 
+# few_descriptors PROCESS COUNT: it can open so many more, as its own user, who needs no capability for that.
+few_descriptors() {
+    local used
+    used=$(find "/proc/$1/fd" -type l | wc -l)
+    setpriv --reuid "$(stat -c %u "/proc/$1")" --regid "$(stat -c %g "/proc/$1")" --clear-groups \
+        prlimit --pid "$1" --nofile=$((used + $2)):
+}
+
+@test "without descriptors for all that is on its way nothing is cut, and nothing stands still" {
+    local before
+    start pulse user1 /home/tools/client.py 8001 pulse
+    eventually says pulse back
+    # Two for each connection, and for two pipes.
+    few_descriptors "$(keeper "$(step s)")" 28
+    start tardy user1 /home/tools/client.py 8001 tardy 12 16000000
+    eventually says tardy stuck
+    before=$(output pulse | wc -l)
+    eventually more_pulses "$before"
+    host n1 user1 /home/tools/client.py 8000 begin
+    finish tardy
+    same $'stuck\n12' "$(output tardy)"
+    goes_on pulse
+}
+
+more_pulses() { (($(output pulse | wc -l) > $1 + 10)); }
+
 teardown() {
     "$CLUSTER/link" n2 up
     if [[ -e $STATE/n2/etc/ssh/sshd_config.d/test.conf ]]; then

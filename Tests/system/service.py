@@ -6,6 +6,7 @@ A connection begins with a line that says what is wanted:
   name       the host's name, and the port or path
   source N   N bytes of the pattern
   sum        reads to the end of file, then answers with the SHA-256 of what came
+  tardy      answers "held", and the same, but reads nothing before the first `begin`
   greet      answers "hello", ends its own direction, and reads to the end of file
   last       the SHA-256 of what the last `greet` read
   echo       every line back, until end of file
@@ -29,6 +30,7 @@ def pattern(length):
 
 
 class Handler(socketserver.StreamRequestHandler):
+    begun = threading.Event()
     greeted = "none"
     ends = []
 
@@ -48,6 +50,15 @@ class Handler(socketserver.StreamRequestHandler):
 
     def sum(self):
         self.answer(self.digest())
+
+    def tardy(self):
+        self.answer("held")
+        Handler.begun.wait()
+        self.sum()
+
+    def begin(self):
+        Handler.begun.set()
+        self.answer("begun")
 
     def greet(self):
         self.answer("hello")

@@ -106,6 +106,13 @@ load helpers
     eventually answers same user1 8001 last 3000000
 }
 
+@test "what a client sends beside urgent data arrives, and its end after it" {
+    serve s user1 --tunnel 8001:8000 -- 8000
+    answers "['first', 'second', 'third']" user1 8001 urgently
+    answers same user1 8001 urgent 5
+    answers same user1 8001 urgent 3000000
+}
+
 @test "a reader that does not read holds up nobody else" {
     serve s user1 --tunnel 8001:8000 -- 8000
     answers same user1 8001 slow 20000000

@@ -1,4 +1,5 @@
-// One direction of a relay: fill a pipe from one socket, drain it into the other.
+// One direction of a relay: fill a pipe from one socket, drain it into the other. What splice(2)
+// does not pass, and what there is no pipe for, is copied.
 
 import Glibc
 import SpunnelSystem
@@ -19,11 +20,17 @@ struct Flow {
 
   /// Bytes that one splice may move.
   private static let chunk = 1 << 20
+  /// Bytes that one copy may hold.
+  private static let share = 1 << 16
   /// Fills and drains in a row before the other connections get their turn.
   private static let budget = 16
 
   private var pipe: PipePool.Loan?
+  /// Holds what is on its way and in no pipe.
+  private var copy: [UInt8] = []
   private var pending = 0
+  /// Whether the source has sent urgent data (tcp(7)).
+  var hasMetUrgentData = false
   /// Bytes delivered.
   private(set) var total = 0
   /// Whether nothing will move any more.
@@ -55,18 +62,35 @@ struct Flow {
   mutating func drop(_ pool: PipePool) {
     if let pipe, pending == 0 { pool.giveBack(pipe) }
     pipe = nil
+    copy = []
   }
 
-  /// Only into an empty pipe: a full one and an empty source would look the same.
+  /// Only when nothing is on its way: a full pipe and an empty source would look the same.
   private mutating func fill(from source: CInt, _ pool: PipePool) -> Step {
-    guard let pipe = pipe ?? pool.borrow() else { return .broken }
+    guard let pipe = pipe ?? pool.borrow() else { return copyIn(from: source, pool) }
     self.pipe = pipe
     switch Transfer.splice(from: source, to: pipe.writer, atMost: Flow.chunk) {
     case .moved(let count):
       pending = count
       return .busy
-    case .wouldBlock:
+    case .wouldBlock where !hasMetUrgentData:
       drop(pool)
+      return .blocked
+    // Urgent data may be in the way; at the end, some that no event has told of yet.
+    case .wouldBlock, .endOfFile: return copyIn(from: source, pool)
+    case .failed: return .broken
+    }
+  }
+
+  /// Passes urgent data, and needs no descriptor: an open connection is not cut for want of one.
+  private mutating func copyIn(from source: CInt, _ pool: PipePool) -> Step {
+    drop(pool)
+    switch Transfer.read(from: source, atMost: Flow.share, into: &copy) {
+    case .moved(let count):
+      pending = count
+      return .busy
+    case .wouldBlock:
+      copy = []
       return .blocked
     case .endOfFile: return .ended
     case .failed: return .broken
@@ -74,8 +98,7 @@ struct Flow {
   }
 
   private mutating func drain(into target: CInt) -> Step {
-    guard let pipe else { return .broken }
-    switch Transfer.splice(from: pipe.reader, to: target, atMost: pending) {
+    switch passOn(to: target) {
     case .moved(let count):
       pending -= count
       total += count
@@ -84,6 +107,11 @@ struct Flow {
     case .failed(EPIPE): return .deaf
     case .endOfFile, .failed: return .broken
     }
+  }
+
+  private func passOn(to target: CInt) -> Transfer {
+    guard let pipe else { return Transfer.write(copy.suffix(pending), to: target) }
+    return Transfer.splice(from: pipe.reader, to: target, atMost: pending)
   }
 }
 

@@ -5,7 +5,8 @@ import Glibc
 import SpunnelSystem
 
 final class Master {
-  /// Milliseconds before ssh is asked again when it has too many connections waiting.
+  /// Milliseconds before ssh is asked again when it has too many connections waiting, or there is no
+  /// descriptor to ask it by.
   private static let busyPause = 20
 
   private let control: SocketHandle
@@ -61,7 +62,7 @@ final class Master {
       }
       doubts = []
     } catch {
-      if error.code == EAGAIN {
+      if error.isExhaustion {
         loop.after(milliseconds: Master.busyPause) { self.settleDoubts(loop) }
       } else {
         let told = doubts

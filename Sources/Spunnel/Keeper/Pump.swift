@@ -1,9 +1,9 @@
 // The relay of one connection: bytes between a client's socket and the service's.
 //
-// Who owns what: the pump owns both sockets and closes them together; each direction borrows a
-// pipe of the pool while bytes are on their way. The kernel owns the bytes: they are spliced and
-// never seen here, so backpressure is the sockets' own, and a peer that does not read stops
-// nobody else.
+// Who owns what: the pump owns both sockets and closes them together, but one that ssh has closed
+// sooner; each direction borrows a pipe of the pool while bytes are on their way. The kernel owns the
+// bytes: they are spliced and, but for the few that a Flow copies, never seen here, so backpressure is
+// the sockets' own, and a peer that does not read stops nobody else.
 //
 //     client ──▶ pipe ──▶ service (ssh)      end of file: shutdown(2) of the other socket
 //     client ◀── pipe ◀── service (ssh)
@@ -77,7 +77,7 @@ final class Pump: EventHandler {
   /// Begins; `finished` may be told before this returns.
   func start() throws(SystemError) {
     let events: Readiness = [.input, .output, .peerClosed, .edges]
-    if let raw = client?.raw { try loop.add(raw, events, self) }
+    if let raw = client?.raw { try loop.add(raw, events.union(.urgent), self) }
     if let raw = service?.raw { try loop.add(raw, events, self) }
     work(outward: true, inward: true)
   }
@@ -88,6 +88,8 @@ final class Pump: EventHandler {
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
     let isClient = descriptor == client?.raw
     if isClient && readiness.contains(.error) { return end(.broken) }
+    // Once and for all: whoever has sent some may send more.
+    if isClient && readiness.contains(.urgent) { outward.hasMetUrgentData = true }
     // ssh has closed its socket: what the client says from now on reaches nobody.
     if !isClient && readiness.contains(.hangUp) { outward.stop(pool) }
     let mayRead = !readiness.isDisjoint(with: [.input, .peerClosed, .hangUp, .error])
@@ -130,7 +132,16 @@ final class Pump: EventHandler {
   private func askAboutEnd() {
     isAsking = true
     let end = ServiceEnd(isClosed: service?.isHungUp() ?? true, isEmpty: received == 0)
+    // The question needs a descriptor, and there may be no other.
+    if end.isClosed { closeService() }
     askIfCut(end) { [weak self] isCut in self?.ended(isCut: isCut) }
+  }
+
+  /// Nobody is at its other end any more.
+  private func closeService() {
+    outward.stop(pool)
+    if let raw = service?.raw { loop.remove(raw) }
+    service = nil
   }
 
   private func ended(isCut: Bool) {

@@ -66,6 +66,12 @@ final class End {
 
   func send(_ text: String) { send(Array(text.utf8)) }
 
+  /// Sends one byte of urgent data (tcp(7)) behind what is on its way.
+  func sendUrgently() {
+    #expect(isSent)
+    #expect(unsafe Glibc.send(raw, "!", 1, CInt(MSG_OOB)) == 1)
+  }
+
   /// Sends end of file once all is sent: half-closes a socket, closes a pipe.
   func finish() {
     endsAfterSending = true
@@ -206,6 +212,23 @@ func openDescriptors() throws -> Int {
     let text = String(
       decoding: target.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     return text.hasPrefix("socket:") || text.hasPrefix("pipe:")
+  }
+}
+
+/// Lets this process open nothing more, until it is given back: for one that a test has for itself.
+struct NoDescriptors {
+  private var limit = rlimit()
+
+  init() {
+    unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    NoDescriptors.set(rlimit(rlim_cur: 3, rlim_max: limit.rlim_max))
+  }
+
+  func giveBack() { NoDescriptors.set(limit) }
+
+  private static func set(_ limit: rlimit) {
+    var limit = limit
+    unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 }
 
