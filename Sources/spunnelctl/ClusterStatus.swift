@@ -28,6 +28,7 @@ enum ClusterStatus {
     } catch {
       switch error {
       case .failure(let message), .usage(let message): throw .other(message)
+      case .failures(let messages): throw .other(messages.joined(separator: "; "))
       }
     }
   }

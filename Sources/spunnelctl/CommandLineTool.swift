@@ -16,6 +16,8 @@ enum ExitStatus: CInt {
 /// Why a command stops early.
 enum CommandError: Error {
   case failure(String)
+  /// Several things failed, with a line for each; the others were done.
+  case failures([String])
   case usage(String)
 }
 
@@ -55,6 +57,9 @@ enum CommandLineTool {
       switch error {
       case .failure(let message):
         say("spunnelctl: \(message)", to: .error)
+        return ExitStatus.failure.rawValue
+      case .failures(let messages):
+        for message in messages { say("spunnelctl: \(message)", to: .error) }
         return ExitStatus.failure.rawValue
       case .usage(let message):
         say("spunnelctl: \(message); see \(manual(words)) --help", to: .error)

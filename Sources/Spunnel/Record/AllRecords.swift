@@ -10,11 +10,17 @@ public struct AllRecords: Sendable {
   /// Directories that are not to be trusted, or cannot be read: they hide no others.
   public let problems: [RecordError]
 
-  /// - Parameter base: an absolute path, of `state_dir=`
-  public static func find(in base: String) throws(RecordError) -> AllRecords {
+  /// - Parameters:
+  ///   - base: an absolute path, of `state_dir=`
+  ///   - isMeant: whose records are read at all
+  public static func find(
+    in base: String, where isMeant: (StepName) -> Bool = { _ in true }
+  ) throws(RecordError) -> AllRecords {
     var (views, problems): ([RecordView], [RecordError]) = ([], [])
     for user in try users(in: base) {
-      do throws(RecordError) { views += try RecordView.all(in: base, user: user) } catch {
+      do throws(RecordError) {
+        views += try RecordView.all(in: base, user: user, where: isMeant)
+      } catch {
         problems.append(error)
       }
     }

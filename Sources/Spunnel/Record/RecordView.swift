@@ -31,10 +31,13 @@ public struct RecordView: Equatable, Sendable {
   /// - Parameters:
   ///   - base: an absolute path, of `state_dir=`
   ///   - user: whose
-  public static func all(in base: String, user: uid_t) throws(RecordError) -> [RecordView] {
+  ///   - isMeant: which records are read at all
+  public static func all(
+    in base: String, user: uid_t, where isMeant: (StepName) -> Bool = { _ in true }
+  ) throws(RecordError) -> [RecordView] {
     guard let state = try StateDirectory.find(in: base, user: user) else { return [] }
     var views: [RecordView] = []
-    for step in try state.steps() {
+    for step in try state.steps() where isMeant(step) {
       do throws(RecordError) {
         // One that ended while we looked is simply not there.
         guard let directory = try state.open(step) else { continue }

@@ -127,6 +127,12 @@ extension StateDirectory {
     }
   }
 
+  /// Whether a keeper holds the record of a step.
+  public borrowing func isHeld(_ step: StepName) throws(RecordError) -> Bool {
+    guard let record = try open(step) else { return false }
+    return record.isLocked()
+  }
+
   /// Sets the exit flag of a tunnel: its keeper tears it down at once. For root the owner is a
   /// stranger: the flag is made anew in a directory that is found to be his alone, or not at all.
   ///
