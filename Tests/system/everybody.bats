@@ -4,7 +4,8 @@
 load helpers
 
 teardown() {
-    as root rm -rf "/tmp/spunnel-$(as user2 id -u)"
+    # shellcheck disable=SC2016 # expanded there
+    as root bash -c 'rm -rf /tmp/spunnel-20???? "$0"' "/tmp/spunnel-$(as user2 id -u)"
     clean_up
 }
 
@@ -65,4 +66,38 @@ strangers() {
     holds "step 0, of user2: its keeper does not end"
     holds "and 290 more of user2"
     frees 8002
+}
+
+# --- Bounds ------------------------------------------------------------------------------------
+
+# small COMMAND...: runs it as root, in less than 200 MB.
+small() {
+    run as root /usr/bin/python3 -c 'import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:], check=False).returncode
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+sys.exit(status if peak < 200 else f"it took {peak} MB")' "$@"
+    lacks "it took"
+}
+
+@test "what another user has made large or many takes little of root's memory, and hides nobody's tunnels" {
+    local job
+    job=$(hold user1 -w n1)
+    lead "$job"
+    as user2 /home/tools/hostile.py crowd
+    small spunnelctl status --all
+    same 0 "$status"
+    grep -E "^$job .* user1 .* 8001:8000,8002:8000 " <<<"$output"
+    same 4096 "$(grep -c '^7 .* user2 ' <<<"$output")"
+    holds "/tmp/spunnel-$(as user2 id -u)' has more than 4096 records"
+    holds "/tmp/spunnel-$(as user2 id -u)' has more than 8 MB of records"
+    holds "2950 more directories in '/tmp' cannot be trusted"
+    small spunnelctl status --all --json
+    same 0 "$status"
+    same up "$(jq -r '.tunnels[] | select(.user == "user1").state' <<<"$output")"
+    small spunnelctl status 7
+    small spunnelctl status "$job"
+    holds "localhost:8001 -> n1:8000"
+    small spunnelctl close "$job"
+    same 0 "$status"
+    holds "closed the tunnel of job $job, step extern, of user1"
 }

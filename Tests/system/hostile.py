@@ -15,6 +15,9 @@
   keepers JOB COUNT MODE ANSWER   COUNT steps' records of JOB with that MODE, held for a minute as by keepers that do
                                   not end; they answer whatever they are asked with ANSWER, with nothing if that
                                   is empty; prints `held`
+  crowd                           what is large to read and small on the disk: records with one long `host` in common,
+                                  some with one of their own, thousands of empty ones, and thousands of directories
+                                  of other users' names; prints `there`
   squat PORT ADDRESS              listens there in every way there is; prints `listening` or why not
   lend PORT PATH                  connects, and hands the socket to whoever connects to the unix socket PATH
   borrow PATH                     takes a socket from there and asks for the service's name; prints the answer
@@ -196,6 +199,24 @@ def keepers(job, count, mode, answer):
             held.append(connection)
             if answer:
                 connection.send(f"{answer}\n".encode())
+
+
+def crowd():
+    os.umask(0o077)
+    root = f"/tmp/spunnel-{os.getuid()}"
+    os.mkdir(root)
+    for step in range(5000):
+        os.mkdir(f"{root}/7.{step}")
+    lines = "waiting R:1024:1\n" * 9000
+    with open(f"{root}/common", "w", encoding="utf-8") as file:
+        file.write(lines)
+    for step in range(400):
+        os.link(f"{root}/common", f"{root}/7.{2 * step}/host")
+        with open(f"{root}/7.{2 * step + 1}/host", "w", encoding="utf-8") as file:
+            file.write(lines)
+    for user in range(200000, 203000):
+        os.mkdir(f"/tmp/spunnel-{user}")
+    print("there", flush=True)
 
 
 def squat(port, address):
