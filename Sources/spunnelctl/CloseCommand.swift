@@ -15,7 +15,10 @@ enum CloseCommand: Command {
 
     With a SPEC, as in 12 8001:8000, only the forwards that listen there are closed; a port or a
     path alone will do, as in 12 8001. Open connections are cut, and the submit ports are free when
-    the command returns. Root may close everybody's, by their jobs.
+    the command returns. What cannot be closed is told, and keeps nothing else from it.
+
+    Root may close anybody's by its job, as spunnelctl status --all shows it; --all is root's own.
+    All of one user's: runuser -u USER -- spunnelctl close --all.
     """
 
   static func run(_ words: [String]) throws(CommandError) {
@@ -32,14 +35,34 @@ enum CloseCommand: Command {
         return try close(spec, of: try wanted.job.tunnels(in: directory), directory, output)
       }
     }
-    try close(try meant(rest, directory), directory, output)
+    if rest == ["--all"] {
+      try close(try liveTunnels(in: directory), [], directory, output)
+    } else if rest.isEmpty || rest.contains("--all") {
+      throw .usage("close: name jobs, as in spunnelctl close 12, or --all alone")
+    } else {
+      try close(jobs: rest, directory, output)
+    }
+  }
+
+  private static func close(
+    jobs words: [String], _ directory: String, _ output: Output
+  ) throws(CommandError) {
+    var jobs: [TunnelArgument] = []
+    for word in words { jobs.append(try TunnelArgument(word)) }
+    let tunnels = try reachableTunnels(in: directory, of: jobs)
+    let absent = jobs.filter { job in !tunnels.contains { job.matches($0.step) } }
+    if tunnels.isEmpty, let first = absent.first { throw first.absence }
+    try close(tunnels, absent, directory, output)
   }
 
   /// What was closed is told also when something else could not be.
+  ///
+  /// - Parameter absent: jobs that have no tunnel, any more perhaps
   private static func close(
-    _ tunnels: [RecordView], _ directory: String, _ output: Output
+    _ tunnels: [RecordView], _ absent: [TunnelArgument], _ directory: String, _ output: Output
   ) throws(CommandError) {
     let closing = Closing(tunnels, directory)
+    let failures = (closing.failure?.lines ?? []) + absent.flatMap(\.absence.lines)
     let names = UserNames(tunnels)
     let lines = closing.closed.map { "closed the tunnel of \($0.name(names))" }
     output.tell(
@@ -47,7 +70,7 @@ enum CloseCommand: Command {
         "closed", closing.closed.map { ($0.step, names[$0.user], nil) },
         text: tunnels.isEmpty
           ? "no tunnels of \(Host.userName) on \(Host.name)" : lines.joined(separator: "\n")))
-    if let failure = closing.failure { throw failure }
+    if !failures.isEmpty { throw .failures(failures) }
   }
 
   private static func close(
@@ -65,20 +88,6 @@ enum CloseCommand: Command {
           text: lines.joined(separator: "\n")))
     }
     if let failure = closing.failure { throw failure }
-  }
-
-  private static func meant(
-    _ words: [String], _ directory: String
-  ) throws(CommandError) -> [RecordView] {
-    if words == ["--all"] { return try liveTunnels(in: directory) }
-    if words.isEmpty || words.contains("--all") {
-      throw .usage("close: name jobs, as in spunnelctl close 12, or --all alone")
-    }
-    var jobs: [TunnelArgument] = []
-    for word in words { jobs.append(try TunnelArgument(word)) }
-    let tunnels = try reachableTunnels(in: directory, of: jobs)
-    for job in jobs where !tunnels.contains(where: { job.matches($0.step) }) { throw job.absence }
-    return tunnels
   }
 }
 

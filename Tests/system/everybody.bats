@@ -68,6 +68,30 @@ strangers() {
     frees 8002
 }
 
+@test "a job whose tunnel has gone keeps no other from closing" {
+    serve one user1 -w n1 --tunnel 8001:8000 -- 8000
+    serve two user2 -w n2 --tunnel 8002:8000 -- 8000
+    # No port has such a number.
+    run as root spunnelctl close "$(job one)" "$(step two)" 100000
+    same 1 "$status"
+    same "closed the tunnel of job $(job one), step 0, of user1" "${lines[0]}"
+    same "closed the tunnel of job $(job two), step 0, of user2" "${lines[1]}"
+    [[ ${lines[2]} == "spunnelctl: no tunnel of job 100000 on login: "* ]]
+    same 3 "${#lines[@]}"
+}
+
+@test "root closes all of one user's tunnels as that user, and nobody else's" {
+    serve one user1 -w n1 --tunnel 8001:8000 -- 8000
+    serve two user1 -w n1 --tunnel 8003:8001 -- 8001
+    serve other user2 -w n2 --tunnel 8002:8000 -- 8000
+    run as root runuser -u user1 -- spunnelctl close --all
+    same 0 "$status"
+    same "closed the tunnel of job $(job one), step 0" "${lines[0]}"
+    same "closed the tunnel of job $(job two), step 0" "${lines[1]}"
+    same 2 "${#lines[@]}"
+    answers n2:8000 user2 8002 name
+}
+
 # --- Bounds ------------------------------------------------------------------------------------
 
 # small COMMAND...: runs it as root, in less than 200 MB.
