@@ -6,13 +6,14 @@ import Spunnel
 public struct StepList: Report {
   /// The array's key: `closed`, `removed`.
   private let key: String
-  private let entries: [(step: StepName, spec: TunnelSpec?)]
+  private let entries: [Entry]
   public let text: String
 
-  /// - Parameters:
-  ///   - entries: which tunnels; with a spec, only these forwards of them
-  ///   - text: the same for people
-  public init(_ key: String, _ entries: [(step: StepName, spec: TunnelSpec?)], text: String) {
+  /// One tunnel: whose it is, where that is to be told; with a spec, only these forwards of it.
+  public typealias Entry = (step: StepName, user: String?, spec: TunnelSpec?)
+
+  /// - Parameter text: the same for people
+  public init(_ key: String, _ entries: [Entry], text: String) {
     self.key = key
     self.entries = entries
     self.text = text
@@ -21,9 +22,10 @@ public struct StepList: Report {
   public var object: JSON {
     JSON([
       key: .array(
-        entries.map { step, spec in
+        entries.map { step, user, spec in
           JSON([
             "job": .number(Int(step.job)), "step": .string(step.stepLabel),
+            "user": .string(user),
             "forwards": spec.map { .strings($0.forwards.map(\.description)) },
           ])
         })

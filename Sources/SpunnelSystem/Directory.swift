@@ -100,7 +100,12 @@ public struct Directory: ~Copyable {
   }
 
   /// The names in it, without `.` and `..`, in no order.
-  public borrowing func names() throws(SystemError) -> [String] {
+  public borrowing func names() throws(SystemError) -> [String] { try names { $0 } }
+
+  /// What the names in it stand for. Nothing else is kept: somebody else may have made millions.
+  public borrowing func names<Kept>(
+    as kept: (String) -> Kept?
+  ) throws(SystemError) -> [Kept] {
     // A descriptor of its own: reading moves an offset that duplicates would share.
     let copy = try FileDescriptor.open(".", in: descriptor.raw, Directory.flags)
     let raw = copy.release()
@@ -110,30 +115,39 @@ public struct Directory: ~Copyable {
       throw SystemError("read \(path)", code)
     }
     defer { unsafe closedir(stream) }
-    var names: [String] = []
+    var all: [Kept] = []
     while let entry = unsafe readdir(stream) {
       let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
         unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
       }
-      if name != "." && name != ".." { names.append(name) }
+      if name != ".", name != "..", let one = kept(name) { all.append(one) }
     }
-    return names
+    return all
   }
 
   /// The content of a regular file in it, never through a link and never of a FIFO.
   ///
-  /// - Parameter limit: bytes that are read at the most
-  public borrowing func read(_ name: String, atMost limit: Int) throws(SystemError) -> [UInt8] {
+  /// - Parameters:
+  ///   - limit: bytes that are read at the most
+  ///   - isSole: whether a file that has other names as well is refused
+  public borrowing func read(
+    _ name: String, atMost limit: Int, isSole: Bool = false
+  ) throws(SystemError) -> [UInt8] {
     let file = try openToRead(name)
-    return try file.content(expecting: try file.sizeOfRegular("\(path)/\(name)"), atMost: limit)
+    let size = try file.sizeOfRegular("\(path)/\(name)", isSole)
+    return try file.content(expecting: size, atMost: limit)
   }
 
   /// The end of a regular file in it, as `read` reads one.
   ///
-  /// - Parameter limit: bytes that are read at the most
-  public borrowing func readEnd(_ name: String, atMost limit: Int) throws(SystemError) -> [UInt8] {
+  /// - Parameters:
+  ///   - limit: bytes that are read at the most
+  ///   - isSole: whether a file that has other names as well is refused
+  public borrowing func readEnd(
+    _ name: String, atMost limit: Int, isSole: Bool = false
+  ) throws(SystemError) -> [UInt8] {
     let file = try openToRead(name)
-    let size = try file.sizeOfRegular("\(path)/\(name)")
+    let size = try file.sizeOfRegular("\(path)/\(name)", isSole)
     if size > limit {
       try check("lseek \(path)/\(name)") { lseek(file.raw, off_t(size - limit), SEEK_SET) }
     }
@@ -177,10 +191,12 @@ public struct Directory: ~Copyable {
 
 extension FileDescriptor {
   /// The size of a regular file; anything else is not read.
-  fileprivate func sizeOfRegular(_ path: String) throws(SystemError) -> Int {
+  fileprivate func sizeOfRegular(_ path: String, _ isSole: Bool) throws(SystemError) -> Int {
     var kind = stat()
     try check("stat \(path)") { unsafe fstat(raw, &kind) }
     if kind.st_mode & S_IFMT != S_IFREG { throw SystemError("read \(path)", EINVAL) }
+    // One that was replaced after it was opened has no name any more.
+    if isSole && kind.st_nlink > 1 { throw SystemError("read \(path)", EMLINK) }
     return Int(kind.st_size)
   }
 

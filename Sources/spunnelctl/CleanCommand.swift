@@ -23,16 +23,16 @@ enum CleanCommand: Command {
     if let unknown = rest.first { throw .usage("clean: '\(printable(unknown))' is no option") }
     let failed = try liveTunnels(in: option.stateDirectory)
       .filter { $0.state == .failed }
-    for tunnel in failed { try CloseCommand.request(tunnel, option.stateDirectory) }
-    for tunnel in failed { try CloseCommand.awaitEnd(tunnel, option.stateDirectory) }
-    var swept = failed.map(\.step)
+    let ended = Closing(failed, option.stateDirectory)
+    if let failure = ended.failure { throw failure }
+    var swept = ended.closed.map(\.step)
     do throws(RecordError) {
       swept += try StateDirectory.find(in: option.stateDirectory, user: getuid())?.sweep() ?? []
     } catch { throw .failure("clean: \(error)") }
     let lines = swept.map { "removed the record of job \($0.job), step \($0.stepLabel)" }
     output.tell(
       StepList(
-        "removed", swept.map { ($0, nil) },
+        "removed", swept.map { ($0, nil, nil) },
         text: lines.isEmpty ? "nothing to clean" : lines.joined(separator: "\n")))
   }
 }

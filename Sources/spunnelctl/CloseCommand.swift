@@ -1,6 +1,5 @@
 // spunnelctl close: ends tunnels whose jobs go on.
 
-import Glibc
 import Spunnel
 import SpunnelOutput
 import SpunnelSystem
@@ -16,10 +15,11 @@ enum CloseCommand: Command {
 
     With a SPEC, as in 12 8001:8000, only the forwards that listen there are closed; a port or a
     path alone will do, as in 12 8001. Open connections are cut, and the submit ports are free when
-    the command returns. Root may close everybody's, by their jobs.
+    the command returns. What cannot be closed is told, and keeps nothing else from it.
+
+    Root may close anybody's by its job, as spunnelctl status --all shows it; --all is root's own.
+    All of one user's: runuser -u USER -- spunnelctl close --all.
     """
-  /// Milliseconds that a keeper has for tearing down.
-  private static let patience = 5000
 
   static func run(_ words: [String]) throws(CommandError) {
     let option = try StateOption(words)
@@ -31,90 +31,69 @@ enum CloseCommand: Command {
     let directory = option.stateDirectory
     if let first = rest.first, rest.count > 1, !rest.contains("--all") {
       let wanted = ClosedForwards(try TunnelArgument(first), rest.dropFirst(), directory)
-      if let spec = try wanted.spec() { return try wanted.close(spec, output) }
+      if let spec = try wanted.spec() {
+        return try close(spec, of: try wanted.job.tunnels(in: directory), directory, output)
+      }
     }
-    try close(try meant(rest, directory), directory, output)
+    if rest == ["--all"] {
+      try close(try liveTunnels(in: directory), [], directory, output)
+    } else if rest.isEmpty || rest.contains("--all") {
+      throw .usage("close: name jobs, as in spunnelctl close 12, or --all alone")
+    } else {
+      try close(jobs: rest, directory, output)
+    }
+  }
+
+  private static func close(
+    jobs words: [String], _ directory: String, _ output: Output
+  ) throws(CommandError) {
+    var jobs: [TunnelArgument] = []
+    for word in words { jobs.append(try TunnelArgument(word)) }
+    let tunnels = try reachableTunnels(in: directory, of: jobs)
+    let absent = jobs.filter { job in !tunnels.contains { job.matches($0.step) } }
+    if tunnels.isEmpty, let first = absent.first { throw first.absence }
+    try close(tunnels, absent, directory, output)
   }
 
   /// What was closed is told also when something else could not be.
+  ///
+  /// - Parameter absent: jobs that have no tunnel, any more perhaps
   private static func close(
-    _ tunnels: [RecordView], _ directory: String, _ output: Output
+    _ tunnels: [RecordView], _ absent: [TunnelArgument], _ directory: String, _ output: Output
   ) throws(CommandError) {
-    var closed: [RecordView] = []
-    var failure: CommandError?
-    do throws(CommandError) {
-      for tunnel in tunnels { try request(tunnel, directory) }
-      for tunnel in tunnels {
-        try awaitEnd(tunnel, directory)
-        closed.append(tunnel)
-      }
-    } catch { failure = error }
-    let lines = closed.map { "closed the tunnel of \($0.name)" }
+    let closing = Closing(tunnels, directory)
+    let failures = (closing.failure?.lines ?? []) + absent.flatMap(\.absence.lines)
+    let names = UserNames(tunnels)
+    let lines = closing.closed.map { "closed the tunnel of \($0.name(names))" }
     output.tell(
       StepList(
-        "closed", closed.map { ($0.step, nil) },
+        "closed", closing.closed.map { ($0.step, names[$0.user], nil) },
         text: tunnels.isEmpty
           ? "no tunnels of \(Host.userName) on \(Host.name)" : lines.joined(separator: "\n")))
-    if let failure { throw failure }
+    if !failures.isEmpty { throw .failures(failures) }
   }
 
-  private static func meant(
-    _ words: [String], _ directory: String
-  ) throws(CommandError) -> [RecordView] {
-    if words == ["--all"] { return try liveTunnels(in: directory) }
-    if words.isEmpty || words.contains("--all") {
-      throw .usage("close: name jobs, as in spunnelctl close 12, or --all alone")
-    }
-    var found: [RecordView] = []
-    for word in words {
-      found += try TunnelArgument(word).tunnels(in: directory)
-        .filter { !found.contains($0) }
-    }
-    return found
-  }
-
-  static func request(_ tunnel: RecordView, _ directory: String) throws(CommandError) {
-    do throws(RecordError) {
-      // One that ended in the meantime is what was wanted.
-      _ = try StateDirectory.find(in: directory, user: tunnel.user)?.requestExit(tunnel.step)
-    } catch { throw .failure("close the tunnel of \(tunnel.name): \(error)") }
-  }
-
-  static func awaitEnd(_ tunnel: RecordView, _ directory: String) throws(CommandError) {
-    let deadline = Clock.milliseconds() + patience
-    while try isAlive(tunnel, directory) {
-      if Clock.milliseconds() > deadline {
-        throw .failure(
-          "close the tunnel of \(tunnel.name): its keeper does not end: see spunnelctl status")
+  private static func close(
+    _ spec: TunnelSpec, of tunnels: [RecordView], _ directory: String, _ output: Output
+  ) throws(CommandError) {
+    let closing = ForwardClosing(spec, of: tunnels, directory)
+    let names = UserNames(tunnels)
+    if !closing.closed.isEmpty {
+      let lines = closing.closed.map { tunnel, spec in
+        "closed \(printable("\(spec)")) of \(tunnel.name(names))"
       }
-      usleep(10_000)
+      output.tell(
+        StepList(
+          "closed", closing.closed.map { ($0.tunnel.step, names[$0.tunnel.user], $0.spec) },
+          text: lines.joined(separator: "\n")))
     }
-  }
-
-  private static func isAlive(
-    _ tunnel: RecordView, _ directory: String
-  ) throws(CommandError) -> Bool {
-    do throws(RecordError) {
-      return try RecordView.all(in: directory, user: tunnel.user)
-        .contains { $0.step == tunnel.step && $0.isAlive }
-    } catch { throw .failure("close the tunnel of \(tunnel.name): \(error)") }
-  }
-}
-
-extension RecordView {
-  /// In a sentence; whose it is where that is not clear.
-  fileprivate var name: String {
-    "job \(step.job), step \(step.stepLabel)"
-      + (user == getuid() ? "" : ", of \(Host.userName(of: user))")
+    if let failure = closing.failure { throw failure }
   }
 }
 
 /// Forwards of a job's tunnels that are to be closed, rather than the tunnels.
 private struct ClosedForwards {
-  /// Milliseconds for a keeper's answer.
-  private static let patience = 5000
-
-  private let job: TunnelArgument
+  let job: TunnelArgument
   private let words: [String]
   private let directory: String
 
@@ -129,7 +108,8 @@ private struct ClosedForwards {
   ///
   /// - Returns: `nil` when they name jobs
   func spec() throws(CommandError) -> TunnelSpec? {
-    let tunnels = try reachableTunnels(in: directory)
+    let tunnels = try reachableTunnels(
+      in: directory, of: [job] + words.compactMap { TunnelArgument(ifJob: $0) })
     let own = tunnels.filter { job.matches($0.step) }
     let jobs = words.filter { !isForward($0) }
     let ports = jobs.filter { isPort($0, of: own) }
@@ -184,46 +164,5 @@ private struct ClosedForwards {
       return path.hasPrefix("/") && !path.contains(":") ? "\(item):\(path)" : String(item)
     }
     .joined(separator: ",")
-  }
-
-  /// Closes one after the other; what was closed is told also when something else could not be.
-  func close(_ spec: TunnelSpec, _ output: Output) throws(CommandError) {
-    var closed: [(tunnel: RecordView, spec: TunnelSpec)] = []
-    var failure: CommandError?
-    let tunnels = try job.tunnels(in: directory)
-    do throws(CommandError) {
-      for forward in spec.forwards {
-        closed.append(try close(TunnelSpec(forwards: [forward]), tunnels))
-      }
-    } catch { failure = error }
-    if !closed.isEmpty || failure == nil {
-      output.tell(
-        StepList(
-          "closed", closed.map { ($0.tunnel.step, $0.spec) },
-          text: closed.map { "closed \($0.spec) of \($0.tunnel.name)" }.joined(separator: "\n")))
-    }
-    if let failure { throw failure }
-  }
-
-  /// - Returns: what the keeper gave up, and which one it was
-  private func close(
-    _ spec: TunnelSpec, _ tunnels: [RecordView]
-  ) throws(CommandError) -> (RecordView, TunnelSpec) {
-    var refusal = "no forward listens at '\(spec)'"
-    for tunnel in tunnels {
-      do throws(RecordError) {
-        var connection = try KeeperConnection.ask(
-          .close(spec), of: tunnel.step, in: directory, user: tunnel.user)
-        switch connection?.next(milliseconds: ClosedForwards.patience) {
-        case .closed(let forwards)?: return (tunnel, forwards)
-        // The keeper of an older Spunnel does not say which.
-        case .done?: return (tunnel, spec)
-        case .failed(let reason)?: refusal = printable(reason)
-        // It ended meanwhile: nothing listens there any more.
-        default: continue
-        }
-      } catch { throw .failure("close: \(error)") }
-    }
-    throw .failure("close: \(refusal): see spunnelctl status")
   }
 }

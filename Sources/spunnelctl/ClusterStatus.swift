@@ -26,9 +26,7 @@ enum ClusterStatus {
         do throws(ClusterError) { return try look() } catch { throw .failure("\(error)") }
       }
     } catch {
-      switch error {
-      case .failure(let message), .usage(let message): throw .other(message)
-      }
+      throw .other(error.lines.joined(separator: "; "))
     }
   }
 }

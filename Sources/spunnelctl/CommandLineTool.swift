@@ -16,7 +16,17 @@ enum ExitStatus: CInt {
 /// Why a command stops early.
 enum CommandError: Error {
   case failure(String)
+  /// Several things failed, with a line for each; the others were done.
+  case failures([String])
   case usage(String)
+
+  /// What is told on standard error.
+  var lines: [String] {
+    switch self {
+    case .failure(let message), .usage(let message): [message]
+    case .failures(let messages): messages
+    }
+  }
 }
 
 /// One command of `spunnelctl`.
@@ -53,8 +63,8 @@ enum CommandLineTool {
       return ExitStatus.success.rawValue
     } catch {
       switch error {
-      case .failure(let message):
-        say("spunnelctl: \(message)", to: .error)
+      case .failure, .failures:
+        for line in error.lines { say("spunnelctl: \(line)", to: .error) }
         return ExitStatus.failure.rawValue
       case .usage(let message):
         say("spunnelctl: \(message); see \(manual(words)) --help", to: .error)

@@ -83,15 +83,15 @@ enum StatusCommand: Command {
     func find() throws(CommandError) -> Found {
       do throws(RecordError) {
         guard let user else {
-          let found = try AllRecords.find(in: directory)
-          return (meant(found.views), found.problems.map { "\($0)" })
+          let found = try AllRecords.find(in: directory, where: isMeant)
+          return (found.views, found.problems.map { "\($0)" })
         }
-        return (meant(try RecordView.all(in: directory, user: user)), [])
+        return (try RecordView.all(in: directory, user: user, where: isMeant), [])
       } catch { throw .failure("look at the tunnels: \(error)") }
     }
 
-    private func meant(_ views: [RecordView]) -> [RecordView] {
-      jobs.isEmpty ? views : views.filter { view in jobs.contains { $0.matches(view.step) } }
+    private func isMeant(_ step: StepName) -> Bool {
+      jobs.isEmpty || jobs.contains { $0.matches(step) }
     }
 
     /// - Parameter problems: lines that are told besides

@@ -58,7 +58,7 @@ struct TunnelArgument {
 
   /// The tunnels that are meant and alive; at least one.
   func tunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
-    let found = try reachableTunnels(in: stateDirectory).filter { matches($0.step) }
+    let found = try reachableTunnels(in: stateDirectory, of: [self])
     if found.isEmpty { throw absence }
     return found
   }
@@ -82,11 +82,14 @@ func liveTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView]
   } catch { throw .failure("look at the tunnels: \(error)") }
 }
 
-/// Those that the user may close: his own, and for root everybody's.
-func reachableTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
-  if getuid() != 0 { return try liveTunnels(in: stateDirectory) }
+/// Tunnels of these jobs that a keeper holds: the user's own, and for root everybody's.
+func reachableTunnels(
+  in stateDirectory: String, of jobs: [TunnelArgument]
+) throws(CommandError) -> [RecordView] {
+  func isMeant(_ step: StepName) -> Bool { jobs.contains { $0.matches(step) } }
+  if getuid() != 0 { return try liveTunnels(in: stateDirectory).filter { isMeant($0.step) } }
   do throws(RecordError) {
-    return try AllRecords.find(in: stateDirectory).views.filter(\.isAlive)
+    return try AllRecords.find(in: stateDirectory, where: isMeant).views.filter(\.isAlive)
   } catch { throw .failure("look at the tunnels: \(error)") }
 }
 

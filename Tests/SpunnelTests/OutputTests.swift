@@ -222,6 +222,22 @@ import Testing
     #expect(try views().map(\.state) == [nil, .stale, nil])
   }
 
+  @Test func filesThatHaveOtherNamesAsWellAreNotRead() throws {
+    let texts = ["host": "node n1\n", "status": "state up\n", "log": "a line\n"]
+    for (name, text) in texts { try scratch.write(text, to: "\(root)/7.0/\(name)") }
+    let step = StepName(job: 7, step: 0)
+    #expect(try views().first?.host != nil)
+    for name in texts.keys {
+      try check("link") {
+        unsafe link("\(scratch.path)/\(root)/7.0/\(name)", "\(scratch.path)/\(name)")
+      }
+    }
+    let view = try #require(try views().first)
+    #expect(view.host == nil)
+    #expect(view.status.state == .stale)
+    #expect(LogLine.last(5, of: step, in: scratch.path, user: getuid()) == [])
+  }
+
   @Test func aDamagedStatusOfALiveTunnelIsNotTakenForAStart() throws {
     try scratch.write("state sideways\n", to: "\(root)/7.0/status")
     let held = try Directory.open("\(scratch.path)/\(root)/7.0")
@@ -264,5 +280,47 @@ import Testing
     #expect(found.views.map(\.step.job) == [3, 7])
     #expect(found.views.map(\.user) == [stranger, 0])
     #expect(found.problems.count == 2)
+  }
+
+  private func giveAway(_ name: String) throws { try scratch.setOwner(stranger, of: name) }
+
+  @Test(.enabled(if: isRoot)) func anotherUsersManyRecordsHideNobodys() throws {
+    let other = "spunnel-\(stranger)"
+    try scratch.makeDirectory(other)
+    for step in 0..<4100 { try scratch.makeDirectory("\(other)/6.\(step)") }
+    try giveAway(other)
+    let found = try AllRecords.find(in: scratch.path)
+    #expect(found.views.filter { $0.user == stranger }.count == 4096)
+    #expect(found.views.last?.user == getuid())
+    let what = "4096 records: the others are not shown"
+    #expect(found.problems == [.tooMuch(path: "\(scratch.path)/\(other)", what: what)])
+    // Whoever means one finds it.
+    let last = try AllRecords.find(in: scratch.path) { $0.step == 4099 }
+    #expect(last.views.map(\.step.step) == [4099])
+    #expect(last.problems == [])
+  }
+
+  @Test(.enabled(if: isRoot)) func anotherUsersLargeRecordsAreReadUpToABound() throws {
+    let other = "spunnel-\(stranger)"
+    try scratch.makeDirectory(other)
+    let lines = String(repeating: "node a-name-of-some-length\n", count: 38_000)
+    for step in 10..<22 {
+      try scratch.makeDirectory("\(other)/6.\(step)")
+      try scratch.write(lines, to: "\(other)/6.\(step)/host")
+    }
+    try giveAway(other)
+    try scratch.write("node n1\n", to: "\(root)/7.0/host")
+    let found = try AllRecords.find(in: scratch.path)
+    #expect(found.views.map { $0.host != nil } == (0..<13).map { $0 < 9 || $0 == 12 })
+    let what = "8 MB of records: the others are not read"
+    #expect(found.problems == [.tooMuch(path: "\(scratch.path)/\(other)", what: what)])
+  }
+
+  @Test(.enabled(if: isRoot)) func manyDirectoriesOfOtherNamesAreCounted() throws {
+    for user in 1001...1100 { try scratch.makeDirectory("spunnel-\(user)") }
+    let found = try AllRecords.find(in: scratch.path)
+    #expect(found.views.map(\.step.job) == [7])
+    #expect(found.problems.count == 51)
+    #expect(found.problems.last == .moreUntrusted(50, base: scratch.path))
   }
 }

@@ -61,6 +61,19 @@ import Testing
     #expect(HostFile(text) == nil)
   }
 
+  @Test(
+    arguments: [
+      ("node n1\n", 100_000), ("forward local n1 8001 localhost 80\n", 10_000),
+      ("waiting R:1024:1\n", 10_000), ("failed R:1024:1\n", 10_000),
+      ("waiting R:1024:1\nfailed R:1024:1\n", 5000),
+      ("waiting R:1024:1,R:1025:1\n", 5000),
+    ])
+  func aHostFileWithMoreThanAnybodyHasIsNone(lines: String, most: Int) {
+    let full = String(repeating: lines, count: most)
+    #expect(HostFile(full) != nil)
+    #expect(HostFile(full + lines) == nil)
+  }
+
   @Test func aTunnelHoldsItsSubmitPorts() throws {
     let file = HostFile(
       nodes: try nodes(), forwards: try forwards("8001:8000,R:9000:5432,D:1080"),
@@ -124,6 +137,13 @@ import Testing
   ])
   func aDamagedStatusIsNone(text: String) {
     #expect(Status(text) == nil)
+  }
+
+  @Test(arguments: [("far refused\n", 10_000), ("reason none\n", 100)])
+  func aStatusWithMoreThanAnybodyHasIsNone(line: String, most: Int) {
+    let full = "state up\n" + String(repeating: line, count: most)
+    #expect(Status(full) != nil)
+    #expect(Status(full + line) == nil)
   }
 
   @Test func aTextThatIsCutAnywhereIsReadOrRefusedButNeverCrashes() {

@@ -12,12 +12,19 @@
   hold PORT COUNT                 COUNT connections that stay as long as they may; prints how many bytes came
   records                         records that are as large as they can be; prints `held` and holds one for a
                                   minute
+  keepers JOB COUNT MODE ANSWER   COUNT steps' records of JOB with that MODE, held for a minute as by keepers that do
+                                  not end; they answer whatever they are asked with ANSWER, with nothing if that
+                                  is empty; prints `held`
+  crowd                           what is large to read and small on the disk: records with one long `host` in common,
+                                  some with one of their own, thousands of empty ones, and thousands of directories
+                                  of other users' names; prints `there`
   squat PORT ADDRESS              listens there in every way there is; prints `listening` or why not
   lend PORT PATH                  connects, and hands the socket to whoever connects to the unix socket PATH
   borrow PATH                     takes a socket from there and asks for the service's name; prints the answer
 """
 import fcntl
 import os
+import selectors
 import shutil
 import socket
 import struct
@@ -163,6 +170,53 @@ def records():
     fcntl.flock(lock, fcntl.LOCK_EX)
     print("held", flush=True)
     time.sleep(60)
+
+
+def keepers(job, count, mode, answer):
+    os.umask(0o077)
+    root = f"/tmp/spunnel-{os.getuid()}"
+    os.mkdir(root)
+    asked = selectors.DefaultSelector()
+    held = []
+    for step in range(int(count)):
+        folder = f"{root}/{job}.{step}"
+        os.mkdir(folder)
+        with open(f"{folder}/host", "w", encoding="utf-8") as file:
+            file.write("node n1\nforward local n1 8001 localhost 8000\n")
+        end = socket.socket(socket.AF_UNIX)
+        end.bind(f"{folder}/command")
+        end.listen()
+        asked.register(end, selectors.EVENT_READ)
+        os.chmod(folder, int(mode, 8))
+        lock = os.open(folder, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        held.append((end, lock))
+    print("held", flush=True)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for key, _ in asked.select(1):
+            connection, _ = key.fileobj.accept()
+            held.append(connection)
+            if answer:
+                connection.send(f"{answer}\n".encode())
+
+
+def crowd():
+    os.umask(0o077)
+    root = f"/tmp/spunnel-{os.getuid()}"
+    os.mkdir(root)
+    for step in range(5000):
+        os.mkdir(f"{root}/7.{step}")
+    lines = "waiting R:1024:1\n" * 9000
+    with open(f"{root}/common", "w", encoding="utf-8") as file:
+        file.write(lines)
+    for step in range(400):
+        os.link(f"{root}/common", f"{root}/7.{2 * step}/host")
+        with open(f"{root}/7.{2 * step + 1}/host", "w", encoding="utf-8") as file:
+            file.write(lines)
+    for user in range(200000, 203000):
+        os.mkdir(f"/tmp/spunnel-{user}")
+    print("there", flush=True)
 
 
 def squat(port, address):

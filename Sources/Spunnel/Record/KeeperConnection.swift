@@ -7,7 +7,7 @@ import SpunnelSystem
 public struct KeeperConnection: ~Copyable {
   private let socket: FileDescriptor
   private var heard: [UInt8] = []
-  private static let longestReport = 1 << 20
+  public static let longestReport = 1 << 20
 
   /// Connects to the keeper of a step and asks.
   ///
@@ -40,18 +40,22 @@ public struct KeeperConnection: ~Copyable {
 
   /// Waits for the next answer.
   ///
-  /// - Parameter milliseconds: the longest wait; `nil`: for ever
+  /// - Parameters:
+  ///   - milliseconds: the longest wait; `nil`: for ever
+  ///   - longest: bytes that an answer may have
   /// - Returns: `nil` when the keeper is gone or talks nonsense, or the time is over
-  public mutating func next(milliseconds: Int? = nil) -> KeeperReport? {
+  public mutating func next(
+    milliseconds: Int? = nil, atMost longest: Int = longestReport
+  ) -> KeeperReport? {
     let deadline = milliseconds.map { Clock.milliseconds() + $0 }
     while true {
-      if let end = heard.firstIndex(of: 10) {
+      if let end = heard.firstIndex(of: 10), end <= longest {
         let line = String(decoding: heard[..<end], as: UTF8.self)
         heard.removeFirst(end + 1)
         return KeeperReport(line: line)
       }
       let left = deadline.map { $0 - Clock.milliseconds() } ?? 3_600_000
-      if left <= 0 || heard.count > KeeperConnection.longestReport { return nil }
+      if left <= 0 || heard.count > longest { return nil }
       guard socket.waitReadable(milliseconds: left) else { continue }
       guard let more = try? socket.read(atMost: 65536), !more.isEmpty else { return nil }
       heard += more

@@ -11,6 +11,10 @@ public enum RecordError: Error, Equatable, Sendable, CustomStringConvertible {
   case taken(StepName)
   /// A path too long for a socket in it, with the longest that fits, in bytes.
   case tooLong(path: String, limit: Int)
+  /// A user's directory with more than somebody else looks at: half a sentence says what of it.
+  case tooMuch(path: String, what: String)
+  /// So many more directories that are not to be trusted.
+  case moreUntrusted(Int, base: String)
 
   public var description: String {
     switch self {
@@ -20,6 +24,9 @@ public enum RecordError: Error, Equatable, Sendable, CustomStringConvertible {
     case .taken(let step): "step \(step) has a tunnel already"
     case .tooLong(let path, let limit):
       "'\(printable(path))' is too long for a socket (\(limit) bytes): set a shorter state_dir="
+    case .tooMuch(let path, let what): "'\(printable(path))' has more than \(what)"
+    case .moreUntrusted(let count, let base):
+      "\(count) more directories in '\(printable(base))' cannot be trusted"
     }
   }
 }

@@ -44,7 +44,7 @@ public struct LogLine: Equatable, Sendable {
   /// The whole lines at the end of a file.
   private static func end(of name: String, in record: borrowing Directory) -> [Substring] {
     let most = 16 * 1024
-    guard let content = try? record.readEnd(name, atMost: most) else { return [] }
+    guard let content = try? record.readEnd(name, atMost: most, isSole: true) else { return [] }
     let lines = String(decoding: content, as: UTF8.self).utf8.split(separator: UInt8(ascii: "\n"))
     // The first one is cut.
     return lines.dropFirst(content.count == most ? 1 : 0).map { Substring($0) }

@@ -31,15 +31,32 @@ public struct RecordView: Equatable, Sendable {
   /// - Parameters:
   ///   - base: an absolute path, of `state_dir=`
   ///   - user: whose
-  public static func all(in base: String, user: uid_t) throws(RecordError) -> [RecordView] {
+  ///   - isMeant: which records are read at all
+  public static func all(
+    in base: String, user: uid_t, where isMeant: (StepName) -> Bool = { _ in true }
+  ) throws(RecordError) -> [RecordView] {
+    var allowance = Allowance.unlimited
+    return try all(in: base, user: user, where: isMeant, within: &allowance)
+  }
+
+  static func all(
+    in base: String, user: uid_t, where isMeant: (StepName) -> Bool,
+    within allowance: inout Allowance
+  ) throws(RecordError) -> [RecordView] {
     guard let state = try StateDirectory.find(in: base, user: user) else { return [] }
     var views: [RecordView] = []
-    for step in try state.steps() {
+    for step in allowance.take(try state.steps(where: isMeant), of: state.path) {
       do throws(RecordError) {
         // One that ended while we looked is simply not there.
         guard let directory = try state.open(step) else { continue }
-        views.append(RecordView(step, user, directory))
-      } catch { views.append(RecordView(unreadable: step, user)) }
+        if allowance.bytes <= 0 {
+          views.append(RecordView(unread: step, user, isHeld: directory.isLocked()))
+          continue
+        }
+        let content = Content(of: directory)
+        allowance.take(bytes: content.size, of: state.path)
+        views.append(RecordView(step, user, content, isHeld: directory.isLocked()))
+      } catch { views.append(RecordView(unread: step, user, isHeld: false)) }
     }
     return views
   }
@@ -53,36 +70,49 @@ public struct RecordView: Equatable, Sendable {
     }
   }
 
-  private init(_ step: StepName, _ user: uid_t, _ directory: borrowing Directory) {
-    let forwards = RecordView.read(RecordFile.host, directory)
-    let content = RecordView.read(RecordFile.status, directory)
-    let found = content.text.flatMap { Status($0) }
+  private init(_ step: StepName, _ user: uid_t, _ content: Content, isHeld: Bool) {
+    let found = content.status.text.flatMap { Status($0) }
     var status = found ?? Status()
-    if !directory.isLocked() { status.state = .stale }
-    let isBare = forwards.isMissing || forwards.text == ""
+    if !isHeld { status.state = .stale }
+    let isBare = content.host.isMissing || content.host.text == ""
     let host =
       // Before the first forward and after the last: no damage, while somebody holds it.
-      isBare && status.state != .stale
-      ? HostFile(nodes: [], forwards: []) : forwards.text.flatMap { HostFile($0) }
+      isBare && isHeld
+      ? HostFile(nodes: [], forwards: []) : content.host.text.flatMap { HostFile($0) }
     // A keeper that has just begun has written nothing yet.
-    let isKnown = found != nil || content.isMissing || status.state == .stale
+    let isKnown = found != nil || content.status.isMissing || !isHeld
     self.init(
       step: step, user: user, host: host, status: status, state: isKnown ? status.state : nil)
   }
 
-  /// Something of a record's name that is no directory, or cannot be opened.
-  private init(unreadable step: StepName, _ user: uid_t) {
+  /// One that is not read, or something of a record's name that is no directory or cannot be opened.
+  private init(unread step: StepName, _ user: uid_t, isHeld: Bool) {
     var status = Status()
-    status.state = .stale
+    if !isHeld { status.state = .stale }
     self.init(step: step, user: user, host: nil, status: status, state: nil)
   }
+}
 
-  /// - Returns: no text when it is no regular file, or not readable
-  private static func read(
-    _ name: String, _ directory: borrowing Directory
-  ) -> (text: String?, isMissing: Bool) {
+/// What a record's two files say.
+private struct Content {
+  /// There is no text when it is no regular file, or not readable.
+  typealias File = (text: String?, isMissing: Bool)
+
+  let host: File
+  let status: File
+
+  init(of directory: borrowing Directory) {
+    host = Content.read(RecordFile.host, directory)
+    status = Content.read(RecordFile.status, directory)
+  }
+
+  /// In bytes.
+  var size: Int { (host.text?.utf8.count ?? 0) + (status.text?.utf8.count ?? 0) }
+
+  private static func read(_ name: String, _ directory: borrowing Directory) -> File {
     do throws(SystemError) {
-      let content = try directory.read(name, atMost: 1 << 20)
+      // With links to one file a thousand records are as large as one on the disk.
+      let content = try directory.read(name, atMost: 1 << 20, isSole: true)
       return (String(decoding: content, as: UTF8.self), false)
     } catch { return (nil, error.code == ENOENT) }
   }

@@ -31,7 +31,7 @@ public final class RecordWatch {
       do throws(RecordError) {
         guard let state = try StateDirectory.find(in: base, user: user) else { continue }
         try? state.watch(changes)
-        for step in try state.steps() {
+        for step in try state.steps().prefix(self.user == nil ? Allowance.most.records : .max) {
           if let record = try? state.open(step) { try? changes.add(record) }
         }
       } catch { continue }

@@ -7,6 +7,7 @@ import SpunnelSystem
 public struct StateDirectory: ~Copyable {
   private let base: Directory
   private let root: Directory
+  var path: String { root.path }
   private let name: String
 
   private init(base: consuming Directory, root: consuming Directory, name: String) {
@@ -88,9 +89,15 @@ public struct StateDirectory: ~Copyable {
 
 extension StateDirectory {
   /// The names of all records, alive and stale, lowest first.
-  public borrowing func steps() throws(RecordError) -> [StepName] {
-    let names = try recording { () throws(SystemError) in try root.names() }
-    return names.compactMap { StepName($0) }.sorted { ($0.job, $0.step) < ($1.job, $1.step) }
+  ///
+  /// - Parameter isMeant: which ones
+  public borrowing func steps(
+    where isMeant: (StepName) -> Bool = { _ in true }
+  ) throws(RecordError) -> [StepName] {
+    let steps = try recording { () throws(SystemError) in
+      try root.names { name in StepName(name).flatMap { isMeant($0) ? $0 : nil } }
+    }
+    return steps.sorted { ($0.job, $0.step) < ($1.job, $1.step) }
   }
 
   /// Opens one record's directory.
@@ -125,6 +132,12 @@ extension StateDirectory {
       _ = try record.lock(waiting: true)
       return record
     }
+  }
+
+  /// Whether a keeper holds the record of a step.
+  public borrowing func isHeld(_ step: StepName) throws(RecordError) -> Bool {
+    guard let record = try open(step) else { return false }
+    return record.isLocked()
   }
 
   /// Sets the exit flag of a tunnel: its keeper tears it down at once. For root the owner is a

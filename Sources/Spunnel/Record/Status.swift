@@ -20,9 +20,18 @@ public struct HostFile: Equatable, Sendable {
     self.failed = failed
   }
 
-  /// - Returns: `nil` when the text is damaged: a node or a forward that is none
+  /// Nobody has more: the record is not of our making.
+  static let most = (nodes: 100_000, forwards: 10_000)
+
+  /// - Returns: `nil` when the text is damaged: a node or a forward that is none, or too many
   public init?(_ text: String) {
     self.init(nodes: [], forwards: [])
+    var asked = 0
+    func spec(_ value: Substring) -> TunnelSpec? {
+      let spec = try? TunnelSpec(String(value))
+      asked += spec?.forwards.count ?? 0
+      return spec
+    }
     for (key, value) in keyedLines(text) {
       switch key {
       case "node":
@@ -31,15 +40,18 @@ public struct HostFile: Equatable, Sendable {
       case "forward":
         guard let forward = Forward(words: value) else { return nil }
         forwards.append(forward)
-        // Nobody has so many: the record is not of our making.
-        if forwards.count > 10_000 { return nil }
       case "waiting":
-        guard let spec = try? TunnelSpec(String(value)) else { return nil }
+        guard let spec = spec(value) else { return nil }
         waiting.append(spec)
       case "failed":
-        guard let spec = try? TunnelSpec(String(value)) else { return nil }
+        guard let spec = spec(value) else { return nil }
         failed.append(spec)
       default: break
+      }
+      if nodes.count > HostFile.most.nodes || forwards.count > HostFile.most.forwards
+        || asked > HostFile.most.forwards
+      {
+        return nil
       }
     }
     if nodes.isEmpty && forwards.isEmpty && waiting.isEmpty && failed.isEmpty { return nil }
@@ -110,7 +122,10 @@ public struct Status: Equatable, Sendable {
     ("keeper", \.keeper), ("ssh", \.ssh),
   ]
 
-  /// - Returns: `nil` when the text is damaged: no valid state, or a number that is none
+  /// More than a keeper gives.
+  static let mostReasons = 100
+
+  /// - Returns: `nil` when the text is damaged: no valid state, a number that is none, or too many lines
   public init?(_ text: String) {
     var state: State?
     for (key, value) in keyedLines(text) {
@@ -118,6 +133,7 @@ public struct Status: Equatable, Sendable {
       if key == "far" { far.append(FarEnd(rawValue: String(value)) ?? .unknown) }
       if key == "transport" { transport = Transport(rawValue: String(value)) }
       if key == "reason" { reasons.append(printable(value, atMost: LogLine.longest)) }
+      if far.count > HostFile.most.forwards || reasons.count > Status.mostReasons { return nil }
       guard let (_, path) = Status.numbers.first(where: { $0.0 == key }) else { continue }
       guard let number = wholeNumber(value) else { return nil }
       self[keyPath: path] = number
@@ -135,9 +151,9 @@ public struct Status: Equatable, Sendable {
 }
 
 /// The lines of a text, each split at its first space; lines without one are passed over.
-private func keyedLines(_ text: String) -> [(key: Substring, value: Substring)] {
+private func keyedLines(_ text: String) -> some Sequence<(key: Substring, value: Substring)> {
   // By bytes: a thousand records are read at once.
-  text.utf8.split(separator: UInt8(ascii: "\n")).compactMap { line in
+  text.utf8.split(separator: UInt8(ascii: "\n")).lazy.compactMap { line in
     guard let space = line.firstIndex(of: UInt8(ascii: " ")) else { return nil }
     return (Substring(line[..<space]), Substring(line[line.index(after: space)...]))
   }

@@ -54,13 +54,14 @@ public struct StatusReport: Report {
 }
 
 /// Login names, each asked for once: the answer may come over the network.
-struct UserNames {
+public struct UserNames {
   private let names: [uid_t: String]
 
-  init(_ views: [RecordView]) {
+  /// - Parameter views: whose owners are meant
+  public init(_ views: [RecordView]) {
     names = Dictionary(
       uniqueKeysWithValues: Set(views.map(\.user)).map { ($0, Host.userName(of: $0)) })
   }
 
-  subscript(user: uid_t) -> String { names[user] ?? String(user) }
+  public subscript(user: uid_t) -> String { names[user] ?? String(user) }
 }
