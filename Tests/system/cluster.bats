@@ -450,6 +450,32 @@ state_is_newer() {
     no_daemons
 }
 
+@test "a link on the way is followed only where nobody else can put another" {
+    as user1 mkdir -m 700 own
+    mkdir "$MACHINE/home/team"
+    ln -s /home/user1/own "$MACHINE/home/team/me"
+    chgrp 71002 "$MACHINE/home/team"
+    chmod 2775 "$MACHINE/home/team"
+    # shellcheck disable=SC2034 # for the helpers
+    VARIABLES=(XDG_STATE_HOME=/home/team/me)
+    run ctl up
+    [[ $status == 1 && $output == *"'/home/team': others may write to it and it is not sticky"* ]]
+    chmod 3775 "$MACHINE/home/team"
+    chown -h 71002 "$MACHINE/home/team/me"
+    run ctl up
+    [[ $status == 1 && $output == *"'/home/team/me': it is a link of uid 71002"* ]]
+    no_daemons
+    chown -h 71001 "$MACHINE/home/team/me"
+    ctl up
+    [[ $(slurm srun hostname) == machine ]]
+    chmod 2775 "$MACHINE/home/team"
+    run slurm srun hostname
+    [[ $status == 1 && $output == *"'/home/team': others may write to it"* ]]
+    chmod 3775 "$MACHINE/home/team"
+    ctl down
+    rm -r "$MACHINE/home/team" "$MACHINE/home/user1/own"
+}
+
 @test "a port taken between choosing and binding: others are chosen" {
     # A controller that finds its port taken, once: a stranger is quicker.
     mkdir -p "$MACHINE/home/slow/sbin"

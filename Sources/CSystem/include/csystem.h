@@ -57,9 +57,6 @@ int csystem_exit_code(int wait_status);
 /** open(2) relative to a directory, with a mode: variadic in C. */
 int csystem_openat(int directory, const char *path, int flags, mode_t mode);
 
-/** open(2) of a directory with `O_PATH`, never through a link. */
-int csystem_open_reference(const char *path);
-
 /** pipe2(2), close-on-exec and non-blocking. @param ends the read end, then the write end */
 int csystem_pipe(int ends[_Nonnull 2]);
 
