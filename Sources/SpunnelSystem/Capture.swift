@@ -1,5 +1,6 @@
 // Programs that are asked something: their output as text, or this process turned into them.
 
+import CSystem
 import Glibc
 
 /// What a program that was run to its end said.
@@ -34,6 +35,10 @@ extension Program {
     let pair = try FileDescriptor.streamPair()
     var program = self
     program.descriptors = [nothing.raw, pair.left.raw, pair.left.raw]
+    // For this child alone: what becomes of the host process's own is its affair.
+    var before = sigaction()
+    let wereForgotten = unsafe csystem_keep_children(&before) == 1
+    defer { if wereForgotten { unsafe csystem_leave_children(&before) } }
     let child = try program.start()
     let reader = pair.right
     Program.close(pair.left)

@@ -118,7 +118,7 @@ public enum Process {
       let result = unsafe waitpid(child, &status, options)
       if result == 0 { return .running }
       if result > 0 { return .ended(Int(csystem_exit_code(status))) }
-      // ECHILD: somebody else in this process waited for it first.
+      // ECHILD: somebody else in this process waited for it first, or nobody is to (`keepChildren`).
       if errno != EINTR { return .ended(255) }
     }
   }
@@ -178,6 +178,13 @@ public enum Process {
 
   /// Takes a variable out of this process's environment, for one with a single thread.
   public static func removeEnvironment(_ name: String) { _ = unsafe unsetenv(name) }
+
+  /// Whoever started this process may have ignored SIGCHLD, which outlives exec(2): how children end is
+  /// told all the same.
+  public static func keepChildren() {
+    var before = sigaction()
+    _ = unsafe csystem_keep_children(&before)
+  }
 
   /// Whatever this process creates is for its user alone, whatever umask it was started with.
   public static func keepFilesPrivate() { _ = umask(0o077) }

@@ -51,6 +51,17 @@ folder() { echo "$MACHINE/home/$USER_NAME/.local/state/spunnel/clusters/${1:-def
     [[ ! -e $MACHINE/home/user1/.ssh ]]
 }
 
+@test "a parent that had SIGCHLD ignored: up and down all the same" {
+    as user1 env --ignore-signal=CHLD spunnelctl cluster up
+    [[ $(as user1 env --ignore-signal=CHLD spunnelctl cluster exec srun hostname) == machine ]]
+    slurm sbatch --output /dev/null --wrap 'sleep 60'
+    wait_until 30 running 1
+    run as user1 env --ignore-signal=CHLD spunnelctl cluster down
+    [[ $status == 1 && $output == *"a job is running"* ]]
+    as user1 env --ignore-signal=CHLD spunnelctl cluster down --now
+    no_daemons
+}
+
 @test "as root" {
     USER_NAME=root
     ctl up
