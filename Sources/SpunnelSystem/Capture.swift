@@ -20,7 +20,7 @@ public struct ProgramResult: Sendable {
 
 extension Program {
   /// A program without input that is to be run with `capture`, `log` or `replace`.
-  public init(_ path: String, _ arguments: [String], environment: [String]) {
+  public init(_ path: String, _ arguments: [String], environment: [ByteString]) {
     self.init(
       path: path, arguments: [path] + arguments, environment: environment, descriptors: [])
   }
@@ -74,8 +74,8 @@ extension Program {
   public func replace() -> SystemError {
     let argv = CStringVector(arguments)
     let envp = CStringVector(environment ?? Process.environment())
-    unsafe execve(path, argv.pointers, envp.pointers)
-    return SystemError("run \(path)", errno)
+    unsafe execve(path.cString, argv.pointers, envp.pointers)
+    return SystemError("run \(path.text)", errno)
   }
 }
 
@@ -90,18 +90,5 @@ extension Process {
       }
       usleep(500)
     }
-  }
-}
-
-extension Process {
-  /// The whole environment as `NAME=value` entries.
-  public static func environment() -> [String] {
-    var entries: [String] = []
-    var next = unsafe environ
-    while let entry = unsafe next.pointee {
-      entries.append(unsafe String(cString: entry))
-      unsafe next += 1
-    }
-    return entries
   }
 }

@@ -215,6 +215,21 @@ is_waiting() { [[ $(tunnel_of four .state) == waiting ]]; }
     [[ $status == 255 && $output == *"Permission denied"* ]]
 }
 
+@test "exec hands on each byte of the command line and of the environment, whatever it stands for" {
+    local odd=$'caf\xe9 \xff\xc3'
+    as user1 sh -c 'mkdir "$1" && printf "%s\n" "#!/bin/sh" "echo it ran" >"$1/$1" && chmod 700 "$1/$1"' sh "$odd"
+    ctl up
+    # shellcheck disable=SC2034 # for the helpers
+    VARIABLES=(ODD="$odd")
+    [[ $(slurm printf %s "$odd") == "$odd" ]]
+    [[ $(slurm printenv ODD) == "$odd" ]]
+    [[ $(slurm srun sh -c 'printf %s "$1$ODD"' sh "$odd") == "$odd$odd" ]]
+    [[ $(slurm "./$odd/$odd") == "it ran" ]]
+    VARIABLES=(PATH="/home/user1/$odd:$PREFIX/bin:$SLURM_PATH/usr/bin:/bin")
+    [[ $(slurm -- "$odd") == "it ran" ]]
+    as user1 rm -r "$odd"
+}
+
 @test "jobs: sbatch with its output, an array, a dependency, scancel, salloc" {
     ctl up --cpus 4
     first=$(slurm sbatch --parsable --wrap 'hostname; sleep 0.2')
