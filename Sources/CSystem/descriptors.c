@@ -19,11 +19,6 @@ int csystem_openat(int directory, const char *path, int flags, mode_t mode)
 	return fd < 0 ? -errno : fd;
 }
 
-int csystem_open_reference(const char *path)
-{
-	return csystem_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
-}
-
 int csystem_pipe(int ends[2])
 {
 	return pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;

@@ -1,4 +1,4 @@
-/* Waiting in a process whose signals are somebody else's. */
+/* Waiting in a process whose signals are somebody else's: for input, and for a child. */
 #define _GNU_SOURCE
 #include "csystem.h"
 
@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,4 +64,27 @@ int csystem_poll_interruptibly(int descriptor, int milliseconds)
 			(void)kill(getpid(), interrupts[i]);
 	}
 	return ready < 0 ? -failure : ready;
+}
+
+int csystem_keep_children(struct sigaction *before)
+{
+	struct sigaction keeping;
+
+	(void)sigaction(SIGCHLD, NULL, before);
+	if (before->sa_handler != SIG_IGN && (before->sa_flags & SA_NOCLDWAIT) == 0)
+		return 0;
+	keeping = *before;
+	keeping.sa_flags &= ~SA_NOCLDWAIT;
+	if (before->sa_handler == SIG_IGN)
+		keeping.sa_handler = SIG_DFL;
+	(void)sigaction(SIGCHLD, &keeping, NULL);
+	return 1;
+}
+
+void csystem_leave_children(const struct sigaction *before)
+{
+	(void)sigaction(SIGCHLD, before, NULL);
+	/* A child of the host process that ended meanwhile was kept as well, and nobody will wait for it. */
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 }

@@ -103,19 +103,19 @@ public struct EnvironmentChange: Sendable {
   /// The environment with the changes.
   ///
   /// - Parameter entries: `NAME=value`
-  public func applied(to entries: [String]) -> [String] {
-    let foreign = !entries.contains("SLURM_CONF=" + set[0].value)
+  public func applied(to entries: [ByteString]) -> [ByteString] {
+    let foreign = !entries.contains("SLURM_CONF=\(set[0].value)")
     let kept = entries.filter { entry in
       if set.contains(where: { entry.hasPrefix($0.name + "=") }) { return false }
       // A job of another cluster around this command: its number means nothing here.
       return !(foreign && EnvironmentChange.isOfJob(entry))
     }
-    var result = kept + set.map { $0.name + "=" + $0.value }
+    var result = kept + set.map { "\($0.name)=\($0.value)" }
     result = EnvironmentChange.prepending(programs, to: "PATH", in: result)
     return EnvironmentChange.prepending(libraries, to: "LD_LIBRARY_PATH", in: result)
   }
 
-  private static func isOfJob(_ entry: String) -> Bool {
+  private static func isOfJob(_ entry: ByteString) -> Bool {
     [
       "SLURM_JOB", "SLURM_STEP", "SLURM_TASK", "SLURM_NODE", "SLURM_NNODES", "SLURM_NTASKS",
       "SLURM_CPUS", "SLURM_MEM", "SLURM_CLUSTER", "SLURM_SUBMIT", "SLURM_JWT", "SLURMD_",
@@ -124,11 +124,13 @@ public struct EnvironmentChange: Sendable {
   }
 
   private static func prepending(
-    _ folders: [String], to name: String, in entries: [String]
-  ) -> [String] {
+    _ folders: [String], to name: String, in entries: [ByteString]
+  ) -> [ByteString] {
     if folders.isEmpty { return entries }
-    let old = entries.first { $0.hasPrefix(name + "=") }.map { $0.dropFirst(name.count + 1) }
-    let value = (folders + (old.map { [String($0)] } ?? [])).joined(separator: ":")
-    return entries.filter { !$0.hasPrefix(name + "=") } + [name + "=" + value]
+    var entry: ByteString = "\(name)=\(folders.joined(separator: ":"))"
+    if let old = entries.first(where: { $0.hasPrefix(name + "=") }) {
+      entry = entry + ":" + old.dropFirst(name.utf8.count + 1)
+    }
+    return entries.filter { !$0.hasPrefix(name + "=") } + [entry]
   }
 }

@@ -83,19 +83,10 @@ public struct ClusterHome: Sendable {
 
   /// Whoever can rename a folder on the way could put another in its place, with keys of his own.
   private func checkParents() throws(ClusterError) {
-    var parent = try working { () throws(SystemError) in try realPath(path) }
-    while true {
-      if let why = try distrust(parent) { throw .untrusted(path: parent, why: why) }
-      guard parent != "/", let slash = parent.lastIndex(of: "/") else { return }
-      parent = slash == parent.startIndex ? "/" : String(parent[..<slash])
+    let found = try working { () throws(SystemError) in
+      try Directory.exposure(along: path, user: user)
     }
-  }
-
-  private func distrust(_ parent: String) throws(ClusterError) -> String? {
-    // Without the right to read it, it can still be looked at.
-    try working { () throws(SystemError) in
-      try Directory.reference(parent).distrustAsParent(user: user)
-    }
+    if let found { throw .untrusted(path: found.path, why: found.why) }
   }
 
   private func makeLink(_ layout: Layout) throws(ClusterError) {

@@ -8,14 +8,14 @@ struct Launcher {
   private let layout: Layout
   private let programs: Programs
   private let ports: Ports
-  private let environment: [String]
+  private let environment: [ByteString]
 
   init(_ layout: Layout, _ programs: Programs, _ ports: Ports?, _ pluginFolder: String) {
     self.layout = layout
     self.programs = programs
     self.ports = ports ?? Ports(controller: 0, sshd: 0, nodes: [])
-    let preload = "LD_PRELOAD=" + layout.plugin + "/loopback.so"
-    environment = Slurm.environment(layout, programs) + [preload]
+    environment =
+      Slurm.environment(layout, programs) + ["LD_PRELOAD=\(layout.plugin)/loopback.so"]
   }
 
   /// Starts them and waits until each answers.

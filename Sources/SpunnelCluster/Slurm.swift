@@ -27,7 +27,7 @@ public struct JobCounts: Equatable, Sendable {
 /// The commands of one cluster's Slurm.
 struct Slurm {
   let programs: Programs
-  let environment: [String]
+  let environment: [ByteString]
 
   init(_ layout: Layout, _ programs: Programs) {
     self.programs = programs
@@ -35,18 +35,17 @@ struct Slurm {
   }
 
   /// What daemons and commands of the cluster need, and nothing of the user's own.
-  static func environment(_ layout: Layout, _ programs: Programs) -> [String] {
-    var entries = [
-      "PATH="
-        + (programs.folders + ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
-        .joined(separator: ":"),
-      "SLURM_CONF=" + layout.slurmConfiguration,
+  static func environment(_ layout: Layout, _ programs: Programs) -> [ByteString] {
+    let folders =
+      programs.folders + ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+    var entries: [ByteString] = [
+      "PATH=\(folders.joined(separator: ":"))", "SLURM_CONF=\(layout.slurmConfiguration)",
     ]
-    for name in ["HOME", "USER", "LOGNAME", "SHELL", "TZ"] {
-      if let value = Process.environment(name) { entries.append(name + "=" + value) }
+    entries += Process.environment().filter { entry in
+      ["HOME=", "USER=", "LOGNAME=", "SHELL=", "TZ="].contains { entry.hasPrefix($0) }
     }
     if programs.prefix != nil {
-      entries.append("LD_LIBRARY_PATH=" + programs.libraryFolders.joined(separator: ":"))
+      entries.append("LD_LIBRARY_PATH=\(programs.libraryFolders.joined(separator: ":"))")
     }
     return entries
   }

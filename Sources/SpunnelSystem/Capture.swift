@@ -1,5 +1,6 @@
 // Programs that are asked something: their output as text, or this process turned into them.
 
+import CSystem
 import Glibc
 
 /// What a program that was run to its end said.
@@ -19,7 +20,7 @@ public struct ProgramResult: Sendable {
 
 extension Program {
   /// A program without input that is to be run with `capture`, `log` or `replace`.
-  public init(_ path: String, _ arguments: [String], environment: [String]) {
+  public init(_ path: String, _ arguments: [String], environment: [ByteString]) {
     self.init(
       path: path, arguments: [path] + arguments, environment: environment, descriptors: [])
   }
@@ -34,6 +35,10 @@ extension Program {
     let pair = try FileDescriptor.streamPair()
     var program = self
     program.descriptors = [nothing.raw, pair.left.raw, pair.left.raw]
+    // For this child alone: what becomes of the host process's own is its affair.
+    var before = sigaction()
+    let wereForgotten = unsafe csystem_keep_children(&before) == 1
+    defer { if wereForgotten { unsafe csystem_leave_children(&before) } }
     let child = try program.start()
     let reader = pair.right
     Program.close(pair.left)
@@ -69,8 +74,8 @@ extension Program {
   public func replace() -> SystemError {
     let argv = CStringVector(arguments)
     let envp = CStringVector(environment ?? Process.environment())
-    unsafe execve(path, argv.pointers, envp.pointers)
-    return SystemError("run \(path)", errno)
+    unsafe execve(path.cString, argv.pointers, envp.pointers)
+    return SystemError("run \(path.text)", errno)
   }
 }
 
@@ -85,18 +90,5 @@ extension Process {
       }
       usleep(500)
     }
-  }
-}
-
-extension Process {
-  /// The whole environment as `NAME=value` entries.
-  public static func environment() -> [String] {
-    var entries: [String] = []
-    var next = unsafe environ
-    while let entry = unsafe next.pointee {
-      entries.append(unsafe String(cString: entry))
-      unsafe next += 1
-    }
-    return entries
   }
 }

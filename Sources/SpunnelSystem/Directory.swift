@@ -30,9 +30,21 @@ public struct Directory: ~Copyable {
   /// Opens a directory whose content one may not be allowed to read: for its attributes alone
   /// (open(2), `O_PATH`).
   public static func reference(_ path: String) throws(SystemError) -> Directory {
+    Directory(try FileDescriptor.open(path, csystem_o_path | flags), path)
+  }
+
+  /// The same for a directory of this one, or with `..` for the one that it lies in.
+  public borrowing func reference(_ name: String) throws(SystemError) -> Directory {
     Directory(
-      FileDescriptor(
-        owning: try checkNegated("open \(path)", unsafe csystem_open_reference(path))), path)
+      try FileDescriptor.open(name, in: descriptor.raw, csystem_o_path | Directory.flags),
+      path(of: name))
+  }
+
+  /// For messages; of a directory whose own path has no links.
+  borrowing func path(of name: String) -> String {
+    guard name == ".." else { return (path == "/" ? "" : path) + "/" + name }
+    let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+    return parent.isEmpty ? "/" : String(parent)
   }
 
   /// Opens a directory of this one.

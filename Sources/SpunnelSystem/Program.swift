@@ -6,11 +6,11 @@ import Glibc
 /// A program to start, with all that it will find.
 public struct Program {
   /// Absolute path of the executable.
-  public var path: String
+  public var path: ByteString
   /// The argument vector, the program's own name first.
-  public var arguments: [String]
-  /// `NAME=value` entries; `nil` for this process's own, byte for byte.
-  public var environment: [String]?
+  public var arguments: [ByteString]
+  /// `NAME=value` entries; `nil` for this process's own.
+  public var environment: [ByteString]?
   /// Borrowed descriptors that become 0, 1, 2 … in the child; all others are closed there.
   public var descriptors: [CInt]
   /// Sent to the child when this process dies; 0 for none (prctl(2), `PR_SET_PDEATHSIG`).
@@ -20,8 +20,17 @@ public struct Program {
   /// Whether the child may open as many files as the hard limit allows.
   public var raisesDescriptorLimit = false
 
-  public init(path: String, arguments: [String], environment: [String]? = nil, descriptors: [CInt])
-  {
+  public init(
+    path: String, arguments: [String], environment: [ByteString]? = nil, descriptors: [CInt]
+  ) {
+    self.init(
+      path: ByteString(path), arguments: arguments.map { ByteString($0) }, environment: environment,
+      descriptors: descriptors)
+  }
+
+  public init(
+    path: ByteString, arguments: [ByteString], environment: [ByteString]?, descriptors: [CInt]
+  ) {
     self.path = path
     self.arguments = arguments
     self.environment = environment
@@ -39,9 +48,11 @@ public struct Program {
   private func spawn(detached: Bool) throws(SystemError) -> pid_t {
     let argv = CStringVector(arguments)
     let given = CStringVector(environment ?? [])
-    let child: pid_t = unsafe path.withCString { path in
+    let child: pid_t = unsafe path.cString.withUnsafeBufferPointer { path in
       unsafe descriptors.withUnsafeBufferPointer { descriptors in
-        guard let first = descriptors.baseAddress else { return -EINVAL }
+        guard let path = path.baseAddress, let first = descriptors.baseAddress else {
+          return -EINVAL
+        }
         let envp =
           unsafe environment == nil ? UnsafePointer(environ) : UnsafePointer(given.pointers)
         var program = unsafe csystem_program(
@@ -52,7 +63,7 @@ public struct Program {
         return unsafe csystem_spawn(&program)
       }
     }
-    return try checkNegated("start \(path)", child)
+    return try checkNegated("start \(path.text)", child)
   }
 
   /// The first executable file of that name on `PATH`, as execvp(3) would find it.
@@ -60,17 +71,23 @@ public struct Program {
   /// - Parameters:
   ///   - name: taken as it is when it contains a slash
   ///   - searchPath: directories separated by colons
-  public static func find(_ name: String, searchPath: String) -> String? {
-    if name.utf8.contains(UInt8(ascii: "/")) { return name }
-    for directory in searchPath.split(separator: ":", omittingEmptySubsequences: false) {
-      let candidate = (directory.isEmpty ? "." : String(directory)) + "/" + name
-      if isExecutable(candidate) { return candidate }
+  public static func find(_ name: ByteString, searchPath: ByteString) -> ByteString? {
+    if name.bytes.contains(UInt8(ascii: "/")) { return name }
+    let colon = UInt8(ascii: ":")
+    for directory in searchPath.bytes.split(separator: colon, omittingEmptySubsequences: false) {
+      let candidate = (directory.isEmpty ? "." : ByteString(bytes: directory)) + "/" + name
+      if isExecutable(candidate.cString) { return candidate }
     }
     return nil
   }
 
+  /// The same, for names that are text.
+  public static func find(_ name: String, searchPath: String) -> String? {
+    find(ByteString(name), searchPath: ByteString(searchPath))?.text
+  }
+
   /// Directories are "executable" for access(2), too.
-  private static func isExecutable(_ path: String) -> Bool {
+  private static func isExecutable(_ path: [CChar]) -> Bool {
     var found = stat()
     return unsafe stat(path, &found) == 0 && found.st_mode & S_IFMT == S_IFREG
       && access(path, X_OK) == 0
@@ -82,11 +99,11 @@ public struct Program {
   let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
   private let count: Int
 
-  init(_ strings: [String]) {
+  init(_ strings: [ByteString]) {
     count = strings.count
     unsafe pointers = .allocate(capacity: count + 1)
     for (index, string) in strings.enumerated() {
-      unsafe (pointers + index).initialize(to: strdup(string))
+      unsafe (pointers + index).initialize(to: strdup(string.cString))
     }
     unsafe (pointers + count).initialize(to: nil)
   }
@@ -118,7 +135,7 @@ public enum Process {
       let result = unsafe waitpid(child, &status, options)
       if result == 0 { return .running }
       if result > 0 { return .ended(Int(csystem_exit_code(status))) }
-      // ECHILD: somebody else in this process waited for it first.
+      // ECHILD: somebody else in this process waited for it first, or nobody is to (`keepChildren`).
       if errno != EINTR { return .ended(255) }
     }
   }
@@ -178,6 +195,13 @@ public enum Process {
 
   /// Takes a variable out of this process's environment, for one with a single thread.
   public static func removeEnvironment(_ name: String) { _ = unsafe unsetenv(name) }
+
+  /// Whoever started this process may have ignored SIGCHLD, which outlives exec(2): how children end is
+  /// told all the same.
+  public static func keepChildren() {
+    var before = sigaction()
+    _ = unsafe csystem_keep_children(&before)
+  }
 
   /// Whatever this process creates is for its user alone, whatever umask it was started with.
   public static func keepFilesPrivate() { _ = umask(0o077) }

@@ -1,5 +1,6 @@
 // Whether a directory is one's own: nobody else made it, and nobody else can change it.
 
+import CSystem
 import Glibc
 
 extension Directory {
@@ -25,21 +26,80 @@ extension Directory {
   }
 }
 
+/// Where others than a user could put something else on the way to something of his.
+public struct Exposure: Equatable, Sendable {
+  /// Of a directory, or of a link in one.
+  public let path: String
+  /// Half a sentence.
+  public let why: String
+}
+
 extension Directory {
-  /// Which directory on the way to something lets others than a user put something else in its place:
-  /// all are looked at, as sshd does with those of its keys (sshd_config(5), `StrictModes`).
+  /// As many as the kernel follows (path_resolution(7)).
+  private static let mostLinks = 40
+
+  /// What on the way to something lets others than a user put something else in its place: all is looked
+  /// at, as sshd does with the directories of its keys (sshd_config(5), `StrictModes`). The way is gone as
+  /// the kernel goes it, link by link: who can replace a link decides where the path leads the next time.
+  /// When nothing is found, nobody else can change the way afterwards, and the path as it was given is
+  /// safe to use.
   ///
-  /// - Parameter path: of the directory that it lies in; links are followed
-  /// - Returns: its path and half a sentence, `nil` when only the user and root can
-  public static func distrustAlong(
-    _ path: String, user: uid_t
-  ) throws(SystemError) -> (path: String, why: String)? {
-    var place = try realPath(path)
-    while true {
-      if let why = try reference(place).distrustAsParent(user: user) { return (place, why) }
-      guard place != "/", let slash = place.lastIndex(of: "/") else { return nil }
-      place = slash == place.startIndex ? "/" : String(place[..<slash])
+  /// - Parameter path: of the directory that it lies in, absolute
+  /// - Returns: what comes first on the way, `nil` when only the user and root can
+  public static func exposure(
+    along path: String, user: uid_t
+  ) throws(SystemError) -> Exposure? {
+    do throws(SystemError) {
+      var place = try reference("/")
+      var ahead = names(in: path)
+      var links = 0
+      while true {
+        if let why = try place.distrustAsParent(user: user) {
+          return Exposure(path: place.path, why: why)
+        }
+        guard let name = ahead.popLast() else { return nil }
+        do throws(SystemError) { place = try place.reference(name) } catch {
+          guard error.code == ENOTDIR else { throw error }
+          let link = try place.link(name)
+          if let why = try place.distrust(link, user: user) {
+            return Exposure(path: place.path(of: name), why: why)
+          }
+          links += 1
+          if links > mostLinks { throw SystemError("open", ELOOP) }
+          ahead += names(in: link.target)
+          if link.target.hasPrefix("/") { place = try reference("/") }
+        }
+      }
+    } catch { throw SystemError("open \(path)", error.code) }
+  }
+
+  /// The first one last.
+  private static func names(in path: String) -> [String] {
+    path.split(separator: "/").filter { $0 != "." }.map(String.init).reversed()
+  }
+
+  /// A symbolic link as it was found.
+  private struct Link {
+    let owner: uid_t
+    let target: String
+  }
+
+  /// - Throws: `ENOTDIR` for what is neither a directory nor a link
+  private borrowing func link(_ name: String) throws(SystemError) -> Link {
+    let link = try FileDescriptor.open(name, in: descriptor.raw, csystem_o_path | O_NOFOLLOW)
+    var found = stat()
+    try check("stat \(name)") { unsafe fstat(link.raw, &found) }
+    guard let target = Directory.target(of: "", in: link.raw) else {
+      throw SystemError("open \(name)", ENOTDIR)
     }
+    return Link(owner: found.st_uid, target: target)
+  }
+
+  /// Why a link of this directory, which is trusted itself, could be replaced.
+  private borrowing func distrust(_ link: Link, user: uid_t) throws(SystemError) -> String? {
+    if link.owner == 0 || link.owner == user { return nil }
+    // Where others may write, its owner may put another in its place.
+    return try attributes().st_mode & 0o022 == 0 ? nil : "it is a link of uid \(link.owner)"
   }
 }
 
@@ -48,8 +108,13 @@ extension Directory {
 extension Directory {
   /// Where a symbolic link of the directory leads, `nil` when there is none of that name.
   public borrowing func target(of name: String) -> String? {
+    Directory.target(of: name, in: descriptor.raw)
+  }
+
+  /// - Parameter name: empty for a descriptor of the link itself (readlink(2))
+  private static func target(of name: String, in descriptor: CInt) -> String? {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let count = unsafe readlinkat(descriptor.raw, name, &buffer, buffer.count)
+    let count = unsafe readlinkat(descriptor, name, &buffer, buffer.count)
     if count < 0 { return nil }
     return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }

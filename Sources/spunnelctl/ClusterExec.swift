@@ -18,20 +18,21 @@ enum ClusterExec {
   /// Becomes the command.
   static func run(_ words: [String]) throws(ClusterFailure) {
     let options = try ClusterOptions(words, takesRest: true)
-    guard let command = options.rest.first else {
+    // As they came: in text, what is no UTF-8 was replaced.
+    let arguments = Array(Process.arguments().suffix(options.rest.count))
+    guard let command = arguments.first else {
       throw .usage("exec: name a command, as in spunnelctl cluster exec srun hostname")
     }
     let cluster = try options.cluster()
     let change = try clustering { () throws(ClusterError) in try cluster.environment() }
     let environment = change.applied(to: Process.environment())
-    let path =
-      environment.first { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) } ?? "/usr/bin:/bin"
+    let path = environment.first { $0.hasPrefix("PATH=") }?.dropFirst(5) ?? "/usr/bin:/bin"
     guard let program = Program.find(command, searchPath: path) else {
-      throw .other("'\(printable(command))': no such command on PATH")
+      throw .other("'\(printable(command.text))': no such command on PATH")
     }
     warnOfAccounting(options.rest)
-    var call = Program(program, Array(options.rest.dropFirst()), environment: environment)
-    call.arguments = options.rest
+    let call = Program(
+      path: program, arguments: arguments, environment: environment, descriptors: [])
     throw .other("\(call.replace())")
   }
 

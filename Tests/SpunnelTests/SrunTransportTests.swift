@@ -73,7 +73,7 @@ private func way(
   }
 
   @Test func theEnvironmentHasNothingOfAnotherStep() throws {
-    let inherited = [
+    let inherited: [ByteString] = [
       "PATH=/bin", "HOME=/h", "SLURM_CONF=/etc/s.conf", "SLURM_CONF_SERVER=x", "SLURM_JOB_ID=1",
       "SLURM_SPANK__SLURM_SPANK_OPTION_spunnel_tunnel=1:2", "_SLURM_SPANK_OPTION_spunnel_tunnel=1",
       "SLURMD_NODENAME=n9", "SRUN_CPUS_PER_TASK=9", "SPUNNEL_HOST_KEY=old", "SHELL=/bin/tcsh",

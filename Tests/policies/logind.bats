@@ -118,6 +118,20 @@ no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
     within 12 nothing_left
 }
 
+@test "logind: a parent that had SIGCHLD ignored: what logind says is heard all the same" {
+    local job
+    linger user1
+    job=$(in_login env --ignore-signal=CHLD sbatch --parsable --output /dev/null -w n1 --tunnel 8001:8000 \
+        --wrap "'exec /home/tools/service.py 8000'" 2>"$BATS_TEST_TMPDIR/said")
+    same "$(promise "$job")" "$(output said)"
+    eventually logged_out
+    eventually answers n1:8000 user1 8001 name
+    run unit_of "$(whole "$job")"
+    holds /user@70001.service/
+    as root scancel "$job"
+    within 12 nothing_left
+}
+
 @test "logind: without linger the tunnel ends with the last login, which is said; the job goes on" {
     local job
     stay_in other

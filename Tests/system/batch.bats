@@ -115,6 +115,17 @@ PY
     says s "-> port 8000 of job"
 }
 
+@test "a parent that had SIGCHLD ignored: the tunnel is there, and its keeper ignores nothing" {
+    local job
+    job=$(childless user1 sbatch --parsable --output /dev/null -w n1 --tunnel 8001:8000 \
+        --wrap 'exec /home/tools/service.py 8000' 2>"$BATS_TEST_TMPDIR/said")
+    same "spunnel: port 8001 of login -> port 8000 of job $job, while it runs" "$(output said)"
+    eventually answers n1:8000 user1 8001 name
+    same 0000000000000000 "$(sed -n 's/^SigIgn:\t//p' "/proc/$(guardian "$(whole "$job")")/status")"
+    cancel_job "$job"
+    soon nothing_left
+}
+
 @test "a job that is requeued keeps its ports, those that were free to choose as well, and may move" {
     local job port
     job=$(submit -w n1 --requeue --tunnel 8001:8000,:8000)

@@ -51,6 +51,17 @@ folder() { echo "$MACHINE/home/$USER_NAME/.local/state/spunnel/clusters/${1:-def
     [[ ! -e $MACHINE/home/user1/.ssh ]]
 }
 
+@test "a parent that had SIGCHLD ignored: up and down all the same" {
+    as user1 env --ignore-signal=CHLD spunnelctl cluster up
+    [[ $(as user1 env --ignore-signal=CHLD spunnelctl cluster exec srun hostname) == machine ]]
+    slurm sbatch --output /dev/null --wrap 'sleep 60'
+    wait_until 30 running 1
+    run as user1 env --ignore-signal=CHLD spunnelctl cluster down
+    [[ $status == 1 && $output == *"a job is running"* ]]
+    as user1 env --ignore-signal=CHLD spunnelctl cluster down --now
+    no_daemons
+}
+
 @test "as root" {
     USER_NAME=root
     ctl up
@@ -202,6 +213,21 @@ is_waiting() { [[ $(tunnel_of four .state) == waiting ]]; }
     # The key opens no other account.
     run as user1 timeout 30 "${ssh[@]}" -l user2 n1
     [[ $status == 255 && $output == *"Permission denied"* ]]
+}
+
+@test "exec hands on each byte of the command line and of the environment, whatever it stands for" {
+    local odd=$'caf\xe9 \xff\xc3'
+    as user1 sh -c 'mkdir "$1" && printf "%s\n" "#!/bin/sh" "echo it ran" >"$1/$1" && chmod 700 "$1/$1"' sh "$odd"
+    ctl up
+    # shellcheck disable=SC2034 # for the helpers
+    VARIABLES=(ODD="$odd")
+    [[ $(slurm printf %s "$odd") == "$odd" ]]
+    [[ $(slurm printenv ODD) == "$odd" ]]
+    [[ $(slurm srun sh -c 'printf %s "$1$ODD"' sh "$odd") == "$odd$odd" ]]
+    [[ $(slurm "./$odd/$odd") == "it ran" ]]
+    VARIABLES=(PATH="/home/user1/$odd:$PREFIX/bin:$SLURM_PATH/usr/bin:/bin")
+    [[ $(slurm -- "$odd") == "it ran" ]]
+    as user1 rm -r "$odd"
 }
 
 @test "jobs: sbatch with its output, an array, a dependency, scancel, salloc" {
@@ -448,6 +474,32 @@ state_is_newer() {
     [[ $status == 1 && $output == *"it is not a directory"* ]]
     rm "$(folder linked)"
     no_daemons
+}
+
+@test "a link on the way is followed only where nobody else can put another" {
+    as user1 mkdir -m 700 own
+    mkdir "$MACHINE/home/team"
+    ln -s /home/user1/own "$MACHINE/home/team/me"
+    chgrp 71002 "$MACHINE/home/team"
+    chmod 2775 "$MACHINE/home/team"
+    # shellcheck disable=SC2034 # for the helpers
+    VARIABLES=(XDG_STATE_HOME=/home/team/me)
+    run ctl up
+    [[ $status == 1 && $output == *"'/home/team': others may write to it and it is not sticky"* ]]
+    chmod 3775 "$MACHINE/home/team"
+    chown -h 71002 "$MACHINE/home/team/me"
+    run ctl up
+    [[ $status == 1 && $output == *"'/home/team/me': it is a link of uid 71002"* ]]
+    no_daemons
+    chown -h 71001 "$MACHINE/home/team/me"
+    ctl up
+    [[ $(slurm srun hostname) == machine ]]
+    chmod 2775 "$MACHINE/home/team"
+    run slurm srun hostname
+    [[ $status == 1 && $output == *"'/home/team': others may write to it"* ]]
+    chmod 3775 "$MACHINE/home/team"
+    ctl down
+    rm -r "$MACHINE/home/team" "$MACHINE/home/user1/own"
 }
 
 @test "a port taken between choosing and binding: others are chosen" {

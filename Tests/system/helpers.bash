@@ -24,6 +24,9 @@ as() { host login "$@"; }
 # host HOST USER COMMAND...
 host() { timeout "$PATIENCE" "$CLUSTER/in" "$1" "$2" -- "${@:3}" 3>&- 4>&-; }
 
+# childless USER COMMAND...: as by a parent that has SIGCHLD ignored, which the command inherits.
+childless() { as "$1" env --ignore-signal=CHLD "${@:2}"; }
+
 # client USER [-6] PORT|PATH WHAT...: see client.py.
 client() { as "$1" /home/tools/client.py "${@:2}"; }
 

@@ -17,7 +17,7 @@ setup() {
 teardown() {
     local found=0
     clean_up || found=$?
-    as root bash -c 'rm -rf /tmp/trap /tmp/ran /tmp/lent /tmp/spunnel-* /home/user1/bait /tmp/bait /tmp/filler /tmp/more /tmp/stop'
+    as root bash -c 'rm -rf /tmp/trap /tmp/ran /tmp/lent /tmp/spunnel-* /home/user1/{bait,mine,way} /tmp/bait /tmp/filler /tmp/more /tmp/stop'
     as root mount -o remount,size=50%,nr_inodes=1000000 /tmp
     return "$found"
 }
@@ -67,14 +67,18 @@ command_fails() {
 }
 
 @test "records that others may enter, or that lie where others may rename, are refused" {
+    local place
     as user1 mkdir -m 755 "$(base)"
     is_refused "its mode is 755 and not 700"
     as root rmdir "$(base)"
     as root bash -c 'mkdir -p /tmp/open && chmod 777 /tmp/open'
-    configure required state_dir=/tmp/open
-    run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
-    holds "cannot trust '/tmp/open': others may write to it and it is not sticky"
-    lacks "the job ran"
+    as user1 mkdir -m 700 /tmp/open/hers
+    for place in /tmp/open /tmp/open/hers; do
+        configure required "state_dir=$place"
+        run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
+        holds "cannot trust '/tmp/open': others may write to it and it is not sticky"
+        lacks "the job ran"
+    done
     as root bash -c 'chown user2 /tmp/open && chmod 755 /tmp/open'
     run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
     holds "cannot trust '/tmp/open': it belongs to uid"
@@ -301,6 +305,37 @@ print("connected")'
     as root bash -c 'rm -rf /tmp/*.sock'
 }
 
+# lent NAME OWNER: a link at /tmp/lent/NAME to a directory that is user1's alone.
+lent() {
+    as root ln -sfn /home/user1/mine "/tmp/lent/$1"
+    as root chown -h "$2" "/tmp/lent/$1"
+}
+
+@test "a link on the way to a submit socket is followed only where the attacker cannot put another" {
+    local name
+    as user1 mkdir -m 700 mine
+    # A project's directory, with a group that user2 is in.
+    as root sh -c 'mkdir /tmp/lent && chgrp user2 /tmp/lent && chmod 2775 /tmp/lent'
+    lent hers user1
+    as user1 ln -s /tmp/lent/hers way
+    for name in /tmp/lent/hers /home/user1/way; do
+        not_queued "$name/w.sock:8000" "('/tmp/lent': others may write to it and it is not sticky)"
+    done
+    # What would come of it.
+    as user2 ln -sfn /tmp/trap /tmp/lent/hers
+    as root chmod 3775 /tmp/lent
+    not_queued "/tmp/lent/hers/w.sock:8000" "('/tmp/lent/hers': it is a link of uid $(as user2 id -u))"
+    lent hers user1
+    lent roots root
+    for name in /tmp/lent/hers /tmp/lent/roots /home/user1/way; do
+        serve s user1 -w n1 --tunnel "$name/w.sock:8000" -- 8000
+        answers n1:8000 user1 "$name/w.sock" name
+        cancel s
+        same "" "$(as user1 ls -A mine)"
+    done
+    same "" "$(as root ls -A /tmp/trap)"
+}
+
 @test "the same at the path of a socket of R: on the node" {
     local kind before
     ! under permitopen || skip "sshd then makes no unix socket"
@@ -352,7 +387,8 @@ began() { says "$1" serving || ended "$1"; }
 @test "a state_dir= that is a file, a FIFO or a link of the attacker's is an error that names it" {
     local kind
     for kind in file fifo socket link; do
-        hostile user2 plant /tmp/$kind "$kind" /tmp/trap
+        # It leads where there is nothing to fear, for now.
+        hostile user2 plant /tmp/$kind "$kind" /tmp
         configure required "state_dir=/tmp/$kind"
         run as user1 srun -w n1 --tunnel 8001:8000 echo the job ran
         [[ $status != 0 ]]

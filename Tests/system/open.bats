@@ -99,6 +99,15 @@ ssh_to() { pgrep -P "$(keeper "$(whole "$2")")" -f -- " $1\$"; }
 
 gone() { [[ ! -e /proc/$1 ]]; }
 
+@test "a parent that had SIGCHLD ignored: a tunnel all the same" {
+    local job
+    job=$(batch -w n1)
+    eventually runs "$job"
+    run childless user1 spunnelctl open --background "$job" 8001:8000
+    same 0 "$status"
+    eventually answers n1:8000 user1 8001 name
+}
+
 @test "an ssh that does not end when it is asked to holds up no connection to another node" {
     local job ssh before beside=no
     job=$(batch -N2)

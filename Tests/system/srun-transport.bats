@@ -77,6 +77,21 @@ hide_sshd() { host n1 root mount --bind /dev/null /usr/sbin/sshd; }
 
 # --- Bytes -------------------------------------------------------------------------------------
 
+# has PID ENTRY: is that a variable of the process?
+has() { LC_ALL=C grep -zxF -- "$2" "/proc/$1/environ"; }
+
+@test "what is no UTF-8 in the environment reaches the tunnel's ssh and srun as it is" {
+    local odd=$'/home/caf\xe9' process
+    start s user1 env "HOME=$odd" "ODD=$odd" srun -w n1 --tunnel 8001:8000 /home/tools/service.py 8000
+    eventually says s serving
+    answers n1:8000 user1 8001 name
+    for process in $(ssh_of "$(step s)") $(processes srun | awk '/ --job-name=spunnel / { print $2 }'); do
+        has "$process" "HOME=$odd"
+        has "$process" "ODD=$odd"
+        has "$process" "SHELL=/bin/sh"
+    done
+}
+
 @test "a service of the job answers on the submit port, on 127.0.0.1 and on ::1" {
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     answers_twice n1:8000 user1 8001 name

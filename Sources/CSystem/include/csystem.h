@@ -6,6 +6,7 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -61,9 +62,6 @@ int csystem_exit_code(int wait_status);
 /** open(2) relative to a directory, with a mode: variadic in C. */
 int csystem_openat(int directory, const char *path, int flags, mode_t mode);
 
-/** open(2) of a directory with `O_PATH`, never through a link. */
-int csystem_open_reference(const char *path);
-
 /** pipe2(2), close-on-exec and non-blocking. @param ends the read end, then the write end */
 int csystem_pipe(int ends[_Nonnull 2]);
 
@@ -81,6 +79,14 @@ ssize_t csystem_splice(int source, int target, size_t limit);
  *  gets it afterwards. Those that are not blocked do what they do anyway.
  *  @return 1: there is something to read or the end; 0: the time is over; -EINTR: a signal came */
 int csystem_poll_interruptibly(int descriptor, int milliseconds);
+
+/** Makes children wait to be asked how they ended, also where SIGCHLD is ignored, which outlives exec: the
+ *  kernel forgets them otherwise (wait(2)).
+ *  @param before receives what was in force @return 1: it was changed; 0: it was so already */
+int csystem_keep_children(struct sigaction *before);
+
+/** Gives back what `csystem_keep_children` has changed; for a child that ended meanwhile too. */
+void csystem_leave_children(const struct sigaction *before);
 
 /** ioctl(TIOCGWINSZ) of a terminal. */
 int csystem_terminal_size(int terminal, unsigned short *rows, unsigned short *columns);

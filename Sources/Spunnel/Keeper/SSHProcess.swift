@@ -29,7 +29,7 @@ final class SSHProcess: EventHandler {
   ///   - heard: told each line of its standard error
   /// - Throws: what is wrong when it cannot be started
   init(
-    _ loop: EventLoop, _ command: SSHCommand, environment: [String]? = nil,
+    _ loop: EventLoop, _ command: SSHCommand, environment: [ByteString]? = nil,
     heard: @escaping (String) -> Void
   ) throws(SSHDiagnosis) {
     let name = command.arguments.first ?? "ssh"

@@ -120,7 +120,7 @@ final class Supervisor {
   }
 
   private func launch(
-    _ command: SSHCommand, environment: [String]? = nil
+    _ command: SSHCommand, environment: [ByteString]? = nil
   ) throws(SSHDiagnosis) {
     ssh = try SSHProcess(loop, command, environment: environment) { [weak self] line in
       self?.observer?.sshSays(line)

@@ -53,12 +53,12 @@ public struct StateDirectory: ~Copyable {
   }
 
   private static func openBase(_ path: String, _ user: uid_t) throws(RecordError) -> Directory {
-    let base = try recording { () throws(SystemError) in try Directory.open(following: path) }
-    let why = try recording { () throws(SystemError) in
-      try base.distrustAsParent(user: user)
+    // The sockets in a record are named to ssh by their paths, so the way must stay what it is.
+    let found = try recording { () throws(SystemError) in
+      try Directory.exposure(along: path, user: user)
     }
-    if let why { throw .untrusted(path: path, why: why) }
-    return base
+    if let found { throw .untrusted(path: found.path, why: found.why) }
+    return try recording { () throws(SystemError) in try Directory.open(following: path) }
   }
 
   private static func openRoot(

@@ -1,5 +1,7 @@
 // The ssh command of a tunnel: one control master, no forwards of its own, no questions.
 
+import SpunnelSystem
+
 /// Plans the argument vector.
 struct SSHCommand: Equatable {
   /// `ssh` or a path, then all arguments.
@@ -59,7 +61,7 @@ struct SSHCommand: Equatable {
   /// An environment in which ssh has its `ProxyCommand` run by a plain shell (ssh_config(5)).
   ///
   /// - Parameter inherited: `NAME=value` entries
-  static func withShell(_ inherited: [String]) -> [String] {
+  static func withShell(_ inherited: [ByteString]) -> [ByteString] {
     inherited.filter { !$0.hasPrefix("SHELL=") } + ["SHELL=/bin/sh"]
   }
 

@@ -78,7 +78,7 @@ struct SrunTransport: Equatable {
   /// part of another step or open a tunnel of its own, and with the keys.
   ///
   /// - Parameter inherited: `NAME=value` entries
-  func environment(from inherited: [String]) -> [String] {
+  func environment(from inherited: [ByteString]) -> [ByteString] {
     let foreign = ["SLURM", "SRUN_", "_SLURM", "SPUNNEL_"]
     let kept = inherited.filter { entry in
       entry.hasPrefix("SLURM_CONF=") || !foreign.contains { entry.hasPrefix($0) }

@@ -126,9 +126,9 @@ final class SubmitSocket {
   /// Nobody else may be able to put another socket in the place of this one: what the user's programs
   /// send would reach him.
   private static func verifyPlace(of path: String) throws(SubmitError) {
-    let found: (path: String, why: String)?
+    let found: Exposure?
     do throws(SystemError) {
-      found = try Directory.distrustAlong(directory(of: path), user: getuid())
+      found = try Directory.exposure(along: directory(of: path), user: getuid())
     } catch { throw unbound(path, SystemError("bind \(path)", error.code)) }
     if let found { throw .exposed(path: path, directory: found.path, why: found.why) }
   }

@@ -69,7 +69,7 @@ final class Helper {
 }
 
 /// The environment of helpers.
-let helperPath = ["PATH=/usr/bin:/bin"]
+let helperPath: [ByteString] = ["PATH=/usr/bin:/bin"]
 
 /// A process's state as proc(5) has it, `nil` when it is gone.
 func stateOfProcess(_ process: pid_t) -> Character? {
