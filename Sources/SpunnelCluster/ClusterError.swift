@@ -17,6 +17,8 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
   case notUp(ClusterName)
   /// A daemon that did not start, and its last words.
   case daemon(String, lastWords: String)
+  /// Several nodes, of a Slurm that can have one on each host.
+  case oneNode
   /// All ports that were tried were taken by somebody else meanwhile.
   case portsTaken(attempts: Int)
   /// A command of Slurm that failed, and its last words.
@@ -48,6 +50,9 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .notUp(let name):
       "cluster '\(name)' is not up: run spunnelctl cluster up\(option(name))"
     case .daemon(let name, let words): "start \(name): \(printable(words))"
+    case .oneNode:
+      "start several nodes: this Slurm was built for one node on each host (without "
+        + "--enable-multiple-slurmd); take --nodes 1, or another Slurm by --slurm-prefix DIR"
     case .portsTaken(let attempts):
       "find free ports: others took them \(attempts) times before they could be bound; try again"
     case .slurm(let command, let words): "\(command): \(printable(words))"

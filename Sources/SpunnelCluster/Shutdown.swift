@@ -63,7 +63,7 @@ extension Cluster {
       let found = try slurm.runningJobs()
       if !found.isEmpty {
         if jobs != .cancel { throw ClusterError.busy(name, found) }
-        try cancel(found, slurm)
+        cancel(found, slurm)
       }
       return try slurm.jobCounts().waiting
     } catch {
@@ -72,15 +72,16 @@ extension Cluster {
     }
   }
 
-  private func cancel(_ found: [RunningJob], _ slurm: Slurm) throws(ClusterError) {
-    try slurm.cancel(found, kill: false)
+  private func cancel(_ found: [RunningJob], _ slurm: Slurm) {
+    // scancel fails of a job that has just ended, too; what counts is which are left.
+    try? slurm.cancel(found, kill: false)
     var left = found
     func isEmpty() -> Bool {
       left = (try? slurm.runningJobs()) ?? left
       return left.isEmpty
     }
     if waitUntil(milliseconds: Cluster.cancelPatience, isEmpty) { return }
-    try slurm.cancel(left, kill: true)
+    try? slurm.cancel(left, kill: true)
     // Those that no signal reaches are ended with their processes when the daemons are gone.
     _ = waitUntil(milliseconds: Cluster.cancelPatience, isEmpty)
   }

@@ -66,6 +66,12 @@ struct Slurm {
       .split(separator: "\n").map(String.init)
   }
 
+  /// Whether it was built for several nodes on one host.
+  func hasManyNodes() throws(ClusterError) -> Bool {
+    try run(programs.scontrol, ["show", "config"]).split(separator: "\n")
+      .contains { $0.hasPrefix("MULTIPLE_SLURMD") }
+  }
+
   /// The jobs that have resources, finishing ones too.
   func runningJobs() throws(ClusterError) -> [RunningJob] {
     let states = "--states=RUNNING,CONFIGURING,COMPLETING,SUSPENDED,STOPPED,SIGNALING,STAGE_OUT"

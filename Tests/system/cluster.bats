@@ -302,6 +302,34 @@ priorities_known() { [[ $(slurm squeue --noheader --states=PENDING --format=%Q |
     [[ $output == *"asks slurmdbd"*"scontrol show job"* ]]
     wait_until 30 completed known
 }
+# A Slurm that was built otherwise, as far as its command tells.
+@test "several nodes of a Slurm that has one on each host: said, and nothing is left" {
+    mkdir -p "$MACHINE/home/one/bin"
+    printf '#!/bin/sh\n%s "$@" | grep -v MULTIPLE_SLURMD || true\n' "$(PATH=$SLURM_PATH$PATH type -P scontrol)" \
+        >"$MACHINE/home/one/bin/scontrol"
+    chmod 0755 "$MACHINE/home/one/bin/scontrol"
+    run ctl up --nodes 2 --slurm-prefix /home/one
+    [[ $status == 1 && $output == *"start several nodes: "*"--enable-multiple-slurmd"*"take --nodes 1"* ]]
+    no_daemons
+    ctl up --nodes 1
+    [[ $(slurm srun hostname) == machine ]]
+    ctl down
+    rm -r "$MACHINE/home/one"
+}
+
+@test "down --now where scancel fails, as of a job that has just ended" {
+    mkdir -p "$MACHINE/home/late/bin"
+    printf '#!/bin/sh\n%s "$@"\nexit 1\n' "$(PATH=$SLURM_PATH$PATH type -P scancel)" \
+        >"$MACHINE/home/late/bin/scancel"
+    chmod 0755 "$MACHINE/home/late/bin/scancel"
+    ctl up --slurm-prefix /home/late
+    slurm sbatch --quiet --wrap 'sleep 1000'
+    wait_until 30 running 1
+    ctl down --now
+    no_daemons
+    rm -r "$MACHINE/home/late"
+}
+
 completed() { [[ $(slurm sacct --completion --noheader --format=jobname) == *$1* ]]; }
 
 # --- Faults ----------------------------------------------------------------------------------
