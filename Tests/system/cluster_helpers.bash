@@ -17,7 +17,9 @@ machine_start() {
     cp /etc/group "$MACHINE/group"
     sed -i '/^user[0-9]:/d; s|^root:\([^:]*:[^:]*:[^:]*:[^:]*\):[^:]*|root:\1:/home/root|' "$MACHINE/passwd"
     sed -i '/^user[0-9]:/d' "$MACHINE/group"
-    local number
+    # Where the programs of a coverage run leave their profiles.
+    local profiles=${SPUNNEL_CLUSTER_DIR:-/run/spunnel-cluster}/home/profiles number
+    [[ ! -d $profiles ]] || mkdir "$MACHINE/home/profiles"
     for number in 1 2; do
         printf 'user%d:x:%d:%d::/home/user%d:/bin/bash\n' \
             $number $((71000 + number)) $((71000 + number)) $number >>"$MACHINE/passwd"
@@ -40,11 +42,12 @@ machine_start() {
                 [[ ! -d $folder ]] || mount --bind "$1/empty" "$folder"
             done
             mount --bind "$1/home" /home
+            [[ ! -d $1/home/profiles ]] || mount --bind "$2" /home/profiles
             mount -t tmpfs -o mode=0755 tmpfs /run
             mount --bind "$1/tmp" /tmp
             mount -t proc proc /proc
             exec env -i PATH=/usr/bin:/bin tini -- sleep infinity
-        ' machine "$MACHINE"
+        ' machine "$MACHINE" "$profiles"
     ) </dev/null >"$MACHINE/log" 2>&1 &
     MACHINE_OUTER=$!
     wait_until 30 machine_ready
