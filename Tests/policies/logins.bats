@@ -30,11 +30,11 @@ submit_on() {
         --wrap 'exec /home/tools/service.py 8000' 2>"$BATS_TEST_TMPDIR/said"
 }
 
-# is_elsewhere JOB COMMAND...: the second host says that it has none, and what to do.
+# is_elsewhere COMMAND JOB [SPEC]: the second host says that it has none, and what to do.
 is_elsewhere() {
-    run on_second spunnelctl "${@:2}"
+    run on_second spunnelctl "$@"
     same 1 "$status"
-    same "spunnelctl: no tunnel of job $1 on login2: log in to the host that has it, by its own name, or open one here with spunnelctl open $1 SPEC" "$output"
+    same "spunnelctl: no tunnel of job $2 on login2: log in to the host that has it, by its own name, or open one here with spunnelctl open $2 ${3:-SPEC}" "$output"
 }
 
 @test "logins: sbatch says on which host the port is; the other one says that it has none" {
@@ -43,10 +43,10 @@ is_elsewhere() {
     same "spunnel: port 8001 of login -> port 8000 of job $job, while it runs" "$(output said)"
     eventually answers_on login n1:8000 8001
     frees_on login2 8001
-    is_elsewhere "$job" status "$job"
-    is_elsewhere "$job" url "$job"
-    is_elsewhere "$job" close "$job"
-    is_elsewhere "$job" close "$job" 8001:8000
+    is_elsewhere status "$job"
+    is_elsewhere url "$job"
+    is_elsewhere close "$job"
+    is_elsewhere close "$job" 8001:8000
     same "no tunnels of user1 on login2" "$(on_second spunnelctl status)"
     answers_on login n1:8000 8001
 }
