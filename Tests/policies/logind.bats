@@ -78,10 +78,6 @@ unit_of() {
     as user1 sed -n 's/^0:://p' "/proc/$(counter "$1" keeper)/cgroup"
 }
 
-# starts_anew JOB NODE: Slurm holds a requeued job back for two minutes, from when it is off its node.
-# On another node, as the first may refuse it: Slurm tells its revoked credentials apart by the second.
-starts_anew() { runs "$1" || { as root scontrol update job "$1" starttime=now nodelist="$2" && false; }; }
-
 promise() { echo "spunnel: port 8001 of login -> port 8000 of job $1, while it runs"; }
 
 # warning JOB REASON: what a user is told whose tunnel ends with his login.

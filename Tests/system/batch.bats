@@ -138,8 +138,7 @@ PY
     as root scontrol requeue "$job"
     finish held
     eventually counts "$(whole "$job")" state waiting
-    # Slurm holds a requeued job back for two minutes.
-    as root scontrol update job "$job" starttime=now nodelist=n2
+    eventually starts_anew "$job" n2
     eventually answers n2:8000 user1 8001 name
     answers n2:8000 user1 "$port" name
 }
@@ -363,7 +362,7 @@ other_slurms_jobs() {
     eventually answers n1:8000 user1 8001 name
     as root scontrol requeue "$job"
     eventually counts "$(whole "$job")" state waiting
-    as root scontrol update job "$job" starttime=now nodelist=n2
+    eventually starts_anew "$job" n2
     eventually counts "$(whole "$job")" state failed
     told_of "$job" "'n1' in '8001:n1:8000' is no node of job $job, which has n2"
     as root scancel "$job"

@@ -256,6 +256,10 @@ hold() {
 
 runs() { as root squeue --noheader --states running --jobs "$1" --format %i | grep -x "$1"; }
 
+# starts_anew JOB NODE: Slurm holds a requeued job back for two minutes, from when it is off its node.
+# On another node, as the first may refuse it: Slurm tells its revoked credentials apart by the second.
+starts_anew() { runs "$1" || { as root scontrol update job "$1" starttime=now nodelist="$2" && false; }; }
+
 # cancel NAME: ends the job of a `serve` and waits for its srun.
 cancel() {
     as root scancel "$(job "$1")"
