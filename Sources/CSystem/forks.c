@@ -1,4 +1,5 @@
-/* Descriptors that no fork inherits: the kernel knows close-on-exec alone. */
+/* Descriptors that no fork inherits: the kernel knows close-on-exec alone. vfork(2), by which this library
+ * starts programs, runs no such handler, and hands them on. */
 #include "csystem.h"
 
 #include <pthread.h>
