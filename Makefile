@@ -22,7 +22,11 @@ out     := build
 SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c)
 SHIM_HEADERS := $(wildcard Sources/SpunnelC/*.h) Sources/SpunnelInterface/include/spunnel.h
 # SLURM=/opt/slurm takes the Slurm that is installed there, for the tests too; SLURM_CFLAGS=-I…
-# SLURM_LDFLAGS=-L… say it in detail.
+# SLURM_LDFLAGS=-L… say it in detail. What was said last is meant until something else is, as by a
+# `sudo make install` afterwards; SLURM= is the machine's own.
+ifeq ($(origin SLURM) $(origin SLURM_CFLAGS) $(origin SLURM_LDFLAGS),undefined undefined undefined)
+-include $(out)/slurm.mk
+endif
 SLURM ?=
 ifneq ($(SLURM),)
 SLURM_CFLAGS  := -I$(SLURM)/include
@@ -45,11 +49,12 @@ SHELL_SCRIPTS := $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr
 .PHONY: all
 all: $(out)/spunnel.so $(out)/spunnel-jobs $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
 
-# Rewritten when another Slurm is meant than last time.
+# Rewritten when another Slurm is meant than last time. What make reads is a copy, lest it makes it first.
 .PHONY: always
 $(out)/slurm: always
 	@mkdir -p $(out)
-	@echo '$(SLURM_CFLAGS) $(SLURM_LDFLAGS)' | cmp -s - $@ || echo '$(SLURM_CFLAGS) $(SLURM_LDFLAGS)' >$@
+	@printf '%s\n' 'SLURM := $(SLURM)' 'SLURM_CFLAGS := $(SLURM_CFLAGS)' 'SLURM_LDFLAGS := $(SLURM_LDFLAGS)' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else cp $@.new $@.mk && mv $@.new $@; fi
 
 $(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map $(out)/slurm
 	@mkdir -p $(out)

@@ -33,12 +33,11 @@ enum Inquiry {
 
   /// Asks one user's keepers: another's who are slow have time of their own.
   ///
-  /// - Parameter milliseconds: that they have together
+  /// - Parameter milliseconds: that those have together who are asked at once
   /// - Returns: their answers, in the order of the tunnels
   static func ask(
     _ command: KeeperCommand, of tunnels: [RecordView], in directory: String, milliseconds: Int
   ) -> [Answer] {
-    let deadline = Clock.milliseconds() + milliseconds
     var answers = [Answer](repeating: .none, count: tunnels.count)
     for start in stride(from: 0, to: tunnels.count, by: width) {
       var questions: [Question] = []
@@ -50,6 +49,7 @@ enum Inquiry {
           if let connection { questions.append(Question(index, connection)) }
         } catch { answers[index] = .failure(error) }
       }
+      let deadline = Clock.milliseconds() + milliseconds
       // Each is closed when it is answered, with what else was said.
       while let question = questions.popLast() {
         let left = max(1, deadline - Clock.milliseconds())
