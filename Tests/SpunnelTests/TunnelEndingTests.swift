@@ -100,7 +100,7 @@ import Testing
   }
 
   @Test func anSshThatHasHadItsShareEndsBesideTheOthers() throws {
-    let rig = try TunnelRig(["transport=auto", "timeout=2"])
+    let rig = try TunnelRig(["transport=auto", "timeout=8"])
     try rig.ssh.behave(
       """
       case $node$words in
