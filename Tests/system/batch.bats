@@ -121,7 +121,8 @@ PY
         --wrap 'exec /home/tools/service.py 8000' 2>"$BATS_TEST_TMPDIR/said")
     same "spunnel: port 8001 of login -> port 8000 of job $job, while it runs" "$(output said)"
     eventually answers n1:8000 user1 8001 name
-    same 0000000000000000 "$(sed -n 's/^SigIgn:\t//p' "/proc/$(guardian "$(whole "$job")")/status")"
+    # The two of the C library's own, 32 and 33, are as whoever runs the tests has them.
+    same 0 $((0x$(sed -n 's/^SigIgn:\t//p' "/proc/$(guardian "$(whole "$job")")/status") & 0x7fffffff))
     cancel_job "$job"
     soon nothing_left
 }
@@ -231,6 +232,7 @@ PY
 
 @test "slurmctld away for a while changes nothing" {
     local job
+    ! no_ssh || skip "under $POLICY the way back is an srun, which needs slurmctld"
     job=$(submit -w n1 --tunnel 8001:8000)
     eventually answers n1:8000 user1 8001 name
     start held user1 /home/tools/client.py 8001 hold

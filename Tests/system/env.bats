@@ -98,6 +98,7 @@ serves() { same "$2" "$(grep -c '^serving ' <(output "$1"))"; }
     answers n1:8070 user1 8002 name
     answers n2:8080 user1 8003 name
     # The first part to get there has it.
+    eventually says s " -> "
     same 1 "$(grep -c ' -> ' <(output s))"
     eventually answers "$(sed -n 's/^spunnel: .* -> //p' <(output s))" user1 8001 name
 }
