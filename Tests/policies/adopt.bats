@@ -56,6 +56,8 @@ refused() {
 @test "a login that was adopted by another job and ends with it: the tunnel comes back" {
     local before
     serve one user1 -w n1 --tunnel 8001:8001 -- 8001
+    # By these pam_slurm_adopt tells which job is the newest.
+    eventually another_second "$(date +%s)"
     serve two user1 -w n1 --tunnel 8002:8002 -- 8002
     before=$(ssh_of "$(step one)")
     # From here on the newest job has the older one's login.
@@ -68,6 +70,8 @@ refused() {
     answers n1:8001 user1 8001 name
     through one ssh
 }
+
+another_second() { (($(date +%s) > $1)); }
 
 has_another_ssh() {
     counts "$(step "$1")" state up && [[ $(ssh_of "$(step "$1")") != "$2" ]]

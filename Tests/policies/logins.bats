@@ -30,11 +30,11 @@ submit_on() {
         --wrap 'exec /home/tools/service.py 8000' 2>"$BATS_TEST_TMPDIR/said"
 }
 
-# is_elsewhere COMMAND JOB [SPEC]: the second host says that it has none, and what to do.
+# is_elsewhere COMMAND JOB...: the second host says that it has none, and what to do.
 is_elsewhere() {
     run on_second spunnelctl "$@"
     same 1 "$status"
-    same "spunnelctl: no tunnel of job $2 on login2: log in to the host that has it, by its own name, or open one here with spunnelctl open $2 ${3:-SPEC}" "$output"
+    same "spunnelctl: no tunnel of job $2 on login2: log in to the host that has it, by its own name, or open one here with spunnelctl open $2 8001:8000" "$output"
 }
 
 @test "logins: sbatch says on which host the port is; the other one says that it has none" {
