@@ -111,9 +111,7 @@ extension Cluster {
         let started = try launcher.start(daemons)
         try waitForNodes { () throws(ClusterError) in try launcher.check(started) }
         // The nodes look well, but no job of more than one would ever start.
-        if shape.nodes > 1 {
-          if !(try Slurm(layout, programs).hasManyNodes()) { throw .oneNode }
-        }
+        if shape.nodes > 1, !(try Slurm(layout, programs).hasManyNodes()) { throw .oneNode }
         // A partition that a down closed which was then killed; and it makes the controller look at
         // its queue soon: three seconds after its start, because only its first look reads
         // batch_sched_delay.

@@ -14,14 +14,14 @@ struct Closing {
   private let directory: String
   /// What has ended, in the order of the tunnels.
   private(set) var closed: [RecordView] = []
-  private var failures: Failures
+  private var complaints: Complaints
   /// What has not, and why.
-  var failure: CommandError? { failures.error }
+  var failure: CommandError? { complaints.error }
 
   /// Asks, and waits.
   init(_ tunnels: [RecordView], _ directory: String) {
     self.directory = directory
-    failures = Failures(of: tunnels)
+    complaints = Complaints(of: tunnels)
     let asked = tunnels.filter { request($0) }
     let (all, each, most) = Closing.patience
     let deadline = Clock.milliseconds() + min(all + each * asked.count, most)
@@ -54,7 +54,7 @@ struct Closing {
   }
 
   private mutating func add(_ reason: String, _ tunnel: RecordView) {
-    failures.add("close the tunnel of \(failures.name(of: tunnel)): \(reason)", tunnel.user)
+    complaints.add("close the tunnel of \(complaints.name(of: tunnel)): \(reason)", tunnel.user)
   }
 }
 
@@ -66,14 +66,14 @@ struct ForwardClosing {
   private let directory: String
   /// What was given up, and by which tunnel.
   private(set) var closed: [(tunnel: RecordView, spec: TunnelSpec)] = []
-  private var failures: Failures
-  var failure: CommandError? { failures.error }
+  private var complaints: Complaints
+  var failure: CommandError? { complaints.error }
 
   /// Asks for one forward after the other, and for each of them every user's keepers: what another
   /// user's say that they have given up need not be what was meant.
   init(_ spec: TunnelSpec, of tunnels: [RecordView], _ directory: String) {
     self.directory = directory
-    failures = Failures(of: tunnels)
+    complaints = Complaints(of: tunnels)
     for forward in spec.forwards {
       for own in tunnels.byOwner { close(TunnelSpec(forwards: [forward]), of: own) }
     }
@@ -98,13 +98,13 @@ struct ForwardClosing {
     }
     guard closed.count == before, let first = tunnels.first else { return }
     let (reason, tunnel) = refusal ?? ("no forward listens at '\(spec)'", first)
-    let whose = tunnel.isOwn ? "" : "\(failures.name(of: tunnel)): "
-    failures.add("close: \(whose)\(reason): see spunnelctl status", tunnel.user)
+    let whose = tunnel.isOwn ? "" : "\(complaints.name(of: tunnel)): "
+    complaints.add("close: \(whose)\(reason): see spunnelctl status", tunnel.user)
   }
 }
 
 /// What could not be closed, a line each, and no more of one user's than somebody would read.
-private struct Failures {
+private struct Complaints {
   private static let most = 10
 
   private let names: UserNames
@@ -117,13 +117,13 @@ private struct Failures {
 
   mutating func add(_ line: String, _ user: uid_t) {
     counts[user, default: 0] += 1
-    if counts[user, default: 0] <= Failures.most { lines.append(line) }
+    if counts[user, default: 0] <= Complaints.most { lines.append(line) }
   }
 
   /// `nil` when there is none.
   var error: CommandError? {
-    let rest = counts.filter { $0.value > Failures.most }.map { user, count in
-      "close: and \(count - Failures.most) more of \(names[user])"
+    let rest = counts.filter { $0.value > Complaints.most }.map { user, count in
+      "close: and \(count - Complaints.most) more of \(names[user])"
     }
     return lines.isEmpty ? nil : .failures(lines + rest.sorted())
   }

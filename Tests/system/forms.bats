@@ -321,10 +321,9 @@ print("listens", flush=True); time.sleep(600)' "$address"
     eventually far_answers login:5432 9000
     answers n1:8000 user1 8001 name
     counts "$(step s)" state up
-    # Once it is out of the way it is listened on again, after half a minute at the most. Where the sshd is
-    # Spunnel's own, that one has put it out of the way.
+    # Once it is out of the way it is listened on again. Spunnel's own sshd has put it out of the way.
     no_ssh || host n1 user1 rm /tmp/far.sock
-    within 60 far_answers login:5432 /tmp/far.sock
+    eventually far_answers login:5432 /tmp/far.sock
 }
 
 # far_answers ANSWER PORT|PATH

@@ -36,6 +36,9 @@ slurm_program() {
     readlink -f "$(type -P "$1")"
 }
 
+# slurm_is VERSION: do the hosts have this one, as in 20.11?
+slurm_is() { [[ $("$(slurm_program slurmctld)" -V) == "slurm $1"* ]]; }
+
 # answers ANSWER USER [-6] PORT|PATH WHAT...: does the client print this?
 answers() { same "$1" "$(client "${@:2}")"; }
 

@@ -181,7 +181,11 @@ SCRIPT
     same 1 "$status"
     same 1 "${#lines[@]}"
     # Slurm 20.11 finds out when it is asked.
-    [[ $output == "spunnel-jobs: ask Slurm about job '1': "* ]] || holds "spunnel-jobs: start Slurm's library: "
+    if slurm_is 20.11; then
+        holds "spunnel-jobs: ask Slurm about job '1': "
+    else
+        holds "spunnel-jobs: start Slurm's library: "
+    fi
 }
 
 # --- watch -------------------------------------------------------------------------------------
