@@ -141,8 +141,12 @@ static int rest(struct watcher *watcher)
 	if (watcher->pause > LONGEST_PAUSE)
 		watcher->pause = LONGEST_PAUSE;
 	while ((left = until - now()) > 0) {
-		if (poll(ends, 2, (int)left) < 0 && errno != EINTR)
+		if (poll(ends, 2, (int)left) < 0) {
+			/* What came before is still in `ends`, and a read for it would wait. */
+			if (errno == EINTR)
+				continue;
 			return -1;
+		}
 		if (ends[1].revents != 0)
 			return -1;
 		if (ends[0].revents == 0)
