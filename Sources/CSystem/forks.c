@@ -38,10 +38,11 @@ static void watch_forks(void)
 void csystem_withhold_from_forks(int descriptor, int is_withheld)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	const uint64_t bit = 1ULL << descriptor % WORD;
+	uint64_t bit;
 
 	if (descriptor < 0 || descriptor >= HIGHEST)
 		return;
+	bit = 1ULL << descriptor % WORD;
 	(void)pthread_once(&once, watch_forks);
 	lock();
 	if (is_withheld)
