@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -207,6 +208,30 @@ static char *only_node(void)
 	return strdup(nodes);
 }
 
+/* Finds out which step it is, and its nodes, to be freed by the caller. Returns 0, or -1 after an error
+ * was said. */
+static int ask_step(spank_t spank, uint32_t *job, uint32_t *step, char **nodes)
+{
+	char line[512];
+
+	if (spank_get_item(spank, S_JOB_ID, job) != ESPANK_SUCCESS ||
+	    spank_get_item(spank, S_JOB_STEPID, step) != ESPANK_SUCCESS) {
+		say(SPUNNEL_ERROR, "spunnel: no tunnel: Slurm does not tell which step it is: open one with "
+				   "spunnelctl open JOB SPEC");
+		return -1;
+	}
+	*nodes = only_node();
+	if (*nodes == NULL)
+		*nodes = step_nodes(*job, *step);
+	if (*nodes != NULL)
+		return 0;
+	(void)snprintf(line, sizeof line,
+		       "spunnel: no tunnel: ask Slurm for the nodes of step %u.%u: %s: open one with "
+		       "spunnelctl open %u SPEC", *job, *step, slurm_strerror(errno), *job);
+	say(SPUNNEL_ERROR, line);
+	return -1;
+}
+
 int slurm_spank_local_user_init(spank_t spank, int argument_count, char **arguments)
 {
 	const struct core *core = core_loaded();
@@ -220,10 +245,7 @@ int slurm_spank_local_user_init(spank_t spank, int argument_count, char **argume
 	if (self.context != S_CTX_LOCAL || core == NULL)
 		return 0;
 	ours = host();
-	if (spank_get_item(spank, S_JOB_ID, &job) != ESPANK_SUCCESS ||
-	    spank_get_item(spank, S_JOB_STEPID, &step) != ESPANK_SUCCESS ||
-	    ((nodes = only_node()) == NULL && (nodes = step_nodes(job, step)) == NULL)) {
-		say(SPUNNEL_ERROR, "spunnel: no tunnel: Slurm does not tell the nodes of the step");
+	if (ask_step(spank, &job, &step, &nodes) != 0) {
 		core->close(&ours);
 		return -1;
 	}

@@ -15,8 +15,11 @@ char *expand_nodes(const char *ranges)
 	size_t length = 0;
 	int failure = ENOENT;
 
-	if (list == NULL)
+	if (list == NULL) {
+		/* Slurm promises none of its own. */
+		errno = EINVAL;
 		return NULL;
+	}
 	while ((name = slurm_hostlist_shift(list)) != NULL) {
 		size_t more = strlen(name);
 		char *longer = realloc(names, length + more + 2);
@@ -47,10 +50,13 @@ char *step_nodes(uint32_t job, uint32_t step)
 	slurm_step_id_t id = step_named(job, step);
 	slurm_step_layout_t *layout = slurm_job_step_layout_get(&id);
 	char *names;
+	int saved;
 
 	if (layout == NULL)
 		return NULL;
 	names = expand_nodes(layout->node_list);
+	saved = errno;
 	slurm_job_step_layout_free(layout);
+	errno = saved;
 	return names;
 }

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /** Expands "n[1-2]" to "n1,n2".
- *  @return memory to be freed by the caller, or NULL (errno says why) when there is none left or no
- *  name in it */
+ *  @return memory to be freed by the caller, or NULL (errno says why) when there is none left, when
+ *  no name is in it, or when Slurm cannot read it */
 char *expand_nodes(const char *ranges);
 
 /** The nodes of a step that runs, in Slurm's order, separated by commas.

@@ -65,7 +65,6 @@ static enum answer ask_nodes(const slurm_job_info_t *record, const struct job_na
 			}
 		}
 	} else if (record->nodes != NULL && (facts->nodes = expand_nodes(record->nodes)) == NULL) {
-		errno = ENOMEM;
 		return ANSWER_FAILED;
 	}
 	if (record->batch_host != NULL)
