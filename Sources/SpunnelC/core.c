@@ -42,6 +42,14 @@ static const struct core *refuse(const struct spunnel_host *host, const char *re
 
 const struct core *core_load(const struct spunnel_host *host)
 {
+	const struct {
+		const char *name;
+		void **address;
+	} functions[] = {
+		{"spunnel_check", (void **)&core.check},   {"spunnel_claim", (void **)&core.claim},
+		{"spunnel_open", (void **)&core.open},     {"spunnel_follow", (void **)&core.follow},
+		{"spunnel_close", (void **)&core.close},
+	};
 	char path[PATH_MAX + sizeof "/libSpunnel.so"];
 	void *library;
 
@@ -56,14 +64,12 @@ const struct core *core_load(const struct spunnel_host *host)
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (library == NULL)
 		return refuse(host, dlerror());
-	*(void **)&core.check = dlsym(library, "spunnel_check");
-	*(void **)&core.claim = dlsym(library, "spunnel_claim");
-	*(void **)&core.open = dlsym(library, "spunnel_open");
-	*(void **)&core.follow = dlsym(library, "spunnel_follow");
-	*(void **)&core.close = dlsym(library, "spunnel_close");
-	if (core.check == NULL || core.claim == NULL || core.open == NULL || core.follow == NULL ||
-	    core.close == NULL)
-		return refuse(host, dlerror());
+	for (size_t index = 0; index < sizeof functions / sizeof *functions; index++) {
+		*functions[index].address = dlsym(library, functions[index].name);
+		/* The words for the last failure alone are kept, and they name the function. */
+		if (*functions[index].address == NULL)
+			return refuse(host, dlerror());
+	}
 	is_loaded = 1;
 	return &core;
 }
