@@ -24,7 +24,8 @@ const struct core *core_load(const struct spunnel_host *host);
 /** The core if it was loaded, else NULL. */
 const struct core *core_loaded(void);
 
-/** The folder that this plugin lies in; "." when the loader does not know. Static storage. */
+/** The folder that this plugin lies in.
+ *  @return static storage, or NULL when the loader does not know */
 const char *core_directory(void);
 
 /** In sbatch, when --tunnel was read: claims its ports and notes which jobs there are. Before
