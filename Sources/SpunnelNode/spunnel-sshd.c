@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,15 +36,14 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-/* Linux before 3.17 and its headers have no such call; there it fails with ENOSYS. */
 static int memory_file(const char *name)
 {
 	/* Some hosts refuse a file that could be executed (sysctl vm.memfd_noexec), and Linux before
 	 * 6.3 does not know the flag that says so. */
-	int fd = (int)syscall(SYS_memfd_create, name, MFD_NOEXEC_SEAL);
+	int fd = memfd_create(name, MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL)
-		fd = (int)syscall(SYS_memfd_create, name, 0U);
+		fd = memfd_create(name, 0);
 	return fd;
 }
 
