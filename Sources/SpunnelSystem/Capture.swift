@@ -70,12 +70,11 @@ extension Program {
 
   /// execve(2): this process becomes the program, with its descriptors and its terminal.
   ///
-  /// - Returns: only when that failed
-  public func replace() -> SystemError {
+  /// - Throws: when that failed; else it does not return
+  public func replace() throws(SystemError) {
     let argv = CStringVector(arguments)
     let envp = CStringVector(environment ?? Process.environment())
-    unsafe execve(path.cString, argv.pointers, envp.pointers)
-    return SystemError("run \(path.text)", errno)
+    try check("run \(path.text)") { unsafe execve(path.cString, argv.pointers, envp.pointers) }
   }
 }
 

@@ -94,7 +94,9 @@ public struct Directory: ~Copyable {
   /// Whether somebody holds it exclusively. Asks with a shared lock, so that two who ask do not
   /// take each other for the holder.
   public borrowing func isLocked() -> Bool {
-    if flock(descriptor.raw, LOCK_SH | LOCK_NB) != 0 { return errno == EWOULDBLOCK }
+    do throws(SystemError) {
+      try check("lock \(path)") { flock(descriptor.raw, LOCK_SH | LOCK_NB) }
+    } catch { return error.code == EWOULDBLOCK }
     unlock()
     return false
   }
@@ -120,12 +122,9 @@ public struct Directory: ~Copyable {
   ) throws(SystemError) -> [Kept] {
     // A descriptor of its own: reading moves an offset that duplicates would share.
     let copy = try FileDescriptor.open(".", in: descriptor.raw, Directory.flags)
-    let raw = copy.release()
-    guard let stream = unsafe fdopendir(raw) else {
-      let code = errno
-      _ = close(raw)
-      throw SystemError("read \(path)", code)
-    }
+    let stream = unsafe try check("read \(path)") { unsafe fdopendir(copy.raw) }
+    // The stream's from here on.
+    _ = copy.release()
     defer { unsafe closedir(stream) }
     var all: [Kept] = []
     while let entry = unsafe readdir(stream) {
@@ -197,7 +196,10 @@ public struct Directory: ~Copyable {
   /// - Returns: whether it is gone
   @discardableResult
   public borrowing func removeDirectory(_ name: String) -> Bool {
-    unsafe unlinkat(descriptor.raw, name, AT_REMOVEDIR) == 0 || errno == ENOENT
+    do throws(SystemError) {
+      try check("rmdir \(path)/\(name)") { unsafe unlinkat(descriptor.raw, name, AT_REMOVEDIR) }
+      return true
+    } catch { return error.code == ENOENT }
   }
 }
 

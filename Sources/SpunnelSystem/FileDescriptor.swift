@@ -18,11 +18,9 @@ public struct FileDescriptor: ~Copyable {
       self.init(owning: raw)
       return
     }
-    let moved = fcntl(raw, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
-    let code = errno
-    _ = Glibc.close(raw)
-    if moved < 0 { throw SystemError("fcntl", code) }
-    self.init(owning: moved)
+    defer { _ = Glibc.close(raw) }
+    self.init(
+      owning: try check("fcntl") { fcntl(raw, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) })
   }
 
   deinit { _ = Glibc.close(raw) }
@@ -129,12 +127,12 @@ extension FileDescriptor {
   /// - Returns: whether there is something to read, end of file included
   public func waitReadable(milliseconds: Int) -> Bool {
     let deadline = Clock.milliseconds() + milliseconds
-    while true {
+    let count = try? check("poll") {
       let left = milliseconds < 0 ? -1 : max(0, deadline - Clock.milliseconds())
       var entry = pollfd(fd: raw, events: Int16(POLLIN), revents: 0)
-      let count = unsafe poll(&entry, 1, CInt(left))
-      if count >= 0 || errno != EINTR { return count > 0 }
+      return unsafe poll(&entry, 1, CInt(left))
     }
+    return count.map { $0 > 0 } ?? false
   }
 }
 

@@ -131,12 +131,11 @@ public enum Process {
 
   private static func wait(_ child: pid_t, _ options: CInt) -> Fate {
     var status: CInt = 0
-    while true {
-      let result = unsafe waitpid(child, &status, options)
-      if result == 0 { return .running }
-      if result > 0 { return .ended(Int(csystem_exit_code(status))) }
-      // ECHILD: somebody else in this process waited for it first, or nobody is to (`keepChildren`).
-      if errno != EINTR { return .ended(255) }
+    switch try? check("waitpid", { unsafe waitpid(child, &status, options) }) {
+    case 0: return .running
+    // ECHILD: somebody else in this process waited for it first, or nobody is to (`keepChildren`).
+    case nil: return .ended(255)
+    default: return .ended(Int(csystem_exit_code(status)))
     }
   }
 

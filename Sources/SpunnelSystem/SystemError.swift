@@ -1,4 +1,4 @@
-// The one error of the system layer, and the one place where errno is read.
+// The one error of the system layer, and the one place where Swift reads errno.
 
 import Glibc
 
@@ -47,6 +47,19 @@ public func check<Value: SignedInteger>(
     let code = errno
     if code != EINTR { throw SystemError(operation(), code) }
   }
+}
+
+/// Runs a call that returns no pointer and sets errno when it fails.
+///
+/// - Parameters:
+///   - operation: what is being done, for the error
+///   - call: the call
+/// - Returns: what the call returned
+public func check<Pointer>(
+  _ operation: @autoclosure () -> String, _ call: () -> Pointer?
+) throws(SystemError) -> Pointer {
+  guard let value = call() else { throw SystemError(operation(), errno) }
+  return value
 }
 
 /// Turns the negated errno of a `csystem_` function into an error.

@@ -133,24 +133,25 @@ extension Directory {
 extension Directory {
   /// mkdir(1) `-p`, with mode 0700 for what is made.
   public static func createPath(_ path: String) throws(SystemError) {
-    if unsafe mkdir(path, 0o700) == 0 || errno == EEXIST { return }
-    let code = errno
-    guard code == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
-      throw SystemError("mkdir \(path)", code)
+    do throws(SystemError) { try createUnlessThere(path) } catch {
+      guard error.code == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex
+      else { throw error }
+      try createPath(String(path[..<slash]))
+      // Another process may have made it since.
+      try createUnlessThere(path)
     }
-    try createPath(String(path[..<slash]))
+  }
+
+  private static func createUnlessThere(_ path: String) throws(SystemError) {
     do throws(SystemError) {
       try check("mkdir \(path)") { unsafe mkdir(path, 0o700) }
-    } catch {
-      // Another process made it between the two calls.
-      if error.code != EEXIST { throw error }
-    }
+    } catch { if error.code != EEXIST { throw error } }
   }
 }
 
 /// realpath(3): the path without links and dots.
 public func realPath(_ path: String) throws(SystemError) -> String {
-  guard let found = unsafe realpath(path, nil) else { throw SystemError("realpath \(path)", errno) }
+  let found = unsafe try check("realpath \(path)") { unsafe realpath(path, nil) }
   defer { unsafe free(found) }
   return unsafe String(cString: found)
 }

@@ -33,7 +33,7 @@ enum ClusterExec {
     warnOfAccounting(options.rest)
     let call = Program(
       path: program, arguments: arguments, environment: environment, descriptors: [])
-    throw .other("\(call.replace())")
+    do throws(SystemError) { try call.replace() } catch { throw .other("\(error)") }
   }
 
   /// Said where one stumbles on it, and before Slurm's own, shorter word.
