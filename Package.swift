@@ -1,4 +1,4 @@
-// swift-tools-version: 6.2
+// swift-tools-version: 6.3
 // What SwiftPM builds: the core, the keeper and the command. The plugin that Slurm loads
 // (Sources/SpunnelC) is C compiled against one Slurm version, needs no Swift, and is built by the
 // Makefile: a target that defines `slurm_spank_*` must never be linked into a program or a test.

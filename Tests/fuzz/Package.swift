@@ -1,4 +1,4 @@
-// swift-tools-version: 6.2
+// swift-tools-version: 6.3
 // Fuzz targets for everything that reads text or bytes from outside, built with libFuzzer and the
 // address sanitizer. A package of its own: these flags must reach neither the product nor its tests.
 // `Sources` has links to the product's own sources, so that both are always the same.
