@@ -55,8 +55,9 @@ int spunnel_claim(const char *spec, enum spunnel_origin origin, const struct spu
 int spunnel_open(uint32_t job, uint32_t step, const char *nodes, const struct spunnel_host *host);
 
 /** Starts a keeper for the claimed ports that waits for the job, serves it while it runs, also after
- *  it was requeued, and ends with it. The claim is the keeper's from then on. Returns at once.
- *  Without a claim it does nothing.
+ *  it was requeued, and ends with it. The claim is the keeper's from then on. Waits for the keeper's
+ *  first word, at most three seconds; in a login of systemd's for up to three of its commands before,
+ *  at most two seconds each. Without a claim it does nothing.
  *  @return 0, or -1 after an error was said */
 int spunnel_follow(uint32_t job, const struct spunnel_host *host);
 
