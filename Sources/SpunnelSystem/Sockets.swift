@@ -20,7 +20,9 @@ public struct SocketAddress: Sendable {
 
   init() {}
 
-  /// A loopback address. - Parameter port: in host order; 0 lets the kernel choose
+  /// A loopback address.
+  ///
+  /// - Parameter port: in host order; 0 lets the kernel choose
   public init(_ loopback: Loopback, port: UInt16) {
     switch loopback {
     case .v4:

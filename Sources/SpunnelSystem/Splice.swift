@@ -41,7 +41,9 @@ public enum Transfer: Equatable, Sendable {
     return result
   }
 
-  /// write(2). - Parameter target: non-blocking
+  /// write(2).
+  ///
+  /// - Parameter target: non-blocking
   public static func write(_ bytes: ArraySlice<UInt8>, to target: CInt) -> Transfer {
     unsafe bytes.withUnsafeBytes { buffer in
       attempt { unsafe Glibc.write(target, buffer.baseAddress, buffer.count) }

@@ -33,7 +33,9 @@ enum JobNews: Equatable {
 }
 
 extension NodeName {
-  /// Names separated by commas. - Returns: `nil` when one is none, and for no names
+  /// Names separated by commas.
+  ///
+  /// - Returns: `nil` when one is none, and for no names
   static func list(_ text: some StringProtocol) -> [NodeName]? {
     let words = text.split(separator: ",", omittingEmptySubsequences: false)
     let names = words.compactMap { NodeName($0) }

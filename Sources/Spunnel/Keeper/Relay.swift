@@ -16,7 +16,9 @@ protocol RelayObserver: AnyObject {
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route?
   /// Finds out whether an end of file from the ssh of a forward is none; see `CutQuestion`.
   func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void)
-  /// A connection that had a service ended. - Parameter received: bytes from the service
+  /// A connection that had a service ended.
+  ///
+  /// - Parameter received: bytes from the service
   func relayEnded(_ route: Route, received: Int)
 }
 

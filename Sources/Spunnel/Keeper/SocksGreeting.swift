@@ -25,7 +25,9 @@ struct SocksRequest {
 
   mutating func take(_ more: [UInt8]) { bytes += more }
 
-  /// The next step. - Returns: `nil` when these are no words of SOCKS
+  /// The next step.
+  ///
+  /// - Returns: `nil` when these are no words of SOCKS
   mutating func next() -> SocksStep? {
     guard let first = bytes.first else { return .more(1) }
     version = first

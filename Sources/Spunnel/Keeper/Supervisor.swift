@@ -75,7 +75,9 @@ final class Supervisor {
   /// What ssh said since it was started, the newest last.
   var lines: [String] { ssh?.lines ?? [] }
 
-  /// Starts ssh, now or when the one before is gone. - Returns: what is wrong when it cannot be started
+  /// Starts ssh, now or when the one before is gone.
+  ///
+  /// - Returns: what is wrong when it cannot be started
   func start() -> SSHDiagnosis? {
     begin()
     // At its end that one removes the control socket by name, whosever it is by then.

@@ -145,7 +145,9 @@ final class FakeMaster {
     requests.filter { if case .probe = $0 { false } else { true } }
   }
 
-  /// Where ssh listens for a service. - Parameter number: of the sockets of the record, from 1
+  /// Where ssh listens for a service.
+  ///
+  /// - Parameter number: of the sockets of the record, from 1
   func socketPath(_ number: Int) -> String {
     record.directory.path + "/" + RecordFile.socket(number)
   }
@@ -155,7 +157,9 @@ final class FakeMaster {
     try SocketHandle(RecordFile.control(of: link), in: record.directory)
   }
 
-  /// Listens for services as if asked to. - Parameter backlog: see `listenUnix`
+  /// Listens for services as if asked to.
+  ///
+  /// - Parameter backlog: see `listenUnix`
   func sockets(for services: [Service], backlog: CInt = 64) throws -> ServiceSockets {
     let sockets = ServiceSockets(record)
     for service in services {

@@ -30,7 +30,9 @@ func routes(_ spec: String, nodes names: String = "n1") throws -> [Route] {
   try forwards(spec, nodes: names).map { Route($0) }
 }
 
-/// A port of a host as a service. - Parameter name: `localhost` is the far host itself
+/// A port of a host as a service.
+///
+/// - Parameter name: `localhost` is the far host itself
 func service(_ port: UInt16, of name: String = "localhost") throws -> Service {
   Service(host: try host(name), end: .port(try #require(Port(port))))
 }
