@@ -82,7 +82,7 @@ struct ForwardClosing {
   private mutating func close(_ spec: TunnelSpec, of tunnels: [RecordView]) {
     let before = closed.count
     var refusal: (reason: String, tunnel: RecordView)?
-    let answers = Inquiry.ask(
+    let answers = KeeperSurvey.ask(
       .close(spec), of: tunnels, in: directory, milliseconds: ForwardClosing.patience)
     for (tunnel, answer) in zip(tunnels, answers) {
       switch answer {

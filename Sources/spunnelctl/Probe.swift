@@ -12,7 +12,7 @@ enum Probe {
   static func run(_ views: [RecordView], in stateDirectory: String) -> [String] {
     var problems: [String] = []
     for tunnels in views.filter(\.isAlive).byOwner {
-      let answers = Inquiry.ask(
+      let answers = KeeperSurvey.ask(
         .probe, of: tunnels, in: stateDirectory, milliseconds: patience)
       for (tunnel, answer) in zip(tunnels, answers) {
         switch answer {

@@ -90,7 +90,7 @@ import Testing
   }
 
   @Test func thePausesBeforeItReturnGrow() throws {
-    link.pauses = Pauses(first: 40, longest: 320, stable: 200)
+    link.backoff = Backoff(first: 40, longest: 320, stable: 200)
     add(try routes("8001:8000"))
     #expect(try turn { told.ready == 1 })
     try ssh.refuse("Connection refused")
@@ -104,13 +104,13 @@ import Testing
   }
 
   @Test func theUsualPausesGrowFromATenthOfASecondToHalfAMinute() {
-    var pauses = Pauses()
-    let taken = (0..<11).map { _ in pauses.take() }
+    var backoff = Backoff()
+    let taken = (0..<11).map { _ in backoff.take() }
     #expect(taken == [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000])
-    pauses.lost(after: 30_000)
-    #expect(pauses.take() == 30_000)
-    pauses.lost(after: 30_001)
-    #expect(pauses.take() == 100)
+    backoff.lost(after: 30_000)
+    #expect(backoff.take() == 30_000)
+    backoff.lost(after: 30_001)
+    #expect(backoff.take() == 100)
   }
 
   @Test func anIdleLinkThatIsLostStaysAway() throws {

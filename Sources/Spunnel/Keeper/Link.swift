@@ -46,7 +46,7 @@ final class Link {
   /// Why ssh ended last, while it is not back.
   private var lastEnd: SSHDiagnosis?
   /// Between the attempts to return.
-  var pauses = Pauses()
+  var backoff = Backoff()
   private var upSince: Int?
   private var refusals = Refusals()
   private var wasUp = false
@@ -251,7 +251,7 @@ final class Link {
     case .failed(let reason):
       // An sshd that still holds the exec port of the lost connection, for one.
       observer?.linkNotes(reason)
-      loop.after(milliseconds: pauses.take()) { [weak self] in self?.again() }
+      loop.after(milliseconds: backoff.take()) { [weak self] in self?.again() }
     case .ready: up()
     }
   }
@@ -271,7 +271,7 @@ final class Link {
     if routes.isEmpty { return }
     let ends = routes.map { "'\($0.forward.listen)'" }.joined(separator: ", ")
     observer?.linkNotes("\(node) does not listen on \(ends) again yet")
-    loop.after(milliseconds: pauses.take()) { [weak self] in
+    loop.after(milliseconds: backoff.take()) { [weak self] in
       guard let self, self.isUp else { return }
       let left = routes.filter { self.cargo.carries($0) }
       if !left.isEmpty { self.add(Batch(left, .none) { _ in }) }
@@ -372,12 +372,12 @@ extension Link: SupervisorObserver {
     if wasUp, diagnosis.jobIsGone { observer?.linkMissesJob(self) }
     if isOver { return }
     if isIdle && !wasUp { return }
-    if let since { pauses.lost(after: Clock.milliseconds() - since) }
+    if let since { backoff.lost(after: Clock.milliseconds() - since) }
     let isStart = !wasUp && !cargo.urgent.isEmpty
     if isStart { judge(diagnosis) } else { refusal = diagnosis }
     if isIdle { return }
     let isAwaited = observer?.linkIsAwaited(self) ?? false
-    let delay = isStart ? Link.startPause : pauses.take()
+    let delay = isStart ? Link.startPause : backoff.take()
     connect(after: isAwaited ? min(delay, Link.awaitedPause) : delay)
   }
 

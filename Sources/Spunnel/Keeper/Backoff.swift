@@ -1,7 +1,7 @@
 // How long a link waits before each attempt to return.
 
-/// Pauses that double, up to the longest.
-struct Pauses {
+/// Exponential backoff: pauses that double, up to the longest.
+struct Backoff {
   /// Milliseconds.
   private let first: Int
   private let longest: Int

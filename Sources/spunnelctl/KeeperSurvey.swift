@@ -4,7 +4,7 @@ import Glibc
 import Spunnel
 import SpunnelSystem
 
-enum Inquiry {
+enum KeeperSurvey {
   enum Answer {
     case report(KeeperReport)
     /// It could not be asked.
