@@ -107,9 +107,10 @@ enum CommandLineTool {
   }
 
   private static var help: String {
-    let list = commands.map { "  \(padded($0.name, 10))\($0.summary)" }
+    var list = commands.map { "  \(padded($0.name, 10))\($0.summary)" }
+    list.append("  \(padded("help", 10))Tell more of a command, as COMMAND --help does.")
     return """
-      usage: spunnelctl COMMAND [OPTION…]
+      usage: spunnelctl COMMAND [OPTION…] | --help | --version
 
       Tunnels into Slurm jobs. What people need most:
 
@@ -123,7 +124,7 @@ enum CommandLineTool {
 
       \(list.joined(separator: "\n"))
 
-      spunnelctl COMMAND --help tells more. Exit status: 0; 1 something failed; 2 usage.
+      --version, or -V, tells which Spunnel this is. Exit status: 0; 1 something failed; 2 usage.
       """
   }
 
