@@ -144,11 +144,12 @@ import Testing
   }
 
   @Test func onceTheJobIsOverItIsNotStartedAgain() throws {
-    let watch = try watch("echo over COMPLETED")
+    let watch = try watch("echo x >>'\(scratch.path)/starts'; echo over COMPLETED", pause: 1)
     #expect(try turn(watch) { !news.all.isEmpty })
-    let end = Clock.milliseconds() + 2300
+    let end = Clock.milliseconds() + 50
     #expect(try turn(watch) { Clock.milliseconds() > end })
     #expect(news.all == [.over("COMPLETED")])
+    #expect(try scratch.read("starts") == "x\n")
   }
 
   @Test func stoppingEndsItWithoutAWord() throws {
