@@ -218,7 +218,7 @@ job() { step "$1" | cut -d. -f1; }
 told() { sed -n "s/^spunnel: localhost:\([0-9]*\) -> $2$/\1/p" "$BATS_TEST_TMPDIR/$1"; }
 
 # frees PORT: does nobody listen there?
-frees() { ! as user1 bash -c ": </dev/tcp/localhost/$1"; }
+frees() { as user1 bash -c "! : </dev/tcp/localhost/$1"; }
 
 goes_on() { kill -0 "${STARTED[$1]}"; }
 
