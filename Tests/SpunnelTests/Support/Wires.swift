@@ -232,13 +232,28 @@ struct NoDescriptors {
   }
 }
 
-/// A port that nobody holds on either loopback address, below those that the kernel gives out.
+/// A port that nobody holds on either loopback address, below those that the kernel gives out. As long
+/// as this process lives no other call is given it, of another run of the tests on this machine neither.
 func freePort() throws -> UInt16 {
   for _ in 0..<1000 {
     let port = UInt16.random(in: 20000..<30000)
-    if isFree(port) { return port }
+    if try reserve(port), isFree(port) { return port }
   }
   throw SystemError("find a free port", EADDRINUSE)
+}
+
+/// Takes UDP's port of that number, which no test needs, and keeps it.
+///
+/// - Returns: whether nobody had it
+private func reserve(_ port: UInt16) throws -> Bool {
+  let address = SocketAddress(.v4, port: port)
+  let raw = try check("socket") {
+    socket(address.family, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+  }
+  let sign = FileDescriptor(owning: raw)
+  if unsafe address.withPointer({ unsafe bind(raw, $0, $1) }) != 0 { return false }
+  _ = sign.release()
+  return true
 }
 
 /// Whether nobody holds a port on either loopback address.
