@@ -111,4 +111,24 @@ import Testing
       #expect((error as? SystemError)?.code == code)
     }
   }
+
+  // MARK: - Paths
+
+  @Test func ofAPathWhatIsMissingIsMade() throws {
+    for way in ["own/new/deep", "own/new/deep", "own/deep"] {
+      try Directory.createPath(scratch.path + "/" + way)
+    }
+    #expect(scratch.names("/own") == ["deep", "new"])
+    #expect(scratch.names("/own/new") == ["deep"])
+    try scratch.write("", to: "file")
+    let path = scratch.path + "/file/deep"
+    #expect(throws: SystemError("mkdir \(path)", ENOTDIR)) { try Directory.createPath(path) }
+  }
+
+  @Test func theRealPathHasNoLinks() throws {
+    try scratch.makeLink("own/me", to: "../own/deep")
+    #expect(try realPath(scratch.path + "/own/me") == realPath(scratch.path) + "/own/deep")
+    let path = scratch.path + "/nothing"
+    #expect(throws: SystemError("realpath \(path)", ENOENT)) { try realPath(path) }
+  }
 }

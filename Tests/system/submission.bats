@@ -1,19 +1,25 @@
 #!/usr/bin/env bats
-# What the plugin itself does with --tunnel in sbatch and with SPUNNEL_TUNNEL in srun: a core that
-# says what it is asked stands for the real one.
+# What the plugin itself does with --tunnel in sbatch and with SPUNNEL_TUNNEL in srun, and what it says
+# when it cannot go on: a core that says what it is asked stands for the real one.
 
 load helpers
 
 setup_file() {
-    local folder=$STATE/home/tools/plugin
+    plugin plugin
+    plugin other -Dspunnel_open=spunnel_opens
+}
+
+# plugin FOLDER GCC-ARGUMENT...: beside a core that is compiled so.
+plugin() {
+    local folder=$STATE/home/tools/$1
     mkdir -p "$folder"
-    gcc -std=gnu11 -Wall -Wextra -Werror -Wno-unknown-pragmas -shared -fPIC \
+    gcc -std=gnu11 -Wall -Wextra -Werror -Wno-unknown-pragmas -shared -fPIC "${@:2}" \
         -I"$TESTS/../../Sources/SpunnelInterface/include" -o "$folder/libSpunnel.so" \
         "$TESTS/fake_core.c"
     cp "$PLUGIN" "$folder/spunnel.so"
 }
 
-teardown_file() { rm -rf "$STATE/home/tools/plugin"; }
+teardown_file() { rm -rf "$STATE/home/tools/"{plugin,other}; }
 
 setup() { "$CLUSTER/plugstack" "required /home/tools/plugin/spunnel.so"; }
 
@@ -193,4 +199,27 @@ with_default() { run as user1 env SPUNNEL_TUNNEL="$1" "${@:2}"; }
     [[ $status != 0 ]]
     lacks "the job ran"
     same "$before" "$(next_job)"
+}
+
+# --- What cannot be ----------------------------------------------------------------------------
+
+@test "a core that lacks a function is refused by the function's name, before anything is queued" {
+    "$CLUSTER/plugstack" "required /home/tools/other/spunnel.so"
+    not_queued 8001:8000 "spunnel: load the core: /home/tools/other/libSpunnel.so: undefined symbol: spunnel_open:"
+    lacks "core: claim"
+}
+
+@test "an srun that is not told the nodes of its step says why, and what to do next" {
+    local job
+    # Stands before Slurm's own; errno is ESLURM_INVALID_JOB_ID.
+    gcc -shared -fPIC -o "$STATE/home/tools/plugin/untold.so" -x c - <<'TEXT'
+#include <errno.h>
+void *slurm_job_step_layout_get(void *step) { (void)step; errno = 2017; return 0; }
+TEXT
+    job=$(next_job)
+    run as user1 env LD_PRELOAD=/home/tools/plugin/untold.so srun -N2 --tunnel 8001:8000 true
+    [[ $status != 0 ]]
+    # The second time at srun's end.
+    calls "claim 8001:8000 typed" close close
+    says_once "ask Slurm for the nodes of step $job.0: Invalid job id specified: open one with spunnelctl open $job SPEC"
 }
