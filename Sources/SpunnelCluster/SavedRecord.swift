@@ -43,11 +43,14 @@ public struct SavedRecord: Equatable, Sendable {
       if parts.count == 2 { values[parts[0]] = String(parts[1]) }
     }
     self.init()
-    request.processors = values["cpus"].flatMap { wholeNumber($0) }
+    func number(_ key: Substring, in range: ClosedRange<Int>) -> Int? {
+      values[key].flatMap { wholeNumber($0) }.flatMap { range.contains($0) ? $0 : nil }
+    }
+    request.processors = number("cpus", in: ShapeRequest.processorRange)
     request.memory = values["memory"].flatMap { try? MemorySize($0) }
-    request.gpus = values["gpus"].flatMap { wholeNumber($0) }
+    request.gpus = number("gpus", in: ShapeRequest.gpuRange)
     request.policy = values["policy"].flatMap { Policy(rawValue: $0) }
-    request.nodes = values["nodes"].flatMap { wholeNumber($0) }
+    request.nodes = number("nodes", in: ShapeRequest.nodeRange)
     slurmPrefix = values["slurm-prefix"]
     let numbers = (values["ports"] ?? "").split(separator: ",").compactMap { UInt16($0) }
     if numbers.count >= 3 {

@@ -25,6 +25,11 @@ public struct Machine: Sendable {
 
 /// What a user asks for; what is left out stays as it was, or comes from the machine.
 public struct ShapeRequest: Equatable, Sendable {
+  /// What a node's processors and GPUs and the number of nodes may be.
+  public static let processorRange = 1...4096
+  public static let gpuRange = 0...64
+  public static let nodeRange = 1...64
+
   /// Processors of each node.
   public var processors: Int?
   /// Memory of each node.

@@ -45,7 +45,7 @@ extension Program {
     let deadline = Clock.milliseconds() + milliseconds
     var output: [UInt8] = []
     while reader.waitReadable(milliseconds: max(0, deadline - Clock.milliseconds())),
-      let more = try reader.read(atMost: 65536), !more.isEmpty
+      let more = try? reader.read(atMost: 65536), !more.isEmpty
     {
       output += more
     }

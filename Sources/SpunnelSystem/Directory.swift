@@ -92,11 +92,11 @@ public struct Directory: ~Copyable {
   public borrowing func unlock() { _ = flock(descriptor.raw, LOCK_UN) }
 
   /// Whether somebody holds it exclusively. Asks with a shared lock, so that two who ask do not
-  /// take each other for the holder.
+  /// take each other for the holder. Where the kernel cannot say, somebody is taken to.
   public borrowing func isLocked() -> Bool {
     do throws(SystemError) {
       try check("lock \(path)") { flock(descriptor.raw, LOCK_SH | LOCK_NB) }
-    } catch { return error.code == EWOULDBLOCK }
+    } catch { return true }
     unlock()
     return false
   }
@@ -127,7 +127,7 @@ public struct Directory: ~Copyable {
     _ = copy.release()
     defer { unsafe closedir(stream) }
     var all: [Kept] = []
-    while let entry = unsafe readdir(stream) {
+    while let entry = unsafe try checkEnd("read \(path)", { unsafe readdir(stream) }) {
       let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
         unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
       }

@@ -82,8 +82,12 @@ extension FileDescriptor {
     try check("socketpair") {
       unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends)
     }
-    return StreamPair(
-      left: try FileDescriptor(new: ends[0]), right: try FileDescriptor(new: ends[1]))
+    let right: FileDescriptor
+    do throws(SystemError) { right = try FileDescriptor(new: ends[1]) } catch {
+      _ = Glibc.close(ends[0])
+      throw error
+    }
+    return StreamPair(left: try FileDescriptor(new: ends[0]), right: right)
   }
 
   /// Has calls return at once that would wait: reads with `nil`, writes with `EAGAIN`.

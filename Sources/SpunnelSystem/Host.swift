@@ -23,6 +23,13 @@ public enum Host {
     return unsafe String(cString: name)
   }
 
-  /// The absolute path of this process's program, without links.
-  public static var executable: String? { try? realPath("/proc/self/exe") }
+  /// The absolute path of this process's program, without links, as it was at the first look: since then
+  /// another may have been installed in its place.
+  public static let executable: String? = try? realPath("/proc/self/exe")
+
+  /// The folder of this process's program, where others lie that were installed with it.
+  public static var programFolder: String? {
+    guard let executable, let slash = executable.lastIndex(of: "/") else { return nil }
+    return String(executable[..<slash])
+  }
 }

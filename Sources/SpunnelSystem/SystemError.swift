@@ -58,7 +58,26 @@ public func check<Value: SignedInteger>(
 public func check<Pointer>(
   _ operation: @autoclosure () -> String, _ call: () -> Pointer?
 ) throws(SystemError) -> Pointer {
-  guard let value = call() else { throw SystemError(operation(), errno) }
+  guard let value = call() else {
+    let code = errno
+    throw SystemError(operation(), code)
+  }
+  return value
+}
+
+/// Runs a call that returns no pointer at an end as well, where it leaves errno as it was (readdir(3)).
+///
+/// - Parameters:
+///   - operation: what is being done, for the error
+///   - call: the call
+/// - Returns: what the call returned, `nil` at the end
+public func checkEnd<Pointer>(
+  _ operation: @autoclosure () -> String, _ call: () -> Pointer?
+) throws(SystemError) -> Pointer? {
+  errno = 0
+  let value = call()
+  let code = errno
+  if value == nil && code != 0 { throw SystemError(operation(), code) }
   return value
 }
 

@@ -23,21 +23,26 @@ enum ClusterUp {
       cluster: ClusterReport(cluster: cluster, status: status), result: result)
     Output(isJSON: options.flags.contains("--json")).tell(report)
     if case .wasUp = result, request.shape != ShapeRequest() || request.slurmPrefix != nil {
-      say("the options have no effect on it; take it down first", to: .error)
+      say(
+        "spunnelctl: cluster up: '\(cluster.name)' is up already, and its options are left aside: "
+          + "run spunnelctl cluster down first", to: .error)
     }
   }
 
   private static func request(_ options: ClusterOptions) throws(ClusterFailure) -> UpRequest {
-    try clustering { () throws(ClusterError) in
-      var request = UpRequest(pluginFolder: pluginFolder)
+    guard let prefix = Installation.prefix else { throw .other(Installation.absence) }
+    return try clustering { () throws(ClusterError) in
+      var request = UpRequest(pluginFolder: prefix + "/lib/spunnel")
       let values = options.values
       if let text = values["--cpus"] {
-        request.shape.processors = try count(text, "--cpus", in: 1...4096)
+        request.shape.processors = try count(text, "--cpus", in: ShapeRequest.processorRange)
       }
       if let text = values["--nodes"] {
-        request.shape.nodes = try count(text, "--nodes", in: 1...64)
+        request.shape.nodes = try count(text, "--nodes", in: ShapeRequest.nodeRange)
       }
-      if let text = values["--gpus"] { request.shape.gpus = try count(text, "--gpus", in: 0...64) }
+      if let text = values["--gpus"] {
+        request.shape.gpus = try count(text, "--gpus", in: ShapeRequest.gpuRange)
+      }
       if let text = values["--memory"] { request.shape.memory = try MemorySize(text) }
       if let text = values["--policy"] { request.shape.policy = try Policy(text) }
       if let text = values["--slurm-prefix"] {
@@ -47,13 +52,6 @@ enum ClusterUp {
       }
       return request
     }
-  }
-
-  /// PREFIX/lib/spunnel, beside PREFIX/bin/spunnelctl.
-  private static var pluginFolder: String {
-    let program = Host.executable ?? "/usr/bin/spunnelctl"
-    let parts = program.split(separator: "/").dropLast(2)
-    return ([""] + parts + ["lib", "spunnel"]).joined(separator: "/")
   }
 
   /// `1 node with 8 CPUs and 16G, fifo`.

@@ -22,7 +22,7 @@ struct JobFacts {
   /// - Parameter text: a job as Slurm's commands write it, with a step behind a dot or without
   static func ask(_ text: String) throws(CommandError) -> JobFacts {
     guard let prefix = Installation.prefix else {
-      throw .failure("ask Slurm for job '\(printable(text))': /proc is not there")
+      throw .failure("ask Slurm for job '\(printable(text))': \(Installation.absence)")
     }
     let jobs = Program(
       prefix + "/libexec/spunnel/spunnel-jobs", ["show", text],
@@ -75,5 +75,11 @@ enum Installation {
   static var prefix: String? {
     guard let path = Host.executable, path.hasSuffix("/bin/spunnelctl") else { return nil }
     return String(path.dropLast("/bin/spunnelctl".count))
+  }
+
+  /// Why there is no prefix, and what to do.
+  static var absence: String {
+    guard let path = Host.executable else { return "/proc does not tell where spunnelctl is" }
+    return "'\(printable(path))' is in no bin folder of an installed Spunnel: run the installed one"
   }
 }

@@ -30,11 +30,12 @@ enum OpenCommand: Command {
     let option = try StateOption(words)
     var rest = option.rest
     let output = Output(taking: &rest)
-    let flags = rest.filter { $0.hasPrefix("--") }
+    // ssh's own options of forwards are told of as specs.
+    let flags = rest.filter { $0.hasPrefix("-") && !SpecError.isOptionOfSSH($0) }
     if let unknown = flags.first(where: { $0 != "--wait" && $0 != "--background" }) {
       throw .usage("open: '\(printable(unknown))' is no option")
     }
-    rest.removeAll { $0.hasPrefix("--") }
+    rest.removeAll { flags.contains($0) }
     guard let job = rest.first else {
       throw .usage("open: name a job and what to forward, as in spunnelctl open 12 8001:8000")
     }

@@ -54,7 +54,7 @@ struct OpenRequest {
       let danger = refusal == nil ? logout.danger : danger(to: facts.step)
       return try follow(connection, facts.step, danger)
     }
-    if let refusal, !refusal.contains("has a tunnel already") {
+    if let refusal, refusal != RecordError.taken(facts.step).description {
       throw .failure("open job \(job): \(refusal)")
     }
     return .unanswered
@@ -93,7 +93,7 @@ struct OpenRequest {
 
   /// - Returns: why there is no keeper
   private func start(_ step: StepName, _ logout: Logout) -> String? {
-    guard let prefix = Installation.prefix else { return "/proc is not there" }
+    guard let prefix = Installation.prefix else { return Installation.absence }
     do throws(SettingsError) {
       let request = try KeeperRequest(
         .job, step: step, nodes: [], spec: nil, arguments: option.arguments)

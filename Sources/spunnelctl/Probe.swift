@@ -16,8 +16,8 @@ enum Probe {
         .probe, of: tunnels, in: stateDirectory, milliseconds: patience)
       for (tunnel, answer) in zip(tunnels, answers) {
         switch answer {
-        case .failure(let error): problems.append("probe step \(tunnel.step): \(error)")
-        case .silence: problems.append("probe step \(tunnel.step): its keeper gave no answer")
+        case .failure(let error): problems.append("probe \(tunnel.step.words): \(error)")
+        case .silence: problems.append("probe \(tunnel.step.words): its keeper gave no answer")
         // One that ended meanwhile has no far end any more.
         case .report, .none: continue
         }

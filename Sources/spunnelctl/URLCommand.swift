@@ -22,13 +22,16 @@ enum URLCommand: Command {
     let option = try StateOption(words)
     var rest = option.rest
     let output = Output(taking: &rest)
+    if let unknown = rest.first(where: { $0.hasPrefix("-") }) {
+      throw .usage("url: '\(printable(unknown))' is no option")
+    }
     guard rest.count == 1, let word = rest.first else {
       throw .usage("url: name one job, as in spunnelctl url 12")
     }
     var tunnels: [(step: StepName, forwards: [Forward])] = []
     for view in try TunnelArgument(word).tunnels(in: option.stateDirectory) {
       guard let host = view.host else {
-        throw .failure("url: the record of step \(view.step) is damaged")
+        throw .failure("url: the record of \(view.step.words) is damaged")
       }
       if view.state == .failed {
         throw .failure(

@@ -63,6 +63,22 @@ import Testing
     #expect(keeper.ended == 1)
   }
 
+  @Test func whatASocketHasNoRoomForWaitsAndCutsNobody() throws {
+    let server = try serve()
+    let client = try client()
+    client.send("probe\n")
+    #expect(try turn([client]) { !keeper.commands.isEmpty })
+    let long = KeeperReport.failed(String(repeating: "x", count: 400_000))
+    keeper.clients[0].say(long)
+    keeper.clients[0].say(.done)
+    #expect(keeper.ended == 0)
+    #expect(try turn([client]) { client.text.hasSuffix("done\n") })
+    #expect(client.text == long.line + KeeperReport.done.line && !server.isIdle)
+    // However long it does not listen.
+    for _ in 0..<10 where keeper.ended == 0 { keeper.clients[0].say(long) }
+    #expect(keeper.ended == 1 && server.isIdle)
+  }
+
   @Test func aCommandMayComeInPieces() throws {
     let server = try serve()
     let client = try client()

@@ -21,7 +21,6 @@ final class CommandServer: EventHandler {
   private let owner: uid_t
   private weak var observer: (any CommandObserver)?
   private var clients: [CommandClient] = []
-  private var isOver = false
 
   /// - Parameters:
   ///   - path: in the record; the umask leaves it to the owner alone
@@ -42,15 +41,7 @@ final class CommandServer: EventHandler {
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
     do throws(SystemError) {
       while let raw = socket?.raw, let accepted = try Socket.accept(from: raw) {
-        let user = try Socket.peerUser(of: accepted.descriptor.raw)
-        guard user == owner || user == 0, clients.count < CommandServer.mostClients else {
-          continue
-        }
-        let client = CommandClient(loop, accepted.descriptor)
-        clients.append(client)
-        try client.start(
-          heard: { [weak self] in self?.observer?.commanded($0, by: $1) },
-          ended: { [weak self] in self?.forget($0) })
+        admit(accepted.descriptor)
       }
     } catch {
       // Out of descriptors.
@@ -58,6 +49,19 @@ final class CommandServer: EventHandler {
         self?.socket?.raw == descriptor
       }
     }
+  }
+
+  /// Whoever is not admitted finds the connection closed.
+  private func admit(_ socket: consuming FileDescriptor) {
+    do throws(SystemError) {
+      let user = try Socket.peerUser(of: socket.raw)
+      guard user == owner || user == 0, clients.count < CommandServer.mostClients else { return }
+      clients.append(
+        try CommandClient(
+          loop, socket,
+          heard: { [weak self] in self?.observer?.commanded($0, by: $1) },
+          ended: { [weak self] in self?.forget($0) }))
+    } catch {}
   }
 
   /// Tells everybody that the tunnel is over, and hears nobody any more: who has connected and was
@@ -75,46 +79,45 @@ final class CommandServer: EventHandler {
 }
 
 /// One connection to the command socket.
-final class CommandClient: EventHandler {
+final class CommandClient {
   private static let longestCommand = 64 * 1024
 
-  private let loop: EventLoop
-  private var socket: FileDescriptor?
-  private var heard: [UInt8] = []
-  private var tell: ((KeeperCommand, CommandClient) -> Void)?
+  private var line: LineSocket?
+  private var partial: [UInt8] = []
+  private var heard: ((KeeperCommand, CommandClient) -> Void)?
   private var ended: ((CommandClient) -> Void)?
 
-  init(_ loop: EventLoop, _ socket: consuming FileDescriptor) {
-    self.loop = loop
-    self.socket = consume socket
-  }
-
-  var isOpen: Bool { socket != nil }
-
-  func start(
+  /// - Parameters:
+  ///   - heard: told its command, once
+  ///   - ended: told once, when it has gone
+  init(
+    _ loop: EventLoop, _ socket: consuming FileDescriptor,
     heard: @escaping (KeeperCommand, CommandClient) -> Void,
     ended: @escaping (CommandClient) -> Void
   ) throws(SystemError) {
-    tell = heard
+    self.heard = heard
     self.ended = ended
-    if let raw = socket?.raw { try loop.add(raw, [.input], self) }
+    line = try LineSocket(loop, socket) { [weak self] in self?.listen() }
   }
+
+  var isOpen: Bool { line?.isOpen ?? false }
 
   /// A client that does not listen is none.
   func say(_ report: KeeperReport) {
-    do throws(SystemError) { try socket?.writeAll(Array(report.line.utf8)) } catch { end() }
+    if line?.backlog ?? 0 > KeeperConnection.longestReport { return end() }
+    line?.say(report)
   }
 
-  func handle(_ descriptor: CInt, _ readiness: Readiness) {
+  private func listen() {
     do throws(SystemError) {
-      guard let bytes = try socket?.read(atMost: 4096) ?? nil else { return }
-      heard += bytes
-      if bytes.isEmpty || heard.count > CommandClient.longestCommand { return end() }
-      guard let newline = heard.firstIndex(of: 10), let tell else { return }
-      self.tell = nil
-      let line = String(decoding: heard[..<newline], as: UTF8.self)
-      if let command = KeeperCommand(line: line) { return tell(command, self) }
-      say(.failed("'\(printable(line))' is no command: is Spunnel installed as a whole?"))
+      guard let bytes = try line?.read(atMost: 4096) else { return }
+      partial += bytes
+      if bytes.isEmpty || partial.count > CommandClient.longestCommand { return end() }
+      guard let newline = partial.firstIndex(of: 10), let heard else { return }
+      self.heard = nil
+      let words = String(decoding: partial[..<newline], as: UTF8.self)
+      if let command = KeeperCommand(line: words) { return heard(command, self) }
+      say(.failed("'\(printable(words))' is no command: is Spunnel installed as a whole?"))
       end()
     } catch { end() }
   }
@@ -122,8 +125,7 @@ final class CommandClient: EventHandler {
   private func end() {
     guard let ended else { return }
     self.ended = nil
-    if let raw = socket?.raw { loop.remove(raw) }
-    socket = nil
+    line?.close()
     ended(self)
   }
 }

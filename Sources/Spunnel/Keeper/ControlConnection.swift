@@ -31,9 +31,15 @@ final class ControlConnection: EventHandler {
     notify: @escaping (MultiplexReply?) -> Void
   ) throws(SystemError) {
     guard let socket = control?.raw else { throw SystemError("ask ssh", EBADF) }
-    try loop.add(socket, [.input], self)
-    try control?.writeAll(MultiplexRequest.hello + requests.flatMap { $0 })
-    for descriptor in descriptors { try Socket.send(descriptor, over: socket) }
+    do throws(SystemError) {
+      try loop.add(socket, [.input], self)
+      try control?.writeAll(MultiplexRequest.hello + requests.flatMap { $0 })
+      for descriptor in descriptors { try Socket.send(descriptor, over: socket) }
+    } catch {
+      // ssh would wait for the rest of a request.
+      close()
+      throw error
+    }
     unanswered = requests.count
     self.notify = notify
   }
@@ -53,7 +59,7 @@ final class ControlConnection: EventHandler {
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
     do throws(SystemError) {
-      guard let bytes = try control?.read(atMost: 4096) ?? nil else { return }
+      guard let bytes = try control?.read(atMost: 4096) else { return }
       if bytes.isEmpty { return end() }
       for reply in try parse(bytes) { take(reply) }
     } catch { end() }

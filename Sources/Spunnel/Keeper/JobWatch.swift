@@ -93,14 +93,21 @@ final class JobWatch: EventHandler {
       path: program, arguments: ["spunnel-jobs", "watch", job],
       descriptors: [questions.reader.raw, answers.writer.raw, complaints.writer.raw])
     watch.parentDeathSignal = SIGKILL
-    child = try watch.start()
     let reader = answers.reader
     let writer = questions.writer
     let listener = complaints.reader
-    for raw in [reader.raw, listener.raw] { try loop.add(raw, [.input], self) }
+    let raws = [reader.raw, listener.raw]
     news = consume reader
     question = consume writer
     errors = consume listener
+    do throws(SystemError) {
+      for raw in raws { try loop.add(raw, [.input], self) }
+      child = try watch.start()
+    } catch {
+      forget()
+      forgetErrors()
+      throw error
+    }
   }
 
   /// Has Slurm asked at once: something happened that the end of the job would explain.
@@ -183,7 +190,7 @@ final class JobWatch: EventHandler {
 
   /// - Returns: whether there may be more
   private func listen() -> Bool {
-    guard let bytes = try? news?.read(atMost: 1 << 16) ?? nil else { return false }
+    guard let bytes = try? news?.read(atMost: 1 << 16) else { return false }
     if bytes.isEmpty || partial.count > JobWatch.longestLine {
       forget()
       return false
@@ -203,7 +210,7 @@ final class JobWatch: EventHandler {
 
   /// - Returns: whether there may be more
   private func hearErrors() -> Bool {
-    guard let bytes = try? errors?.read(atMost: 4096) ?? nil else { return false }
+    guard let bytes = try? errors?.read(atMost: 4096) else { return false }
     if bytes.isEmpty { forgetErrors() }
     said = (said + bytes).suffix(4096)
     return !bytes.isEmpty

@@ -18,11 +18,13 @@ final class Keeper: EventHandler {
 
   private let request: KeeperRequest
   private let record: Record
+  private let folder: String
   private let loop: EventLoop
   private let signals: SignalWatch
   private let changes: DirectoryWatch
   private let ends: SubmitEnds
-  private var lifeline: Lifeline?
+  /// To whoever started the keeper. An srun that does not wait for its tunnel reads nothing before its end.
+  private var lifeline: LineSocket?
   private var tunnel: Tunnel?
   private var job: JobWatch?
   private var commands: CommandServer?
@@ -37,9 +39,11 @@ final class Keeper: EventHandler {
   /// Why nothing can be known of the job, when that is so.
   private var blindness: String?
 
-  init(_ request: KeeperRequest, _ record: Record) throws(SystemError) {
+  /// - Parameter folder: where the programs lie that belong to the keeper's
+  init(_ request: KeeperRequest, _ record: Record, folder: String) throws(SystemError) {
     self.request = request
     self.record = record
+    self.folder = folder
     loop = try EventLoop()
     signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
     changes = try DirectoryWatch()
@@ -58,7 +62,7 @@ final class Keeper: EventHandler {
   ///   - lifeline: to srun
   func run(_ listeners: [CInt], lifeline: consuming FileDescriptor) {
     do throws(SystemError) {
-      self.lifeline = try Lifeline(loop, lifeline) { [weak self] in self?.lifelineEnded() }
+      self.lifeline = try LineSocket(loop, lifeline) { [weak self] in self?.lifelineEnded() }
       for listener in listeners { try ends.adopt(listener) }
       try begin()
       try loop.run()
@@ -116,10 +120,7 @@ final class Keeper: EventHandler {
 
   /// - Returns: whether it is watched; otherwise the tunnel is over
   private func watchJob() -> Bool {
-    let folder = Host.executable.flatMap { path in
-      path.lastIndex(of: "/").map { String(path[..<$0]) }
-    }
-    let job = JobWatch(loop, program: (folder ?? ".") + "/spunnel-jobs", step: request.step) {
+    let job = JobWatch(loop, program: folder + "/spunnel-jobs", step: request.step) {
       [weak self] in self?.take($0)
     }
     self.job = job
@@ -145,7 +146,9 @@ final class Keeper: EventHandler {
     } catch { fail("\(error)") }
   }
 
+  /// Its holder sends nothing: whatever comes is its end.
   private func lifelineEnded() {
+    lifeline?.stopHearing()
     if request.life == .job {
       lifeline?.close()
       lifeline = nil

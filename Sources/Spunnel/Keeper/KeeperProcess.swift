@@ -8,15 +8,21 @@ public enum KeeperProcess {
   /// - Parameter words: the argument vector behind the program's name
   /// - Returns: the exit status
   public static func main(_ words: [String]) -> CInt {
-    guard let request = KeeperRequest(words: words) else { return usage() }
+    let lifeline = FileDescriptor(owning: KeeperRequest.lifeline)
+    guard let request = KeeperRequest(words: words) else {
+      _ = refuse("its keeper is of another version: is Spunnel installed as a whole?", lifeline)
+      return usage()
+    }
+    guard let folder = Host.programFolder else {
+      return refuse("/proc/self/exe does not tell where the keeper is: is /proc there?", lifeline)
+    }
     Process.keepFilesPrivate()
     // ssh(1): no window that asks, where there is no terminal to ask at.
     Process.setEnvironment("SSH_ASKPASS_REQUIRE", "never")
-    let lifeline = FileDescriptor(owning: KeeperRequest.lifeline)
     do throws(RecordError) {
       let record = try Record.create(
         request.step, in: request.settings.stateDirectory, user: getuid())
-      return keep(request, record, lifeline)
+      return keep(request, record, folder, lifeline)
     } catch {
       return refuse("\(error)", lifeline)
     }
@@ -39,7 +45,8 @@ public enum KeeperProcess {
   /// The keeper proper is a child of the guardian, which does nothing but wait for it: killed with
   /// -9, the keeper cannot remove its record. The other way round the guardian's death ends it.
   private static func keep(
-    _ request: KeeperRequest, _ record: Record, _ lifeline: consuming FileDescriptor
+    _ request: KeeperRequest, _ record: Record, _ folder: String,
+    _ lifeline: consuming FileDescriptor
   ) -> CInt {
     let listeners = listenerDescriptors()
     do throws(SystemError) {
@@ -48,7 +55,7 @@ public enum KeeperProcess {
         for listener in listeners { _ = close(listener) }
         return guardian(child, record, lifeline)
       }
-      let keeper = try Keeper(request, record)
+      let keeper = try Keeper(request, record, folder: folder)
       keeper.run(listeners, lifeline: lifeline)
       return 0
     } catch {

@@ -76,7 +76,7 @@ final class SSHProcess: EventHandler {
   /// Reads what it has said by now; not for ever, whatever its children write.
   func listen() {
     for _ in 0..<SSHProcess.mostReads {
-      guard let bytes = try? errors?.read(atMost: 4096) ?? nil else { return }
+      guard let bytes = try? errors?.read(atMost: 4096) else { return }
       if bytes.isEmpty { return closeErrors() }
       partial += bytes
       takeLines()
@@ -102,7 +102,7 @@ final class SSHProcess: EventHandler {
   /// Reads on past what is kept: its writing must not block.
   private func hearAnswer() {
     for _ in 0..<SSHProcess.mostReads {
-      guard let bytes = try? answer?.read(atMost: 1 << 16) ?? nil else { return }
+      guard let bytes = try? answer?.read(atMost: 1 << 16) else { return }
       if bytes.isEmpty { return closeAnswer() }
       answered += bytes.prefix(SSHProcess.longestAnswer - answered.count)
     }

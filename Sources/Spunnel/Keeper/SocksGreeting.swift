@@ -157,7 +157,7 @@ final class SocksGreeting: EventHandler {
       while let step = request.next() {
         switch step {
         case .more(let count):
-          guard let bytes = try client?.read(atMost: count) ?? nil else { return }
+          guard let bytes = try client?.read(atMost: count) else { return }
           if bytes.isEmpty { return cut() }
           request.take(bytes)
         case .answer(let bytes): try client?.writeAll(bytes)

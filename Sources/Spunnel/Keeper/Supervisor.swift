@@ -218,7 +218,7 @@ extension Supervisor {
       programs.append(path)
     }
     // Without links: the node may know only where they lead, or only them.
-    guard let keeper = Host.executable, let slash = keeper.lastIndex(of: "/") else {
+    guard let folder = Host.programFolder else {
       throw .missingForSrun(SrunTransport.helperName)
     }
     let keys: TunnelKeys
@@ -228,7 +228,7 @@ extension Supervisor {
     do throws(UnsafePath) {
       let made = try SrunTransport(
         job: record.step.job, node: node, srun: programs[0],
-        helper: keeper[...slash] + SrunTransport.helperName, keys: keys)
+        helper: folder + "/" + SrunTransport.helperName, keys: keys)
       srun = made
       return made
     } catch { throw .unsafe(error) }

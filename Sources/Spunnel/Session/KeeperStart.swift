@@ -15,7 +15,9 @@ public struct KeeperFailure: Error, Equatable {
       switch error.code {
       case EMFILE: "raise the limit of open files, ulimit -n"
       case EAGAIN: "raise the limit of processes, ulimit -u, or end some"
-      default: "is Spunnel installed as a whole?"
+      case ENOENT: "is Spunnel installed as a whole?"
+      case _ where error.isExhaustion: "this host has no more: try again later"
+      default: "ask your administrator"
       }
     reason = "\(error): \(advice)"
   }
@@ -75,7 +77,7 @@ public struct KeeperStart: ~Copyable {
         throw KeeperFailure("the keeper did not answer within \(limit / 1000) seconds")
       case .interrupted: throw KeeperFailure("interrupted before it was there")
       }
-      let more = try? lifeline.read(atMost: 4096) ?? nil
+      let more = try? lifeline.read(atMost: 4096)
       guard let more, !more.isEmpty, heard.count < 1 << 20 else {
         throw KeeperFailure("the keeper ended without a word: see your administrator")
       }

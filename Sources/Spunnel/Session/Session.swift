@@ -189,7 +189,7 @@ final class Session {
     // What it reported meanwhile comes first: nothing was read, and said, while the job ran.
     var heard: [UInt8] = []
     while lifeline?.waitReadable(milliseconds: max(0, deadline - Clock.milliseconds())) ?? false,
-      let report = try? lifeline?.read(atMost: 4096) ?? nil, !report.isEmpty
+      let report = try? lifeline?.read(atMost: 4096), !report.isEmpty
     {
       heard = (heard + report).suffix(Session.longestReports)
     }

@@ -54,9 +54,9 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
     case .misplacedAuto(let forward):
       "'auto' in '\(forward)' stands for one exec port of one node: write :auto, or :+1:auto"
     case .submitEndTwice(let end):
-      "submit port '\(end)' is there twice: each can lead to one place"
+      "'\(end)' is there twice on this host: each can lead to one place"
     case .execEndTwice(let end):
-      "exec port '\(end)' of R: is there twice: each can lead to one place"
+      "'\(end)' of R: is there twice: each can lead to one place"
     case .noNode(let text, let forward, let step, let nodes):
       "'\(text)' in '\(forward)' is no node of \(step), which has \(nodes): name one of them; "
         + "other hosts need targets=any in plugstack.conf"
@@ -67,7 +67,7 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
 extension SpecError {
   /// What to write instead, where it is plain what was meant.
   private static func meaning(of text: String, in forward: String) -> String? {
-    if ["-L", "-R", "-D"].contains(where: text.hasPrefix) {
+    if isOptionOfSSH(text) {
       return "write 8001:8000 for ssh's -L, R:9000:5432 for -R, D:1080 for -D"
     }
     if text.contains(where: \.isWhitespace) {
@@ -81,6 +81,11 @@ extension SpecError {
       return "write :\(forward) for a free port of this host to node \(text), or 8001:\(forward)"
     }
     return nil
+  }
+
+  /// Whether a word is how ssh(1) would be told of a forward.
+  public static func isOptionOfSSH(_ word: String) -> Bool {
+    ["-L", "-R", "-D"].contains(where: word.hasPrefix)
   }
 
   /// A path that cannot be one.

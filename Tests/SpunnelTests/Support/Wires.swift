@@ -106,7 +106,7 @@ final class End {
   func receive(atMost limit: Int = 65536) {
     if sawEnd || failure != nil { return }
     do throws(SystemError) {
-      guard let bytes = try descriptor?.read(atMost: limit) ?? nil else { return }
+      guard let bytes = try descriptor?.read(atMost: limit) else { return }
       if bytes.isEmpty { sawEnd = true }
       received += bytes
     } catch { fail(error.code) }

@@ -1,29 +1,34 @@
-// The keeper's end of its lifeline: reports go out, and its other end's going is heard.
+// One connected socket of the keeper's: reports go out, and what comes in is heard.
 
 import Glibc
 import SpunnelSystem
 
-final class Lifeline: EventHandler {
+final class LineSocket: EventHandler {
   private let loop: EventLoop
   private var socket: FileDescriptor?
-  /// Of reports: what had no room yet.
+  /// Of reports: what had no room yet. It holds nobody up.
   private var unsent: ArraySlice<UInt8> = []
-  private let ended: () -> Void
+  /// `nil` once nobody wants to hear more.
+  private var heard: (() -> Void)?
 
   /// - Parameters:
-  ///   - socket: connected to whoever started the keeper; it no longer blocks: an srun that does not wait
-  ///     for its tunnel reads nothing before its end
-  ///   - ended: told once, when the other end is gone
+  ///   - socket: connected; it no longer blocks
+  ///   - heard: told when there is something to read, its end included
   init(
-    _ loop: EventLoop, _ socket: consuming FileDescriptor, ended: @escaping () -> Void
+    _ loop: EventLoop, _ socket: consuming FileDescriptor, heard: @escaping () -> Void
   ) throws(SystemError) {
     self.loop = loop
-    self.ended = ended
+    self.heard = heard
     try socket.makeNonBlocking()
     let raw = socket.raw
     self.socket = consume socket
     try loop.add(raw, [.input], self)
   }
+
+  var isOpen: Bool { socket != nil }
+
+  /// Bytes that were said and not sent.
+  var backlog: Int { unsent.count }
 
   /// Tells whoever holds the other end. That nobody does is no news.
   func say(_ report: KeeperReport) {
@@ -31,25 +36,34 @@ final class Lifeline: EventHandler {
     let waited = !unsent.isEmpty
     unsent += Array(report.line.utf8)
     send()
-    if !waited && !unsent.isEmpty { watch([.input, .output]) }
+    if waited == unsent.isEmpty { watch() }
+  }
+
+  /// - Returns: what is there, empty at its end, `nil` when that is nothing
+  func read(atMost limit: Int) throws(SystemError) -> [UInt8]? {
+    try socket?.read(atMost: limit)
   }
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
     if readiness.contains(.output) && !unsent.isEmpty {
       send()
-      if unsent.isEmpty { watch([.input]) }
+      if unsent.isEmpty { watch() }
     }
-    // Its holder sends nothing: whatever comes here is its end.
-    if readiness.subtracting(.output).isEmpty || socket == nil { return }
-    loop.remove(descriptor)
-    ended()
+    if !readiness.subtracting(.output).isEmpty { heard?() }
   }
 
-  /// Says no more and lets the other end know.
+  /// Hears no more; what was said goes out still.
+  func stopHearing() {
+    heard = nil
+    watch()
+  }
+
+  /// Says no more, and lets the other end know.
   func close() {
     if let raw = socket?.raw { loop.remove(raw) }
     socket = nil
     unsent = []
+    heard = nil
   }
 
   private func send() {
@@ -67,10 +81,12 @@ final class Lifeline: EventHandler {
     }
   }
 
-  private func watch(_ readiness: Readiness) {
+  private func watch() {
     guard let raw = socket?.raw else { return }
     loop.remove(raw)
+    var wanted: Readiness = heard == nil ? [] : [.input]
+    if !unsent.isEmpty { wanted.insert(.output) }
     // Without it the rest goes out with the next report.
-    try? loop.add(raw, readiness, self)
+    if !wanted.isEmpty { try? loop.add(raw, wanted, self) }
   }
 }

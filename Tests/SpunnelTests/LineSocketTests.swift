@@ -1,17 +1,18 @@
-// The keeper's reports to whoever started it, however much of them nobody reads.
+// The keeper's reports, however much of them nobody reads.
 
 import SpunnelSystem
 import Testing
 
 @testable import Spunnel
 
-@Suite struct LifelineTests {
+@Suite struct LineSocketTests {
   private final class Ends {
     var count = 0
+    weak var line: LineSocket?
   }
 
   private let loop: EventLoop
-  private let lifeline: Lifeline
+  private let line: LineSocket
   private let far: End
   private let ends = Ends()
 
@@ -19,14 +20,18 @@ import Testing
     loop = try EventLoop()
     let pair = try FileDescriptor.streamPair()
     far = try End(pair.right)
-    lifeline = try Lifeline(loop, pair.left) { [ends] in ends.count += 1 }
+    line = try LineSocket(loop, pair.left) { [ends] in
+      ends.count += 1
+      ends.line?.stopHearing()
+    }
+    ends.line = line
   }
 
   private var failure: KeeperReport { .failed(String(repeating: "x", count: 1 << 20)) }
 
   @Test func whatHasNoRoomWaitsAndHoldsUpNobody() throws {
-    lifeline.say(failure)
-    lifeline.say(.done)
+    line.say(failure)
+    line.say(.done)
     #expect(ends.count == 0)
     #expect(
       try loop.turn {
@@ -37,26 +42,27 @@ import Testing
     // Nothing is left to be sent: the loop is not woken for it.
     try loop.settle()
     #expect(ends.count == 0)
-    lifeline.say(.done)
+    line.say(.done)
     far.receive()
     #expect(far.text.hasSuffix("done\ndone\n"))
   }
 
   @Test func theOtherEndsGoingIsHeardOnceWhateverWaits() throws {
-    lifeline.say(failure)
+    line.say(failure)
     far.finish()
     #expect(try loop.turn { ends.count > 0 })
     // It still listens: what is said in answer reaches it.
     far.receive(atMost: 2 << 20)
-    lifeline.say(.done)
+    line.say(.done)
     try loop.settle { far.receive(atMost: 2 << 20) }
-    lifeline.say(.done)
+    line.say(.done)
     try loop.settle { far.receive(atMost: 2 << 20) }
+    line.say(failure)
     far.close()
-    lifeline.say(failure)
     try loop.settle()
-    lifeline.close()
-    lifeline.say(.done)
+    try loop.settle()
+    line.close()
+    line.say(.done)
     #expect(ends.count == 1)
   }
 }
