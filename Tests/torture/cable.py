@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""A bad cable between a host of the test cluster and its switch, for kernels without netem:
+"""A bad cable between a host of the test cluster and its switch:
 cable.py HOST DELAY-MS LOSS-PERCENT SECONDS, in the switch's network namespace.
 
-The host's port leaves the bridge; every frame then passes through this process, which keeps it for
-a while or loses it. The virtio header before each frame (packet(7), PACKET_VNET_HDR) carries what
-was left to the hardware: checksums and segmentation.
+The host's port leaves the switch for a wire of its own: a second bridge whose two ports keep or lose
+what leaves them, by tc-netem(8). On a kernel without netem every frame passes through this process
+instead. The virtio header before each frame (packet(7), PACKET_VNET_HDR) carries what was left to the
+hardware: checksums and segmentation.
 """
 import heapq
 import itertools
@@ -25,6 +26,13 @@ LONGEST = 1 << 17
 
 def ip(words, check=True):
     subprocess.run(["ip", *words.split()], check=check, stderr=subprocess.DEVNULL)
+
+
+def netem(port, delay, loss):
+    """What leaves by a port is late by half the delay to half as much again, or lost; false where the kernel
+    cannot."""
+    words = f"qdisc add dev {port} root netem delay {delay}ms {delay / 2}ms loss {loss}% limit 100000"
+    return subprocess.run(["tc", *words.split()], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def tap(name):
@@ -72,15 +80,25 @@ class Cable:
 
 
 def main(host, delay, loss, seconds):
-    near, far = f"{host}-bad", f"{host}-sw"
+    near, far, wire = f"{host}-bad", f"{host}-sw", f"{host}-wire"
+    delay, loss, seconds = float(delay), float(loss), float(seconds)
     try:
         ip(f"link add {near} type veth peer name {far}")
         ip(f"link set {near} up")
         ip(f"link set {host} nomaster")
         ip(f"link set {far} master switch up")
-        cable = Cable(tap(host), tap(near), float(delay) / 1000, float(loss) / 100)
-        cable.run(time.monotonic() + float(seconds))
+        if netem(host, delay, loss) and netem(near, delay, loss):
+            ip(f"link add {wire} type bridge")
+            ip(f"link set {wire} up")
+            ip(f"link set {host} master {wire}")
+            ip(f"link set {near} master {wire}")
+            time.sleep(seconds)
+        else:
+            cable = Cable(tap(host), tap(near), delay / 1000, loss / 100)
+            cable.run(time.monotonic() + seconds)
     finally:
+        subprocess.run(["tc", "qdisc", "del", "dev", host, "root"], stderr=subprocess.DEVNULL)
+        ip(f"link del {wire}", check=False)
         ip(f"link del {near}", check=False)
         ip(f"link set {host} master switch", check=False)
 
