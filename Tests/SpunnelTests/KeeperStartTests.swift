@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct KeeperStartTests {
   @Test(arguments: [
-    (ENOENT, "ask your administrator"), (EACCES, "is Spunnel installed as a whole?"),
+    (ENOENT, "is Spunnel installed as a whole?"), (EACCES, "ask your administrator"),
     (EMFILE, "raise the limit of open files, ulimit -n"),
     (EAGAIN, "raise the limit of processes, ulimit -u, or end some"),
   ])
