@@ -54,14 +54,14 @@ user_id() { as "$1" id -u; }
 @test "a job that runs: its user, its nodes expanded, its batch host" {
     local job
     job=$(hold user1 -N2)
-    shows user1 "$job" "job $job" "state running" "detail RUNNING" "user $(user_id user1)" \
+    eventually shows user1 "$job" "job $job" "state running" "detail RUNNING" "user $(user_id user1)" \
         "nodes n1,n2" "batchhost n1"
 }
 
 @test "another user's job is told, with its user" {
     local job
     job=$(hold user2 -w n2)
-    shows user1 "$job" "job $job" "state running" "detail RUNNING" "user $(user_id user2)" \
+    eventually shows user1 "$job" "job $job" "state running" "detail RUNNING" "user $(user_id user2)" \
         "nodes n2" "batchhost n2"
 }
 
@@ -118,7 +118,7 @@ user_id() { as "$1" id -u; }
     shows user1 "$array" "job $array" "array yes" "user $id"
     task=$(as user1 squeue --noheader --jobs "${array}_0" --format %A)
     [[ $task != "$array" ]]
-    shows user1 "${array}_0" "job $task" "state running" "detail RUNNING" "user $id" "nodes n1" \
+    eventually shows user1 "${array}_0" "job $task" "state running" "detail RUNNING" "user $id" "nodes n1" \
         "batchhost n1"
     shows user1 "$task" "job $task" "state running" "detail RUNNING" "user $id" "nodes n1" \
         "batchhost n1"
@@ -150,7 +150,7 @@ srun --het-group=1 sleep 600
 SCRIPT
     job=$(queue batch.sh)
     eventually as user1 "$JOBS" show "$job+1.0"
-    shows user1 "$job" "job $job" "state running" "detail RUNNING" "user $id" "nodes n2" "batchhost n2"
+    eventually shows user1 "$job" "job $job" "state running" "detail RUNNING" "user $id" "nodes n2" "batchhost n2"
     shows user1 "$job+0" "job $job" "state running" "detail RUNNING" "user $id" "nodes n2" \
         "batchhost n2"
     run as user1 "$JOBS" show "$job+1"

@@ -52,14 +52,17 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     runs "$job"
 }
 
-# Accepts one connection, answers it, and ends.
+# Accepts one connection, answers it, and ends once the answer was read: with the job a login may end at once
+# (pam_slurm_adopt).
 ONCE='import os, socket
 listener = socket.create_server(("127.0.0.1", 8000))
 print("serving", "{SLURM_JOB_ID}.{SLURM_STEP_ID}".format(**os.environ), "on n1", flush=True)
 connection, _ = listener.accept()
 listener.close()
 print("heard", connection.recv(100).decode(), flush=True)
-connection.sendall(b"once\n")'
+connection.sendall(b"once\n")
+connection.shutdown(socket.SHUT_WR)
+connection.recv(1)'
 
 @test "a service that accepts one connection waits for the user's" {
     start s user1 srun -w n1 /usr/bin/python3 -c "$ONCE"
