@@ -194,6 +194,11 @@ pid_t csystem_spawn(const struct csystem_program *program)
 	return failure != 0 ? -failure : child;
 }
 
+void csystem_adopt_orphans(void)
+{
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
 pid_t csystem_fork(int parent_death_signal)
 {
 	pid_t parent = getpid(), child = fork();

@@ -63,8 +63,10 @@ void facts_free(struct facts *facts);
 enum ending show(const struct job_name *name);
 
 /** Prints the state now and at each change, until the job is over. A number alone is the job that
- *  has this very number, also when it is the last task of an array of that number. */
-enum ending watch(const struct job_name *name);
+ *  has this very number, also when it is the last task of an array of that number.
+ *  @param tunnels the folder of the user's records, or NULL: the more there are, the less often each
+ *  of them asks Slurm */
+enum ending watch(const struct job_name *name, const char *tunnels);
 
 /** Keeps what Slurm's library writes to standard error for itself: this program's errors are one
  *  line. When the library ends the program, its own last line is that line. */

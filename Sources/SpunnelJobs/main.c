@@ -8,19 +8,16 @@
 #include "../SpunnelC/slurm-versions.h"
 #include "jobs.h"
 
-static const char usage[] = "usage: spunnel-jobs show|watch JOB";
+static const char usage[] = "usage: spunnel-jobs show JOB, or watch JOB [RECORDS]";
 
 int main(int count, char **words)
 {
-	enum ending (*command)(const struct job_name *name) = NULL;
 	struct job_name name;
 	enum ending ending;
 
-	if (count == 3 && strcmp(words[1], "show") == 0)
-		command = show;
-	else if (count == 3 && strcmp(words[1], "watch") == 0)
-		command = watch;
-	if (command == NULL) {
+	int watches = count >= 3 && strcmp(words[1], "watch") == 0;
+
+	if (!(watches && count <= 4) && !(count == 3 && strcmp(words[1], "show") == 0)) {
 		complain("%s", usage);
 		return ENDING_USAGE;
 	}
@@ -35,7 +32,7 @@ int main(int count, char **words)
 	(void)setenv("SLURM_BITSTR_LEN", "0", 1);
 	voice_start();
 	start_slurm();
-	ending = command(&name);
+	ending = watches ? watch(&name, words[3]) : show(&name);
 	voice_end();
 	return ending;
 }

@@ -3,6 +3,7 @@
  * It asks again after a while: Slurm tells nobody of a job's changes but the srun or salloc that
  * waits for it. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,13 +18,16 @@
 /* All in milliseconds. A job often begins in the first seconds; later nobody minds a moment. */
 enum {
 	FIRST_PAUSE = 250,
-	LONGER = 500,       /* each pause is that much longer than the one before */
 	LONGEST_PAUSE = 4000,
+	STEPS = 8,            /* from the first pause to the longest */
 	SHORTEST_PAUSE = 250, /* however often somebody asks */
+	SHARE = 1000,         /* of each tunnel, when the user has many */
+	MOST_TUNNELS = 600,
 };
 
 struct watcher {
 	const struct job_name *name;
+	const char *tunnels; /* a folder, borrowed; or NULL */
 	char *said;       /* the last line, owned; NULL when it is to be said again */
 	int is_lost;
 	int step_seen;
@@ -31,6 +35,35 @@ struct watcher {
 	int pause;
 	long long asked;  /* when, on the monotonic clock */
 };
+
+/* Of a user's tunnels into jobs: a record is named after its job and the extern step. */
+static int count_tunnels(const char *folder)
+{
+	static const char whole_job[] = ".4294967292";
+	const size_t tail = sizeof whole_job - 1;
+	DIR *records = folder != NULL ? opendir(folder) : NULL;
+	struct dirent *entry;
+	int count = 0;
+
+	if (records == NULL)
+		return 0;
+	while (count < MOST_TUNNELS && (entry = readdir(records)) != NULL) {
+		size_t length = strlen(entry->d_name);
+
+		count += length > tail && strcmp(entry->d_name + length - tail, whole_job) == 0;
+	}
+	(void)closedir(records);
+	return count;
+}
+
+/* Slurm may allow a user two requests in a second, all his commands together (slurm.conf(5),
+ * rl_refill_rate): all his tunnels make one. */
+static int longest_pause(const struct watcher *watcher)
+{
+	int share = SHARE * count_tunnels(watcher->tunnels);
+
+	return share > LONGEST_PAUSE ? share : LONGEST_PAUSE;
+}
 
 static long long now(void)
 {
@@ -91,7 +124,7 @@ static int look(struct watcher *watcher)
 		if (!watcher->is_lost)
 			ends = say(watcher, "lost", slurm_strerror(errno)) < 0;
 		watcher->is_lost = 1;
-		watcher->pause = LONGEST_PAUSE;
+		watcher->pause = longest_pause(watcher);
 		return ends;
 	}
 	watcher->is_lost = 0;
@@ -114,7 +147,7 @@ static int look(struct watcher *watcher)
 		ends = say(watcher, "pending", NULL) < 0;
 		break;
 	case PHASE_RUNNING:
-		watcher->pause = LONGEST_PAUSE;
+		watcher->pause = longest_pause(watcher);
 		ends = say(watcher, "running", facts.nodes) < 0;
 		break;
 	case PHASE_OVER:
@@ -135,11 +168,12 @@ static int rest(struct watcher *watcher)
 		{.fd = STDOUT_FILENO}, /* an error when its reader has gone */
 	};
 	long long until = watcher->asked + watcher->pause, left;
+	int longest = longest_pause(watcher);
 	char bytes[256];
 
-	watcher->pause += LONGER;
-	if (watcher->pause > LONGEST_PAUSE)
-		watcher->pause = LONGEST_PAUSE;
+	watcher->pause += longest / STEPS;
+	if (watcher->pause > longest)
+		watcher->pause = longest;
 	while ((left = until - now()) > 0) {
 		if (poll(ends, 2, (int)left) < 0) {
 			/* What came before is still in `ends`, and a read for it would wait. */
@@ -161,11 +195,11 @@ static int rest(struct watcher *watcher)
 	return 0;
 }
 
-enum ending watch(const struct job_name *name)
+enum ending watch(const struct job_name *name, const char *tunnels)
 {
 	/* What is watched is one job, whose number Slurm itself has told. */
 	struct job_name exact = *name;
-	struct watcher watcher = {.name = &exact, .pause = FIRST_PAUSE};
+	struct watcher watcher = {.name = &exact, .tunnels = tunnels, .pause = FIRST_PAUSE};
 
 	exact.is_exact = 1;
 	while (look(&watcher) == 0 && rest(&watcher) == 0)

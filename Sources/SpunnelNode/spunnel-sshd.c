@@ -181,15 +181,18 @@ static void run_sshd(const char *path, int config, pid_t parent)
 	char file[64];
 	char *arguments[] = {(char *)path, "-i", "-e", "-f", file, NULL};
 	char *environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", NULL};
-	sigset_t none;
+	sigset_t blocked;
 
 	/* A group of its own, to be ended as one; it ends with this program by whatever death. */
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(0);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	/* It needs its end, its children, and the alarm of LoginGraceTime; the rest is not meant for it. */
+	sigfillset(&blocked);
+	for (const int *number = (const int[]){SIGTERM, SIGCHLD, SIGALRM, 0}; *number != 0; number++)
+		sigdelset(&blocked, *number);
+	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
 	(void)snprintf(file, sizeof file, "/proc/%d/fd/%d", (int)parent, config);
 	(void)execve(path, arguments, environment);
 	say("run %s: %s: ask your administrator to mend it on this node", path, strerror(errno));
@@ -266,17 +269,16 @@ int main(void)
 {
 	const char *path;
 	pid_t self = getpid(), child;
-	sigset_t watched;
+	sigset_t all, watched;
 	int config;
 
-	/* Signals that scancel --signal sends to all steps of a job are not meant for a tunnel. */
-	(void)signal(SIGUSR1, SIG_IGN);
-	(void)signal(SIGUSR2, SIG_IGN);
+	/* What scancel --signal sends to all steps of a job is not meant for a tunnel; TERM is how Slurm
+	 * ends a step. */
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	sigemptyset(&watched);
-	for (const int *number = (const int[]){SIGCHLD, SIGTERM, SIGHUP, SIGINT, SIGQUIT, 0};
-	     *number != 0; number++)
-		sigaddset(&watched, *number);
-	(void)sigprocmask(SIG_SETMASK, &watched, NULL);
+	sigaddset(&watched, SIGCHLD);
+	sigaddset(&watched, SIGTERM);
 
 	config = prepare();
 	if (config < 0)

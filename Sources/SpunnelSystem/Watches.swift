@@ -35,14 +35,19 @@ public struct DirectoryWatch: ~Copyable {
 
   public init() throws(SystemError) {
     let flags = CInt(IN_CLOEXEC | IN_NONBLOCK)
-    descriptor = FileDescriptor(owning: try check("inotify_init1") { inotify_init1(flags) })
+    descriptor = FileDescriptor(
+      owning: try check(
+        "watch directories (limits: ulimit -n, sysctl fs.inotify.max_user_instances)"
+      ) { inotify_init1(flags) })
   }
 
   /// - Parameter directory: watched through its descriptor, whatever its path leads to later
   public borrowing func add(_ directory: borrowing Directory) throws(SystemError) {
     let path = "/proc/self/fd/\(directory.descriptor.raw)"
     let events = UInt32(IN_CREATE | IN_MOVED_TO | IN_DELETE)
-    try check("inotify_add_watch") { unsafe inotify_add_watch(descriptor.raw, path, events) }
+    try check("watch a directory (limit: sysctl fs.inotify.max_user_watches)") {
+      unsafe inotify_add_watch(descriptor.raw, path, events)
+    }
   }
 
   /// Forgets what was noted so far; the caller looks at the directories itself.

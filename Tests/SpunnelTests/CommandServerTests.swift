@@ -116,8 +116,9 @@ import Testing
   @Test func aCommandWithoutAnEndIsBounded() throws {
     let server = try serve()
     let client = try client()
-    client.send([UInt8](repeating: 0x78, count: 200_000))
-    #expect(try turn([client]) { server.isIdle && keeper.ended == 1 })
+    client.send([UInt8](repeating: 0x78, count: 1_100_000))
+    #expect(try turn([client]) { server.isIdle && keeper.ended == 1 && client.text != "" })
+    #expect(client.text == "failed a command has 1048576 bytes at most: ask for less at once\n")
     #expect(keeper.commands == [])
   }
 
@@ -144,6 +145,7 @@ import Testing
       try loop.settle()
     }
     #expect(try turn(clients) { clients.count(where: \.sawEnd) == 6 })
+    for client in clients.suffix(6) { #expect(client.text.hasPrefix("failed 64 commands wait")) }
     #expect(!server.isIdle)
     for client in clients { client.close() }
     #expect(try turn { server.isIdle })

@@ -108,10 +108,10 @@ private final class Rig {
     let rig = try Rig(loop)
     rig.client.send("patience")
     try loop.settle { rig.client.work() }
-    #expect(rig.connection.isWaiting && !rig.connection.wasServed)
+    #expect(rig.connection.isWaiting && rig.connection.end == nil)
     #expect((rig.ended, rig.changes) == (0, 0))
     try serve(rig.connection)
-    #expect(rig.connection.wasServed)
+    #expect(!rig.connection.isWaiting && rig.connection.end == nil)
     #expect(try turn(rig) { rig.client.text == "patience" })
   }
 

@@ -24,7 +24,7 @@ import Testing
     _ script: String, step: StepName = .wholeJob(17), pause: Int = 2000
   ) throws -> JobWatch {
     try scratch.write("#!/bin/sh\n\(script)\n", to: "jobs", mode: 0o700)
-    let watch = JobWatch(loop, program: scratch.path + "/jobs", step: step, pause: pause) {
+    let watch = JobWatch(loop, program: scratch.path + "/jobs", step: step, tunnels: "/t", pause: pause) {
       [news] in news.all.append($0)
     }
     // A test beside this one may be starting a child that still has the script open for writing.
@@ -56,9 +56,9 @@ import Testing
 
   @Test(arguments: [(StepName.wholeJob(17), "17"), (StepName(job: 17, step: 4), "17.4")])
   func itIsToldWhatToWatch(step: StepName, word: String) throws {
-    let watch = try watch("echo over $# $1 $2", step: step)
+    let watch = try watch("echo over $# $1 $2 $3", step: step)
     #expect(try turn(watch) { !news.all.isEmpty })
-    #expect(news.all == [.over("2 watch \(word)")])
+    #expect(news.all == [.over("3 watch \(word) /t")])
     watch.stop()
   }
 
@@ -163,7 +163,9 @@ import Testing
   }
 
   @Test func aProgramThatIsMissingIsAnError() {
-    let watch = JobWatch(loop, program: scratch.path + "/none", step: .wholeJob(1)) { _ in }
+    let watch = JobWatch(
+      loop, program: scratch.path + "/none", step: .wholeJob(1), tunnels: "/t"
+    ) { _ in }
     let error = #expect(throws: SystemError.self) { try watch.start() }
     #expect(error?.code == ENOENT)
   }

@@ -28,7 +28,7 @@ import Testing
     rig.service.finish()
     #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
     #expect(rig.client.failure == ECONNRESET)
-    #expect(rig.ends == [.broken])
+    #expect(rig.ends == [.unanswered])
   }
 
   @Test func anSshThatClosesBeforeItExitsIsAskedFirst() throws {
@@ -87,7 +87,7 @@ import Testing
     rig.service.close()
     #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
     #expect(rig.client.failure == ECONNRESET)
-    #expect(rig.ends == [.broken])
+    #expect(rig.ends == [.unanswered])
   }
 
   @Test func aResetOfTheClientEndsTheService() throws {
@@ -184,6 +184,34 @@ import Testing
         rig.service.receive()
         return rig.service.sawEnd
       })
+  }
+
+  @Test func anAnswerThatWasWholeOutlivesTheCut() throws {
+    let rig = try PumpRig(loop)
+    let answer = noise(100_000, seed: 8)
+    rig.service.send(answer)
+    rig.service.finish()
+    #expect(
+      try loop.turn {
+        rig.service.write()
+        return !rig.asked.isEmpty
+      })
+    #expect(rig.pump.received == answer.count)
+    rig.pump.cut()
+    #expect(try turn(rig) { rig.client.failure != nil || rig.client.sawEnd })
+    rig.client.expectReceived(answer)
+    #expect(rig.client.sawEnd && rig.ends == [.broken])
+  }
+
+  @Test(arguments: [("", "", true), ("sent", "", false), ("", "received", false)])
+  func onlyWhereNoByteWentItMayBeARefusal(sent: String, received: String, mayBe: Bool) throws {
+    let rig = try PumpRig(loop)
+    rig.client.send(sent)
+    rig.service.send(received)
+    #expect(try turn(rig) { rig.service.text == sent && rig.client.text == received })
+    rig.service.close()
+    #expect(try turn(rig) { !rig.asked.isEmpty })
+    #expect(rig.asked.map(\.end.mayBeRefusal) == [mayBe])
   }
 
   @Test(arguments: Wire.allCases)

@@ -10,7 +10,7 @@ setup() {
 
 teardown() {
     service login slurmctld start
-    as user1 rm -f poke batch.sh
+    as user1 rm -rf poke batch.sh tunnels
     clean_up
 }
 
@@ -173,7 +173,7 @@ SCRIPT
     done
     run as user1 "$JOBS"
     same 2 "$status"
-    same "spunnel-jobs: usage: spunnel-jobs show|watch JOB" "$output"
+    same "spunnel-jobs: usage: spunnel-jobs show JOB, or watch JOB [RECORDS]" "$output"
 }
 
 @test "with an empty configuration of Slurm's there is one line" {
@@ -278,6 +278,28 @@ waits_for_its_time() {
     same 0 "$status"
     same "running n1" "$output"
 }
+
+# Of user1, about one job.
+requests() { as root sdiag | sed -nE 's/^\s*user1 .*count:([0-9]+).*/\1/p'; }
+
+@test "of many tunnels each one asks less often" {
+    local job before
+    as user1 mkdir tunnels
+    as user1 sh -c 'seq -f "tunnels/%.0f.4294967292" 500 | xargs mkdir'
+    job=$(queue --hold -w n1 --wrap "sleep 600")
+    before=$(requests)
+    start w user1 sh -c "mkfifo poke; exec $JOBS watch $job tunnels <>poke"
+    eventually says w pending
+    # It has looked twice, and will not look again for a minute.
+    eventually asked $((before + 2))
+    as root scontrol release "$job"
+    eventually runs "$job"
+    same pending "$(output w)"
+    poke
+    eventually says_then w pending "running n1"
+}
+
+asked() { (($(requests) >= $1)); }
 
 @test "an idle watch has one thread and uses no time" {
     local job pid before

@@ -179,6 +179,17 @@ wrong() {
     tr '\0' '\n' <"/proc/$(ssh_of "$(step s)")/environ" | grep -x MARK=here
 }
 
+@test "ssh_cmd= may be a script that stays: its ssh ends with a keeper that was killed with -9" {
+    as user1 sh -c "printf '#!/bin/sh\nssh \"\$@\"\nexit \$?\n' >sshw; chmod +x sshw"
+    configure required ssh_cmd=/home/user1/sshw
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    kill -KILL "$(keeper "$(step s)")"
+    soon nothing_left
+    goes_on s
+    as user1 rm sshw
+}
+
 @test "state_dir= puts the records elsewhere, and takes them away again" {
     local directory
     directory=/var/tmp/spunnel-$(as user1 id -u)

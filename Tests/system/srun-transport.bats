@@ -317,15 +317,20 @@ holders() {
 }
 
 @test "a signal that is sent to all steps of the job does not end the tunnel" {
-    local before
+    local before signal
     start s user1 srun -w n1 --tunnel 8001:8000 \
-        sh -c 'trap "" USR1 USR2; exec /home/tools/service.py 8000'
+        sh -c 'trap "" USR1 USR2 HUP INT QUIT ALRM; exec /home/tools/service.py 8000'
     eventually says s serving
     before=$(ssh_of "$(step s)")
-    as user1 scancel --signal USR1 "$(job s)"
-    as user1 scancel --signal USR2 "$(job s)"
+    for signal in USR1 USR2 HUP INT QUIT; do as user1 scancel --signal "$signal" "$(job s)"; done
     answers n1:8000 user1 8001 name
     same "$before" "$(ssh_of "$(step s)")"
+    # sshd itself needs this one.
+    as user1 scancel --signal ALRM "$(job s)"
+    eventually answers n1:8000 user1 8001 name
+    job=$(job s)
+    cancel s
+    [[ $(as root scontrol show job "$job" -d) == *DerivedExitCode=0:0* ]]
 }
 
 # --- Healing -----------------------------------------------------------------------------------

@@ -95,6 +95,46 @@ load helpers
     answers n1:8000 user1 8001 name
 }
 
+@test "a port where nobody listens cuts everybody, whoever else comes and goes; the other port's ends stay in order" {
+    serve s user1 -w n1 --tunnel 8001:7999,8002:8000 -- 8000
+    # Comes and goes, without a word and without an answer.
+    start passing user1 python3 -c 'import socket
+while True: socket.create_connection(("127.0.0.1", 8002)).close()'
+    as user1 python3 -c 'import socket
+for attempt in range(100):
+    client = socket.create_connection(("127.0.0.1", 8001), 60)
+    try: raise SystemExit(f"{attempt}: {client.recv(1)}")
+    except ConnectionResetError: pass'
+    # Of those of the dead port that go before they are refused nobody is left to be told.
+    start knocking user1 python3 -c 'import socket
+while True: socket.create_connection(("127.0.0.1", 8001)).close()'
+    for _ in {1..20}; do answers same user1 8002 sum 100000; done
+}
+
+@test "an answer that was whole before the job ended is read whole after it" {
+    start s user1 srun -w n1 --tunnel 8001:8000 /usr/bin/python3 -c 'import os, socket
+listener = socket.create_server(("127.0.0.1", 8000))
+print("serving", "{SLURM_JOB_ID}.{SLURM_STEP_ID}".format(**os.environ), "on n1", flush=True)
+connection, _ = listener.accept()
+connection.sendall(b"x" * 100000)
+connection.shutdown(socket.SHUT_WR)
+connection.recv(1)'
+    eventually says s serving
+    start late user1 python3 -c 'import os, socket, time
+client = socket.create_connection(("127.0.0.1", 8001), 60)
+while not os.path.exists("go"): time.sleep(0.02)
+count = 0
+while part := client.recv(65536): count += len(part)
+print("read", count)'
+    # The end follows the last byte at once, and the record both a moment later.
+    eventually counts "$(step s)" received 100000
+    cancel s
+    as user1 touch go
+    finish late
+    as user1 rm go
+    says late "read 100000"
+}
+
 @test "a client that ends its direction still reads the answer" {
     serve s user1 --tunnel 8001:8000 -- 8000
     answers same user1 8001 sum 3000000

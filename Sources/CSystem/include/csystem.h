@@ -45,6 +45,10 @@ pid_t csystem_spawn(const struct csystem_program *program);
  *  @return the child's process id, 0 in the child, or the negated errno */
 pid_t csystem_fork(int parent_death_signal);
 
+/** Has descendants that lose their parent become this process's children (prctl(2),
+ *  PR_SET_CHILD_SUBREAPER). */
+void csystem_adopt_orphans(void);
+
 /** Has a descriptor closed in every child that fork(2) makes of this process from now on, whoever calls it.
  *  @param is_withheld 0: no longer; to be said before it is closed, as its number is another's then */
 void csystem_withhold_from_forks(int descriptor, int is_withheld);

@@ -51,11 +51,15 @@ final class CommandServer: EventHandler {
     }
   }
 
-  /// Whoever is not admitted finds the connection closed.
+  /// Strangers find the connection closed without a word.
   private func admit(_ socket: consuming FileDescriptor) {
     do throws(SystemError) {
       let user = try Socket.peerUser(of: socket.raw)
-      guard user == owner || user == 0, clients.count < CommandServer.mostClients else { return }
+      guard user == owner || user == 0 else { return }
+      if clients.count >= CommandServer.mostClients {
+        let reason = "\(clients.count) commands wait for this tunnel already: end one of them"
+        return try socket.writeAll(Array(KeeperReport.failed(reason).line.utf8))
+      }
       clients.append(
         try CommandClient(
           loop, socket,
@@ -80,7 +84,7 @@ final class CommandServer: EventHandler {
 
 /// One connection to the command socket.
 final class CommandClient {
-  private static let longestCommand = 64 * 1024
+  private static let longestCommand = 1 << 20
 
   private var line: LineSocket?
   private var partial: [UInt8] = []
@@ -112,7 +116,11 @@ final class CommandClient {
     do throws(SystemError) {
       guard let bytes = try line?.read(atMost: 4096) else { return }
       partial += bytes
-      if bytes.isEmpty || partial.count > CommandClient.longestCommand { return end() }
+      if bytes.isEmpty { return end() }
+      if partial.count > CommandClient.longestCommand {
+        say(.failed("a command has \(CommandClient.longestCommand) bytes at most: ask for less at once"))
+        return end()
+      }
       guard let newline = partial.firstIndex(of: 10), let heard else { return }
       self.heard = nil
       let words = String(decoding: partial[..<newline], as: UTF8.self)

@@ -52,8 +52,8 @@ final class Connection {
   /// Bytes from the client and to the client.
   var bytes: (sent: Int, received: Int) { (pump?.sent ?? 0, pump?.received ?? 0) }
 
-  /// Whether it ever had a service.
-  var wasServed: Bool { pump != nil }
+  /// How it ended, when it ever had a service.
+  private(set) var end: PumpEnd?
 
   /// Lets it wait for a service, and cuts it off when it has none by then.
   ///
@@ -78,7 +78,10 @@ final class Connection {
     loop.cancel(expiry)
     let pump = Pump(
       loop, client: client, service: service, pool: pool, askIfCut: askIfCut, moved: changed
-    ) { [weak self] _ in self?.finish() }
+    ) { [weak self] end in
+      self?.end = end
+      self?.finish()
+    }
     self.pump = pump
     try pump.start()
   }

@@ -54,6 +54,7 @@ final class JobWatch: EventHandler {
   private let loop: EventLoop
   private let program: String
   private let step: StepName
+  private let tunnels: String
   private let pause: Int
   private let tell: (JobNews) -> Void
   private var child: pid_t?
@@ -71,15 +72,17 @@ final class JobWatch: EventHandler {
   /// - Parameters:
   ///   - program: the path of spunnel-jobs
   ///   - step: the job's; the extern step stands for the job as a whole
+  ///   - tunnels: the folder of the user's records: the more there are, the less often each one asks
   ///   - pause: milliseconds before a child that ended by itself is started again
   ///   - tell: told each change
   init(
-    _ loop: EventLoop, program: String, step: StepName, pause: Int = 2000,
+    _ loop: EventLoop, program: String, step: StepName, tunnels: String, pause: Int = 2000,
     tell: @escaping (JobNews) -> Void
   ) {
     self.loop = loop
     self.program = program
     self.step = step
+    self.tunnels = tunnels
     self.pause = pause
     self.tell = tell
   }
@@ -90,7 +93,7 @@ final class JobWatch: EventHandler {
     let complaints = try FileDescriptor.pipe(childHas: .writer)
     let job = step.isWholeJob ? String(step.job) : "\(step.job).\(step.stepLabel)"
     var watch = Program(
-      path: program, arguments: ["spunnel-jobs", "watch", job],
+      path: program, arguments: ["spunnel-jobs", "watch", job, tunnels],
       descriptors: [questions.reader.raw, answers.writer.raw, complaints.writer.raw])
     watch.parentDeathSignal = SIGKILL
     let reader = answers.reader

@@ -120,9 +120,9 @@ final class Keeper: EventHandler {
 
   /// - Returns: whether it is watched; otherwise the tunnel is over
   private func watchJob() -> Bool {
-    let job = JobWatch(loop, program: folder + "/spunnel-jobs", step: request.step) {
-      [weak self] in self?.take($0)
-    }
+    let job = JobWatch(
+      loop, program: folder + "/spunnel-jobs", step: request.step, tunnels: record.folder
+    ) { [weak self] in self?.take($0) }
     self.job = job
     do throws(SystemError) { try job.start() } catch {
       fail(KeeperFailure(unstarted: error).reason)

@@ -5,6 +5,11 @@ import SpunnelSystem
 
 /// The whole life of the keeper's executable.
 public enum KeeperProcess {
+  /// Milliseconds in which what a keeper leaves behind may end by itself, as an srun does that has lost its
+  /// ssh, and those between TERM and KILL.
+  private static let orphanRest = 2000
+  private static let orphanPatience = 1000
+
   /// - Parameter words: the argument vector behind the program's name
   /// - Returns: the exit status
   public static func main(_ words: [String]) -> CInt {
@@ -16,6 +21,8 @@ public enum KeeperProcess {
     guard let folder = Host.programFolder else {
       return refuse("/proc/self/exe does not tell where the keeper is: is /proc there?", lifeline)
     }
+    // Nothing of a tunnel holds the folder where its command was typed: it may be on what is to be unmounted.
+    _ = unsafe chdir("/")
     Process.keepFilesPrivate()
     // ssh(1): no window that asks, where there is no terminal to ask at.
     Process.setEnvironment("SSH_ASKPASS_REQUIRE", "never")
@@ -49,6 +56,7 @@ public enum KeeperProcess {
     _ lifeline: consuming FileDescriptor
   ) -> CInt {
     let listeners = listenerDescriptors()
+    Process.adoptOrphans()
     do throws(SystemError) {
       if case .parent(let child) = try Process.fork(parentDeathSignal: SIGTERM) {
         // Held here as well they would stay bound when the keeper gives them up.
@@ -71,9 +79,11 @@ public enum KeeperProcess {
     // Held here it would keep srun waiting for the keeper's end.
     _ = consume lifeline
     Process.releaseCode()
-    Process.wait(for: child)
+    Process.waitAmongOrphans(for: child)
     record.removeSocketsElsewhere()
     record.remove()
+    // An ssh that a script of the site's has started (`ssh_cmd=`) has no other end.
+    Process.endOrphans(rest: orphanRest, patience: orphanPatience)
     return 0
   }
 

@@ -89,7 +89,7 @@ final class Link {
     if !end.isClosed || supervisor.isEnding { return answer(end.isClosed) }
     guard let master else { return answer(true) }
     master.check(loop) { [weak self] isThere in
-      answer(!isThere || (end.isEmpty && (self?.hasJustRefused ?? true)))
+      answer(!isThere || (end.mayBeRefusal && (self?.hasJustRefused ?? true)))
     }
   }
 
@@ -184,7 +184,7 @@ final class Link {
     return try master?.sockets.connect(route.service)
   }
 
-  /// Whether ssh has said, of a connection not accounted for yet, that the far end refused it.
+  /// Whether ssh has said a moment ago, of a connection not accounted for yet, that the far end refused it.
   func takeRefusal() -> Bool {
     supervisor.listen()
     return refusals.take()

@@ -19,14 +19,17 @@ enum PumpEnd: Equatable {
   case complete
   /// One side broke the connection, or it was cut.
   case broken
+  /// The service's side broke it before it said anything, as it does when the far end refused.
+  case unanswered
 }
 
 /// What is known of a service's end of file.
 struct ServiceEnd: Equatable {
   /// Whether the service's socket was closed, or only its direction ended.
   let isClosed: Bool
-  /// Whether no byte came before.
-  let isEmpty: Bool
+  /// Whether no byte went either way. ssh reads nothing for a channel that the far end refused: what was sent
+  /// is there still when it closes the socket, and makes that a reset (unix(7), `ECONNRESET`).
+  let mayBeRefusal: Bool
 }
 
 /// Asked at the service's end of file, whether it is none because ssh is dying, or never had a
@@ -44,6 +47,8 @@ final class Pump: EventHandler {
   private var inward = Flow()
   private let askIfCut: CutQuestion
   private var isAsking = false
+  /// Whether the client was told the service's end.
+  private var hasPassedEnd = false
   private var finished: ((PumpEnd) -> Void)?
   private let moved: () -> Void
   private var isPostponed = false
@@ -82,7 +87,8 @@ final class Pump: EventHandler {
     work(outward: true, inward: true)
   }
 
-  /// Breaks the connection: the client sees a reset and cannot take the cut for an end.
+  /// Breaks the connection: a client that has not been told the end sees a reset, and cannot take the cut for
+  /// one.
   func cut() { end(.broken) }
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
@@ -125,13 +131,15 @@ final class Pump: EventHandler {
     case .blocked: return
     case .busy: postpone()
     case .ended: askAboutEnd()
-    case .broken, .deaf: end(.broken)
+    case .broken: breakInward()
+    case .deaf: end(.broken)
     }
   }
 
   private func askAboutEnd() {
     isAsking = true
-    let end = ServiceEnd(isClosed: service?.isHungUp() ?? true, isEmpty: received == 0)
+    let end = ServiceEnd(
+      isClosed: service?.isHungUp() ?? true, mayBeRefusal: received == 0 && sent == 0)
     // The question needs a descriptor, and there may be no other.
     if end.isClosed { closeService() }
     askIfCut(end) { [weak self] isCut in self?.ended(isCut: isCut) }
@@ -144,9 +152,13 @@ final class Pump: EventHandler {
     service = nil
   }
 
+  private func breakInward() { end(received == 0 ? .unanswered : .broken) }
+
   private func ended(isCut: Bool) {
     isAsking = false
-    guard let target = client?.raw, !isCut else { return end(.broken) }
+    if isCut { return breakInward() }
+    guard let target = client?.raw else { return }
+    hasPassedEnd = true
     Socket.endOnClose(target)
     _ = shutdown(target, CInt(SHUT_WR))
     endIfOver()
@@ -166,7 +178,8 @@ final class Pump: EventHandler {
     guard let finished else { return }
     self.finished = nil
     for raw in [client?.raw, service?.raw].compactMap({ $0 }) { loop.remove(raw) }
-    if let raw = client?.raw, end == .broken { Socket.resetOnClose(raw) }
+    // One that has all there is for it takes no cut for an end.
+    if let raw = client?.raw, end != .complete, !hasPassedEnd { Socket.resetOnClose(raw) }
     client = nil
     service = nil
     outward.drop(pool)

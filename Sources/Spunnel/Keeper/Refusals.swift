@@ -11,15 +11,16 @@ protocol RefusalListener: AnyObject {
 }
 
 struct Refusals {
-  /// Milliseconds for which one explains an end of file: one whose client was gone by then must not be
-  /// held against a later connection.
+  /// Milliseconds for which one explains an end: one whose client was gone by then must not be held
+  /// against a later connection.
   private static let freshness = 1000
   /// Milliseconds for which the same reason is not told again: a page that is loaded again and again
   /// would fill the log with it.
   private static let silence = 60_000
 
-  private var count = 0
-  private var last = 0
+  /// When each came that no connection was accounted for yet.
+  private var times: [Int] = []
+  private var last: Int?
   /// To come from what was asked of sshd, for nobody's connection.
   private var expected = 0
   private var told: (reason: Substring, at: Int)?
@@ -36,24 +37,33 @@ struct Refusals {
       expected -= 1
       return false
     }
-    count += 1
-    last = Clock.milliseconds()
+    let now = Clock.milliseconds()
+    forgetOld(now)
+    times.append(now)
+    last = now
     // The number differs each time.
     let reason = line.drop { $0 != ":" }
-    if let told, told.reason == reason, last - told.at < Refusals.silence { return false }
-    told = (reason, last)
+    if let told, told.reason == reason, now - told.at < Refusals.silence { return false }
+    told = (reason, now)
     return true
   }
 
-  /// Whether there is one that no connection was accounted for, from a moment ago.
-  var areFresh: Bool { count > 0 && Clock.milliseconds() - last < Refusals.freshness }
+  /// Whether there was one a moment ago, whosever it was: ssh does not say, and a connection that was refused
+  /// must not look like an empty answer.
+  var areFresh: Bool {
+    guard let last else { return false }
+    return Clock.milliseconds() - last < Refusals.freshness
+  }
 
-  /// Accounts one for a connection.
+  /// Accounts one from a moment ago for a connection.
   ///
   /// - Returns: whether there was one
   mutating func take() -> Bool {
-    if count == 0 { return false }
-    count -= 1
-    return true
+    forgetOld(Clock.milliseconds())
+    return times.popLast() != nil
+  }
+
+  private mutating func forgetOld(_ now: Int) {
+    times.removeAll { now - $0 >= Refusals.freshness }
   }
 }

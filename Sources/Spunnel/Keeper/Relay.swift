@@ -18,8 +18,10 @@ protocol RelayObserver: AnyObject {
   func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void)
   /// A connection that had a service ended.
   ///
-  /// - Parameter received: bytes from the service
-  func relayEnded(_ route: Route, received: Int)
+  /// - Parameters:
+  ///   - received: bytes from the service
+  ///   - end: how
+  func relayEnded(_ route: Route, received: Int, _ end: PumpEnd)
 }
 
 final class Relay: EventHandler {
@@ -132,7 +134,7 @@ final class Relay: EventHandler {
   private func admit(_ socket: consuming AcceptedSocket, _ route: Route) {
     if let stranger = stranger(socket) {
       refused += 1
-      if let line = strangers.note("refused \(stranger) on \(route.forward.listen.named)") {
+      for line in strangers.note("refused \(stranger) on \(route.forward.listen.named)") {
         observer?.relayNotes(line)
       }
       observer?.relayChanged()
@@ -212,31 +214,10 @@ final class Relay: EventHandler {
     guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
     let bytes = connection.bytes
     closed = (closed.sent + bytes.sent, closed.received + bytes.received)
-    if connection.wasServed {
-      observer?.relayEnded(connection.route, received: bytes.received)
+    if let end = connection.end {
+      observer?.relayEnded(connection.route, received: bytes.received, end)
     }
     observer?.relayChanged()
   }
 }
 
-/// Keeps a stranger who tries again and again from filling the log: the same line is written once
-/// a minute, with how often it was true since.
-private struct Strangers {
-  private static let pause = 60_000
-  private static let most = 64
-  private var seen: [String: (time: Int, count: Int)] = [:]
-
-  /// - Returns: the line to write, if any
-  mutating func note(_ line: String) -> String? {
-    let now = Clock.milliseconds()
-    if let last = seen[line], now - last.time < Strangers.pause {
-      seen[line] = (last.time, last.count + 1)
-      return nil
-    }
-    let missed = seen[line]?.count ?? 0
-    // A crowd of strangers is forgotten; one line each is written again.
-    if seen.count >= Strangers.most { seen = [:] }
-    seen[line] = (now, 0)
-    return missed == 0 ? line : "\(line), and \(missed) times before"
-  }
-}

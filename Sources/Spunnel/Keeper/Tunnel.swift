@@ -353,10 +353,10 @@ extension Tunnel: RelayObserver {
     link.askIfCut(end, answer)
   }
 
-  func relayEnded(_ route: Route, received: Int) {
+  func relayEnded(_ route: Route, received: Int, _ end: PumpEnd) {
     if received > 0 {
       route.far = .listening
-    } else if links[route.forward.node]?.takeRefusal() ?? false {
+    } else if end == .unanswered, links[route.forward.node]?.takeRefusal() ?? false {
       route.far = .refused
     }
   }

@@ -72,6 +72,9 @@ final class Record {
     directory.path + "/" + RecordFile.control(of: link)
   }
 
+  /// The folder that it lies in, with all the user's other records.
+  var folder: String { state.path }
+
   var commandPath: String { directory.path + "/" + RecordFile.command }
 
   /// A name that no socket of this record has had.

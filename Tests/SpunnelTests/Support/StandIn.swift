@@ -33,7 +33,7 @@ final class StandIn: RelayObserver {
     answer(isCut)
   }
 
-  func relayEnded(_ route: Route, received: Int) { ended.append((route, received)) }
+  func relayEnded(_ route: Route, received: Int, _ end: PumpEnd) { ended.append((route, received)) }
 }
 
 /// Listening sockets, held as long as the test.
