@@ -135,6 +135,8 @@ static _Noreturn void run_child(const struct csystem_program *program, int repor
 	reset_handlers();
 	if (program->new_session)
 		(void)setsid();
+	else
+		(void)setpgid(0, 0);
 	if (program->detached) {
 		pid_t child = vfork();
 

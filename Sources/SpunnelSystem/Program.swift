@@ -15,7 +15,7 @@ public struct Program {
   public var descriptors: [CInt]
   /// Sent to the child when this process dies; 0 for none (prctl(2), `PR_SET_PDEATHSIG`).
   public var parentDeathSignal: CInt = 0
-  /// Whether the child leads a session of its own, away from the terminal.
+  /// Whether the child leads a session of its own, away from the terminal, or only a process group.
   public var newSession = true
   /// Whether the child may open as many files as the hard limit allows.
   public var raisesDescriptorLimit = false

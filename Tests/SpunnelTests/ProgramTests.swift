@@ -115,10 +115,9 @@ import Testing
     program.newSession = isNew
     let helper = try Helper(program)
     #expect(getsid(helper.child) == (isNew ? helper.child : getsid(0)))
-    #expect(getpgid(helper.child) == (isNew ? helper.child : getpgrp()))
-    // Without a group of its own it is not `end`'s to end.
-    kill(helper.child, SIGKILL)
-    #expect(helper.status() == 137)
+    #expect(getpgid(helper.child) == helper.child)
+    Process.terminate(helper.child)
+    #expect(helper.status() == 143)
   }
 
   @Test func aDetachedProgramIsNobodysChildAndLeadsNoSession() throws {

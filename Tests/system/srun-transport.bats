@@ -317,10 +317,12 @@ holders() {
 }
 
 @test "a signal that is sent to all steps of the job does not end the tunnel" {
-    local before signal
+    local before job signal
     start s user1 srun -w n1 --tunnel 8001:8000 \
-        sh -c 'trap "" USR1 USR2 HUP INT QUIT ALRM; exec /home/tools/service.py 8000'
+        sh -c 'trap "" USR1 USR2 HUP INT QUIT ALRM; /home/tools/service.py 8000 &
+            until test -e go; do sleep 0.05; done; kill -KILL $!; wait; true'
     eventually says s serving
+    job=$(job s)
     before=$(ssh_of "$(step s)")
     for signal in USR1 USR2 HUP INT QUIT; do as user1 scancel --signal "$signal" "$(job s)"; done
     answers n1:8000 user1 8001 name
@@ -328,9 +330,11 @@ holders() {
     # sshd itself needs this one.
     as user1 scancel --signal ALRM "$(job s)"
     eventually answers n1:8000 user1 8001 name
-    job=$(job s)
-    cancel s
-    [[ $(as root scontrol show job "$job" -d) == *DerivedExitCode=0:0* ]]
+    as user1 touch go
+    finish s
+    as user1 rm go
+    same 0 "$status"
+    as root scontrol show job "$job" -d | grep DerivedExitCode=0:0
 }
 
 # --- Healing -----------------------------------------------------------------------------------

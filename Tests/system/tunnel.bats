@@ -102,8 +102,9 @@ load helpers
 while True: socket.create_connection(("127.0.0.1", 8002)).close()'
     as user1 python3 -c 'import socket
 for attempt in range(100):
-    client = socket.create_connection(("127.0.0.1", 8001), 60)
-    try: raise SystemExit(f"{attempt}: {client.recv(1)}")
+    try:
+        client = socket.create_connection(("127.0.0.1", 8001), 60)
+        raise SystemExit(f"{attempt}: {client.recv(1)}")
     except ConnectionResetError: pass'
     # Of those of the dead port that go before they are refused nobody is left to be told.
     start knocking user1 python3 -c 'import socket

@@ -30,7 +30,7 @@ struct csystem_program {
 	const int *descriptors;         /**< becomes 0, 1, 2 … in the child; all others are closed */
 	size_t descriptor_count;
 	int parent_death_signal;        /**< sent to the child when the caller dies; 0: none */
-	int new_session;                /**< non-zero: setsid(2) */
+	int new_session;                /**< non-zero: setsid(2), else setpgid(2) */
 	int detached;                   /**< non-zero: it is nobody's child; without a death signal */
 	int raise_descriptor_limit;     /**< non-zero: soft RLIMIT_NOFILE up to the hard one */
 };

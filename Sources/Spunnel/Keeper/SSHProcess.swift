@@ -43,6 +43,8 @@ final class SSHProcess: EventHandler {
         descriptors: [null.raw, answer.writer.raw, errors.writer.raw])
       // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
       program.parentDeathSignal = SIGKILL
+      // What it has started is then known by the keeper's session (`KeeperProcess`).
+      program.newSession = false
       program.raisesDescriptorLimit = true
       self.loop = loop
       self.heard = heard
