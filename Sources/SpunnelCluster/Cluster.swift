@@ -95,9 +95,13 @@ public struct EnvironmentChange: Sendable {
   }
 
   init(_ layout: Layout, _ programs: Programs) {
+    self.init(layout, programs: programs.folders, libraries: programs.libraryFolders)
+  }
+
+  init(_ layout: Layout, programs: [String], libraries: [String]) {
     set = [("SLURM_CONF", layout.slurmConfiguration)]
-    self.programs = programs.folders
-    libraries = programs.libraryFolders
+    self.programs = programs
+    self.libraries = libraries
   }
 
   /// The environment with the changes.
@@ -128,9 +132,9 @@ public struct EnvironmentChange: Sendable {
   ) -> [ByteString] {
     if folders.isEmpty { return entries }
     var entry: ByteString = "\(name)=\(folders.joined(separator: ":"))"
-    if let old = entries.first(where: { $0.hasPrefix(name + "=") }) {
-      entry = entry + ":" + old.dropFirst(name.utf8.count + 1)
-    }
+    let old = entries.first { $0.hasPrefix(name + "=") }?.dropFirst(name.utf8.count + 1)
+    // Nothing behind the colon would be the current directory.
+    if let old, !old.bytes.isEmpty { entry = entry + ":" + old }
     return entries.filter { !$0.hasPrefix(name + "=") } + [entry]
   }
 }

@@ -102,11 +102,36 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "garbage", "cpus=x\nports=1,2\npolicy=?\n=\n", "ports=70000,1,2x\n", "nodes=0\n", "nodes=65\n",
+    "", "garbage", "cpus=x\nports=1,2\npolicy=?\n=\n", "ports=70000,1,2x\n", "nodes=0\n",
+    "nodes=65\n",
     "cpus=0\n", "cpus=99999999999999999999\n", "gpus=65\n", "memory=0M\n",
   ])
   func thatMakeNoSenseAreEmpty(_ text: String) {
     #expect(SavedRecord(text: text) == SavedRecord())
+  }
+}
+
+@Suite struct EnvironmentChanges {
+  private func applied(_ entries: [ByteString]) -> [String] {
+    let layout = Layout(name: .standard, folder: "/s/default", root: "/s/default")
+    return EnvironmentChange(layout, programs: ["/p/bin", "/p/sbin"], libraries: ["/p/lib"])
+      .applied(to: entries).map(\.text)
+  }
+
+  @Test func goBeforeWhatIsThere() {
+    #expect(
+      applied(["PATH=/bin:/usr/bin", "A=b", "LD_LIBRARY_PATH=/lib"]) == [
+        "A=b", "SLURM_CONF=/s/default/slurm.conf", "PATH=/p/bin:/p/sbin:/bin:/usr/bin",
+        "LD_LIBRARY_PATH=/p/lib:/lib",
+      ])
+  }
+
+  @Test(arguments: [[], ["PATH=", "LD_LIBRARY_PATH="]])
+  func neverAddTheCurrentDirectory(_ entries: [ByteString]) {
+    #expect(
+      applied(entries) == [
+        "SLURM_CONF=/s/default/slurm.conf", "PATH=/p/bin:/p/sbin", "LD_LIBRARY_PATH=/p/lib",
+      ])
   }
 }
 
