@@ -249,6 +249,20 @@ public enum Socket {
     }
   }
 
+  /// Sends all of the bytes to a socket that is known to have room. One that is closed at the other end is
+  /// `EPIPE`, without the signal that a write would end the process by.
+  public static func send(_ bytes: [UInt8], over socket: CInt) throws(SystemError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      rest = rest.dropFirst(
+        try check("send") {
+          unsafe rest.withUnsafeBytes {
+            unsafe Glibc.send(socket, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+          }
+        })
+    }
+  }
+
   /// Sends one byte with a descriptor attached (unix(7), `SCM_RIGHTS`); the receiver gets a copy.
   public static func send(_ descriptor: CInt, over socket: CInt) throws(SystemError) {
     try checkNegated("send descriptor", csystem_send_descriptor(socket, descriptor))

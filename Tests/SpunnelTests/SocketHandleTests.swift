@@ -36,6 +36,16 @@ import Testing
     #expect(far.text == "it is you", sourceLocation: location)
   }
 
+  @Test func whatIsSentToOneThatHungUpIsAnErrorAndNoSignal() async {
+    await #expect(processExitsWith: .success) {
+      _ = signal(SIGPIPE, SIG_DFL)
+      let pair = try FileDescriptor.streamPair()
+      _ = shutdown(pair.right.raw, CInt(SHUT_RD))
+      let near = pair.left.raw
+      #expect(throws: SystemError("send", EPIPE)) { try Socket.send([1, 2, 3], over: near) }
+    }
+  }
+
   @Test func itConnectsAgainAndAgainWithoutWaiting() throws {
     let listener = try listenUnix(path)
     let handle = try handle()

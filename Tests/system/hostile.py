@@ -14,7 +14,7 @@
                                   minute
   keepers JOB COUNT MODE ANSWER   COUNT steps' records of JOB with that MODE, held for a minute as by keepers that do
                                   not end; they answer whatever they are asked with ANSWER, with nothing if that
-                                  is empty; prints `held`
+                                  is empty, and hang up if it is `-`; prints `held`
   crowd                           what is large to read and small on the disk: records with one long `host` in common,
                                   some with one of their own, thousands of empty ones, and thousands of directories
                                   of other users' names; prints `there`
@@ -196,6 +196,9 @@ def keepers(job, count, mode, answer):
     while time.monotonic() < until:
         for key, _ in asked.select(1):
             connection, _ = key.fileobj.accept()
+            if answer == "-":
+                connection.close()
+                continue
             held.append(connection)
             if answer:
                 connection.send(f"{answer}\n".encode())

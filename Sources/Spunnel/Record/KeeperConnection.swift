@@ -26,7 +26,7 @@ public struct KeeperConnection: ~Copyable {
       let socket = try SocketHandle(RecordFile.command, in: record).connect()
       // Somebody else's socket that was put there is told nothing.
       if try Socket.peerUser(of: socket.raw) != user { return nil }
-      try socket.writeAll(Array(command.line.utf8))
+      try Socket.send(Array(command.line.utf8), over: socket.raw)
       return KeeperConnection(socket)
     } catch {
       switch error.code {
