@@ -29,23 +29,35 @@ enum URLCommand: Command {
       throw .usage("url: name one job, as in spunnelctl url 12")
     }
     var tunnels: [(step: StepName, forwards: [Forward])] = []
+    var refusal: CommandError?
     for view in try TunnelArgument(word).tunnels(in: option.stateDirectory) {
-      guard let host = view.host else {
-        throw .failure("url: the record of \(view.step.words) is damaged")
-      }
-      if view.state == .failed {
-        throw .failure(
-          "url: the tunnel of job \(view.step.job) failed: see spunnelctl status \(word)")
-      }
-      tunnels.append((view.step, host.forwards))
-      if host.forwards.isEmpty && !host.waiting.isEmpty {
-        throw .failure("url: job \(view.step.job) has not started: see spunnelctl status")
+      do throws(CommandError) { tunnels.append((view.step, try forwards(of: view, word))) } catch {
+        if view.isOwn { throw error }
+        // Root's: what one user has laid there hides no other's tunnel. status tells of it.
+        refusal = refusal ?? error
       }
     }
+    if tunnels.isEmpty, let refusal { throw refusal }
     let report = AddressReport(tunnels)
     if report.isEmpty {
       throw .failure("url: nothing to open: the forwards of job \(word) lead to this host")
     }
     output.tell(report)
+  }
+
+  private static func forwards(
+    of tunnel: RecordView, _ word: String
+  ) throws(CommandError) -> [Forward] {
+    guard let host = tunnel.host else {
+      throw .failure("url: the record of \(tunnel.step.words) is damaged")
+    }
+    let job = tunnel.step.job
+    if tunnel.state == .failed {
+      throw .failure("url: the tunnel of job \(job) failed: see spunnelctl status \(word)")
+    }
+    if host.forwards.isEmpty && !host.waiting.isEmpty {
+      throw .failure("url: job \(job) has not started: see spunnelctl status")
+    }
+    return host.forwards
   }
 }

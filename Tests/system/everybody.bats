@@ -49,6 +49,36 @@ strangers() {
     frees 8002
 }
 
+@test "a keeper of another user's that hangs up before it is asked ends nothing of root's" {
+    local job
+    job=$(hold user1 -w n1)
+    lead "$job"
+    strangers "$job" 1 700 -
+    # So late that it has hung up for certain.
+    run as root strace -o /dev/null -e trace=write,sendto -e inject=write,sendto:delay_enter=300000 \
+        spunnelctl close "$job" 8001
+    same 1 "$status"
+    holds "closed 8001:8000 of job $job, step extern, of user1"
+    holds "close: job $job, step 0, of user2: no forward listens at '8001"
+    same 2 "${#lines[@]}"
+    frees 8001
+}
+
+@test "root is told the addresses of a job's tunnel past another user's damaged record of the job" {
+    local job
+    job=$(hold user1 -w n1)
+    lead "$job"
+    strangers "$job" 1 700 ""
+    as user2 cp /etc/hosts "/tmp/spunnel-$(as user2 id -u)/$job.0/host"
+    run as root spunnelctl url "$job"
+    same 0 "$status"
+    holds http://localhost:8001
+    as user1 spunnelctl close "$job"
+    run as root spunnelctl url "$job"
+    same 1 "$status"
+    same "spunnelctl: url: the record of step $job.0 is damaged" "$output"
+}
+
 @test "300 keepers of another user that neither answer nor end do not hold root up, and keep no tunnel from closing" {
     local job
     job=$(hold user1 -w n1)
