@@ -17,6 +17,7 @@ setup() {
 teardown() {
     local found=0
     clean_up || found=$?
+    rm -rf "$STATE/slurm/plugstack.conf.d"
     as root bash -c 'rm -rf /tmp/trap /tmp/ran /tmp/lent /tmp/spunnel-* /home/user1/{bait,mine,way} /tmp/bait /tmp/filler /tmp/more /tmp/stop'
     as root mount -o remount,size=50%,nr_inodes=1000000 /tmp
     return "$found"
@@ -37,6 +38,21 @@ command_fails() {
     same 1 "$status"
     same 1 "${#lines[@]}"
     holds "$1"
+}
+
+@test "what lies in the directory that spunnelctl happens to run in is not read for the site's plugstack.conf" {
+    local job
+    mkdir "$STATE/slurm/plugstack.conf.d"
+    "$CLUSTER/plugstack" >"$STATE/slurm/plugstack.conf.d/spunnel.conf"
+    "$CLUSTER/plugstack" 'include plugstack.conf.d/*.conf'
+    # shellcheck disable=SC2016 # expanded when it runs
+    as user2 sh -c 'cd /tmp/trap && mkdir plugstack.conf.d &&
+        echo "optional $0 ssh_cmd=/tmp/trap/ssh transport=ssh" >plugstack.conf.d/spunnel.conf &&
+        printf "#!/bin/sh\nid -un >/tmp/ran\n" >ssh && chmod 755 ssh' "$PLUGIN"
+    job=$(hold user1 -w n1)
+    as user1 env -C /tmp/trap spunnelctl open "$job" 8001:8000 --background
+    as user1 spunnelctl close "$job"
+    as user1 test ! -e /tmp/ran
 }
 
 @test "whatever lies at the name of the records beforehand is refused by name, and nothing is written there" {

@@ -3,6 +3,12 @@
 
 load helpers
 
+teardown() {
+    sed -i '/^Include site.conf/d' "$STATE/slurm/slurm.conf"
+    rm -f "$STATE/slurm/"{site,tunnels}.conf
+    clean_up
+}
+
 json() { as "$1" spunnelctl status --json; }
 
 # field KEY...: a value of the first tunnel in the JSON of standard input.
@@ -96,6 +102,24 @@ shown() { as user1 spunnelctl status | grep -E "^$1 .* $2 "; }
 
 @test "status finds the records where plugstack.conf puts them" {
     configure required state_dir=/var/tmp
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    same 1 "$(tunnels user1)"
+    same "$(job s)" "$(as user1 spunnelctl status --json --state-dir /var/tmp | field job)"
+}
+
+@test "status reads the line in plugstack.conf up to a #, as srun does" {
+    configure required state_dir=/var/tmp
+    "$CLUSTER/plugstack" "$("$CLUSTER/plugstack")   # tunnels"
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    same 1 "$(tunnels user1)"
+}
+
+@test "status finds the records where another plugstack.conf puts them, which slurm.conf names" {
+    configure required state_dir=/var/tmp
+    "$CLUSTER/plugstack" >"$STATE/slurm/tunnels.conf"
+    configure required
+    echo "plugstackconfig = /etc/slurm/tunnels.conf # not the usual one" >"$STATE/slurm/site.conf"
+    echo "Include site.conf" >>"$STATE/slurm/slurm.conf"
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     same 1 "$(tunnels user1)"
     same "$(job s)" "$(as user1 spunnelctl status --json --state-dir /var/tmp | field job)"

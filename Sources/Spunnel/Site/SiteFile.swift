@@ -1,0 +1,43 @@
+// A file of the site's configuration, as far as a user's command can read it.
+
+import Glibc
+import SpunnelSystem
+
+enum SiteFile {
+  /// How deep files may include others: Slurm knows no bound, and no end where two include each other.
+  static let mostNested = 8
+  /// More than any site's.
+  private static let longest = 16 << 20
+
+  /// - Returns: `nil` when it cannot be read
+  static func content(of path: String) -> [UInt8]? {
+    do throws(SystemError) {
+      let file = try FileDescriptor.open(path, O_RDONLY)
+      var content: [UInt8] = []
+      while content.count < longest, let more = try file.read(atMost: 65536), !more.isEmpty {
+        content += more
+      }
+      return content
+    } catch { return nil }
+  }
+
+  /// dirname(3) of a file.
+  static func folder(of path: String) -> String {
+    path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+  }
+
+  /// Where a file is that another one names.
+  ///
+  /// - Parameter folder: for a name that is no absolute path; never the current directory, where anybody
+  ///   may have put one
+  static func path(_ name: String, in folder: String) -> String {
+    name.hasPrefix("/") ? name : folder + "/" + name
+  }
+
+  static func text(_ bytes: some Sequence<UInt8>) -> String {
+    String(decoding: Array(bytes), as: UTF8.self)
+  }
+
+  /// isspace(3).
+  static func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) }
+}
