@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct core core;
@@ -14,14 +15,18 @@ const char *core_directory(void)
 {
 	static char directory[PATH_MAX];
 	Dl_info self;
-	const char *end;
+	char *file;
+	const char *path;
 
 	if (directory[0] != '\0')
 		return directory;
-	if (dladdr(&core, &self) == 0 || self.dli_fname == NULL ||
-	    (end = strrchr(self.dli_fname, '/')) == NULL)
+	if (dladdr(&core, &self) == 0 || self.dli_fname == NULL || strrchr(self.dli_fname, '/') == NULL)
 		return NULL;
-	(void)snprintf(directory, sizeof directory, "%.*s", (int)(end - self.dli_fname), self.dli_fname);
+	/* A site may have put a link to the plugin among Slurm's own. */
+	file = realpath(self.dli_fname, NULL);
+	path = file != NULL ? file : self.dli_fname;
+	(void)snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(path, '/') - path), path);
+	free(file);
 	return directory;
 }
 

@@ -24,7 +24,7 @@ const struct core *core_load(const struct spunnel_host *host);
 /** The core if it was loaded, else NULL. */
 const struct core *core_loaded(void);
 
-/** The folder that this plugin lies in.
+/** The folder that this plugin's file lies in, whatever link to it Slurm has loaded.
  *  @return static storage, or NULL when the loader does not know */
 const char *core_directory(void);
 

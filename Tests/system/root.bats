@@ -224,6 +224,7 @@ getuid
 memcpy
 program_invocation_short_name
 realloc
+realpath
 slurm_error
 slurm_free_job_info_msg
 slurm_hostlist_create

@@ -170,3 +170,15 @@ print("read", count)'
     serve s user1 --tunnel 8001:8000 -- 8000
     PATIENCE=120 answers 1000 user1 8001 each 1000
 }
+
+@test "a plugin that is a link, as among Slurm's own, finds what lies beside the file" {
+    local folder=$STATE/home/tools/linked
+    mkdir -p "$folder"
+    ln -sf "$PLUGIN" "$folder/spunnel.so"
+    PLUGIN=/home/tools/linked/spunnel.so configure optional
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    cancel s
+    configure optional
+    rm -r "$folder"
+}
