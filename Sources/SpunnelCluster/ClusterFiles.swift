@@ -29,8 +29,11 @@ struct ClusterFiles {
     }
     try makeKeys(in: folder)
     let devices = try devices(shape.gpus)
+    // What is wrong with a slurmd that does not tell is told when it is started.
+    let version = try? Slurm(layout, programs).version()
     try working { () throws(SystemError) in
       try writeSlurm(shape, ports, devices, in: folder)
+      try writeControlGroups(version, in: folder)
       try writeSSH(ports, in: folder)
       // Last: what it tells is true when it is there.
       try folder.replace(SavedRecord.fileName, with: Array(record.text.utf8))
@@ -84,6 +87,15 @@ struct ClusterFiles {
     let hasPlugin = unsafe access(request.pluginFolder + "/spunnel.so", R_OK) == 0
     let plugins = hasPlugin ? configuration.plugins : ""
     try folder.replace("plugstack.conf", with: Array(plugins.utf8))
+  }
+
+  /// One that an earlier `up` with another Slurm has left is not kept.
+  private func writeControlGroups(
+    _ version: SlurmVersion?, in folder: borrowing Directory
+  ) throws(SystemError) {
+    let text = SlurmConfiguration.controlGroups(of: version)
+    if text.isEmpty { return folder.remove("cgroup.conf") }
+    try folder.replace("cgroup.conf", with: Array(text.utf8))
   }
 
   private func writeSSH(

@@ -92,12 +92,28 @@ struct Launcher {
     }
   }
 
-  /// Why a daemon ended: somebody had its port, or what it said last.
+  /// Why a daemon ended: somebody had its port, or what it said.
   private func failure(of daemon: Daemon) -> ClusterError {
     if let port = port(of: daemon), !FreePorts.isFree(port) { return .portsTaken(attempts: 1) }
-    let lines = Launcher.lines(layout.log(of: "\(daemon)"))
-    let fatal = lines.last { $0.contains("fatal:") } ?? lines.last { $0.contains("rror:") }
-    return .daemon("\(daemon)", lastWords: fatal ?? lines.last ?? wordsOnceMore(daemon))
+    let words = Launcher.reason(in: Launcher.lines(layout.log(of: "\(daemon)")))
+    return .daemon("\(daemon)", lastWords: words ?? wordsOnceMore(daemon))
+  }
+
+  /// The first error in a log, which is mostly the reason of the others, and the one that the daemon ended
+  /// with, which may have another.
+  static func reason(in log: [String]) -> String? {
+    let lines = log.map(withoutTime)
+    let errors = lines.filter { $0.contains("rror:") || $0.contains("fatal:") }
+    guard let first = errors.first,
+      let last = errors.last(where: { $0.contains("fatal:") }) ?? errors.last
+    else { return lines.last }
+    return first == last ? last : "\(first) … \(last)"
+  }
+
+  /// Slurm begins a line of its logs with the time in brackets.
+  private static func withoutTime(_ line: String) -> String {
+    guard line.hasPrefix("["), let end = line.firstRange(of: "] ") else { return line }
+    return String(line[end.upperBound...])
   }
 
   /// What a daemon says that ended before it had a log, as Slurm's do over their configuration.

@@ -18,6 +18,29 @@ public struct RunningJob: Equatable, Sendable, CustomStringConvertible {
   public var description: String { "\(id) (\(name))" }
 }
 
+/// `24.11`, as far as configuration files differ.
+public struct SlurmVersion: Comparable, Sendable {
+  private let year: Int
+  private let month: Int
+
+  public init(_ year: Int, _ month: Int) {
+    self.year = year
+    self.month = month
+  }
+
+  /// Reads what the programs say to `-V`, as `slurm 24.11.7` or Debian's `slurm-wlm 22.05.8`.
+  public init?(_ text: String) {
+    guard let word = text.split(whereSeparator: \.isWhitespace).last else { return nil }
+    let parts = word.split(separator: ".")
+    guard parts.count >= 2, let year = Int(parts[0]), let month = Int(parts[1]) else { return nil }
+    self.init(year, month)
+  }
+
+  public static func < (left: SlurmVersion, right: SlurmVersion) -> Bool {
+    (left.year, left.month) < (right.year, right.month)
+  }
+}
+
 /// How many jobs there are.
 public struct JobCounts: Equatable, Sendable {
   public let running: Int
@@ -58,6 +81,11 @@ struct Slurm {
       throw .slurm(name, lastWords: result.lastLine)
     }
     return result.output
+  }
+
+  /// - Returns: `nil` for one that does not say it as others do
+  func version() throws(ClusterError) -> SlurmVersion? {
+    SlurmVersion(try run(programs.slurmd, ["-V"]))
   }
 
   /// The states of the nodes, one word each.

@@ -1,4 +1,4 @@
-// The text of slurm.conf, gres.conf and plugstack.conf, with the reason of each unusual line.
+// The text of slurm.conf, gres.conf, cgroup.conf and plugstack.conf, with the reason of each unusual line.
 
 /// What Slurm's configuration depends on.
 public struct SlurmConfiguration: Sendable {
@@ -165,6 +165,16 @@ public struct SlurmConfiguration: Sendable {
   public static func gpus(devices: [String]) -> String {
     if devices.isEmpty { return "" }
     return "AutoDetect=off\n" + devices.map { "Name=gpu File=\($0)\n" }.joined()
+  }
+
+  /// cgroup.conf. Nothing here uses control groups, but from 21.08 on slurmd loads a plugin for those that the
+  /// host has, and ends where it knows none for them, as with both kinds mounted. From 24.05 on it can be
+  /// told to load none; before, that for the first kind looks at nothing until it is used.
+  ///
+  /// - Returns: empty for a Slurm that needs none, and would refuse the key
+  public static func controlGroups(of version: SlurmVersion?) -> String {
+    guard let version, version >= SlurmVersion(21, 8) else { return "" }
+    return "CgroupPlugin=\(version >= SlurmVersion(24, 5) ? "disabled" : "cgroup/v1")\n"
   }
 
   /// plugstack.conf, with the plugin found through the cluster's own link.

@@ -71,6 +71,16 @@ private func configuration(
     #expect(SlurmConfiguration.gpus(devices: []) == "")
   }
 
+  @Test(arguments: [
+    ("slurm 20.11.9\n", ""), ("slurm-wlm 22.05.8\n", "CgroupPlugin=cgroup/v1\n"),
+    ("slurm 21.08.8-2", "CgroupPlugin=cgroup/v1\n"), ("slurm 23.11.0", "CgroupPlugin=cgroup/v1\n"),
+    ("slurm 24.05.0-0rc1", "CgroupPlugin=disabled\n"), ("slurm 26.05.3", "CgroupPlugin=disabled\n"),
+    ("", ""), ("slurm", ""), ("slurm x.y", ""),
+  ])
+  func letSlurmdStartWhateverTheControlGroups(_ version: String, _ text: String) {
+    #expect(SlurmConfiguration.controlGroups(of: SlurmVersion(version)) == text)
+  }
+
   @Test func thePluginIsReadAsThePluginReadsIt() {
     #expect(
       configuration().plugins
@@ -119,6 +129,31 @@ private func configuration(
     #expect(daemon(["vi", "/s/default/slurm.conf"]) == nil)
     #expect(daemon(["sshd: user1 [priv]"]) == nil)
     #expect(daemon(["munged", "--socket=/s/default/munge.socket2"]) == nil)
+  }
+}
+
+@Suite struct LastWords {
+  @Test func areTheFirstErrorAndTheLastWithoutTheirTimes() {
+    #expect(
+      Launcher.reason(in: [
+        "[2026-01-02T03:04:05.678] Node reconfigured",
+        "[2026-01-02T03:04:05.679] error: Hybrid mode is not supported.",
+        "[2026-01-02T03:04:05.680] error: cannot create cgroup context",
+        "[2026-01-02T03:04:05.681] error: slurmd initialization failed",
+        "[2026-01-02T03:04:05.682] Slurmd shutdown completing",
+      ]) == "error: Hybrid mode is not supported. … error: slurmd initialization failed")
+  }
+
+  @Test func areTheFatalOneWhateverIsSaidAfterIt() {
+    let lines = ["[t] error: a", "[t] fatal: b", "[t] error: c"]
+    #expect(Launcher.reason(in: lines) == "error: a … fatal: b")
+    #expect(Launcher.reason(in: ["[t] fatal: b", "[t] error: c"]) == "fatal: b")
+  }
+
+  @Test func areOneLineOnceOrTheLastOne() {
+    #expect(Launcher.reason(in: ["munged: Error: no key", "bye"]) == "munged: Error: no key")
+    #expect(Launcher.reason(in: ["[t] begin", "[no time"]) == "[no time")
+    #expect(Launcher.reason(in: []) == nil)
   }
 }
 

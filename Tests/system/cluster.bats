@@ -589,6 +589,14 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
     sed -i '/^EXAMPLE/d' "$MACHINE/passwd"
 }
 
+@test "control groups of a kind that Slurm does not know keep no cluster from starting" {
+    on_machine mount -t tmpfs tmpfs /sys/fs/cgroup
+    run ctl up
+    on_machine umount /sys/fs/cgroup
+    [[ $status == 0 ]]
+    [[ $(slurm srun hostname) == machine ]]
+}
+
 @test "missing programs are named at once, with their packages" {
     [[ -z $SLURM_PATH ]] || skip "the machine's own packages, and the plugin is for another Slurm"
     mkdir -p "$MACHINE/hidden"
