@@ -495,11 +495,11 @@ shown() { same "$2" "$(as user1 spunnelctl status --json | jq -r '[.tunnels[] | 
         '.tunnels == [.tunnels[] | select(.job == $job and .forwards == [] and has("node") == false)]'
     command_fails "close the tunnel of job $job, step extern: its keeper does not end" close "$job"
     command_fails "open job $job: its keeper does not answer" open "$job" 8002:8000 --background
-    command_fails "the record of step $(whole "$job") is damaged" url "$job"
+    command_fails "the record of job $job is damaged" url "$job"
     as user1 srun -w n1 --tunnel 8001:8000 true
     kill -TERM "$(pid lock)"
     finish lock
-    command_fails "the record of step $(whole "$job") is damaged" url "$job"
+    command_fails "the record of job $job is damaged" url "$job"
     run as root ls /tmp/ran
     [[ $status != 0 ]]
     as root rm -r "$(base)"
