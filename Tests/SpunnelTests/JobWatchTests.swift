@@ -24,9 +24,9 @@ import Testing
     _ script: String, step: StepName = .wholeJob(17), pause: Int = 2000
   ) throws -> JobWatch {
     try scratch.write("#!/bin/sh\n\(script)\n", to: "jobs", mode: 0o700)
-    let watch = JobWatch(loop, program: scratch.path + "/jobs", step: step, tunnels: "/t", pause: pause) {
-      [news] in news.all.append($0)
-    }
+    let watch = JobWatch(
+      loop, program: scratch.path + "/jobs", step: step, tunnels: "/t", pause: pause
+    ) { [news] in news.all.append($0) }
     // A test beside this one may be starting a child that still has the script open for writing.
     #expect(
       try eventually {
