@@ -118,7 +118,8 @@ final class CommandClient {
       partial += bytes
       if bytes.isEmpty { return end() }
       if partial.count > CommandClient.longestCommand {
-        say(.failed("a command has \(CommandClient.longestCommand) bytes at most: ask for less at once"))
+        let most = CommandClient.longestCommand
+        say(.failed("a command has \(most) bytes at most: ask for less at once"))
         return end()
       }
       guard let newline = partial.firstIndex(of: 10), let heard else { return }

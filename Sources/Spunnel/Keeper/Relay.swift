@@ -220,4 +220,3 @@ final class Relay: EventHandler {
     observer?.relayChanged()
   }
 }
-
