@@ -56,7 +56,7 @@ let package = Package(
     ),
     .target(
       name: "SpunnelCluster",
-      dependencies: ["CSystem", "Spunnel", "SpunnelSystem"],
+      dependencies: ["Spunnel", "SpunnelSystem"],
       swiftSettings: strict
     ),
     .target(

@@ -27,7 +27,6 @@ public struct Cluster: Sendable {
     public let state: State
     public let shape: Shape
     public let ports: Ports?
-    public let slurmPrefix: String?
     /// In the order in which they are started.
     public let daemons: [(daemon: Daemon, id: pid_t?)]
     /// Empty when the controller does not answer.
@@ -51,9 +50,9 @@ public struct Cluster: Sendable {
       running.contains(.controller) && running.contains(.munged)
       ? (try? Programs.find(prefix: record.slurmPrefix)).map { Slurm(layout, $0) } : nil
     return Status(
-      state: state, shape: shape, ports: record.ports, slurmPrefix: record.slurmPrefix,
-      daemons: daemons, nodeStates: (try? slurm?.nodeStates()) ?? [],
-      jobs: try? slurm?.jobCounts(), memory: memory(running))
+      state: state, shape: shape, ports: record.ports, daemons: daemons,
+      nodeStates: (try? slurm?.nodeStates()) ?? [], jobs: try? slurm?.jobCounts(),
+      memory: memory(running))
   }
 
   private func memory(_ running: RunningDaemons) -> Int {

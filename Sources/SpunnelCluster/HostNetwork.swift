@@ -1,7 +1,6 @@
 // How this host is connected, as far as Slurm minds. Apart from the system layer because of
 // getaddrinfo(3), which the keeper, a static program, is better without.
 
-import CSystem
 import Glibc
 import SpunnelSystem
 

@@ -10,7 +10,7 @@ struct Launcher {
   private let ports: Ports
   private let environment: [ByteString]
 
-  init(_ layout: Layout, _ programs: Programs, _ ports: Ports?, _ pluginFolder: String) {
+  init(_ layout: Layout, _ programs: Programs, _ ports: Ports?) {
     self.layout = layout
     self.programs = programs
     self.ports = ports ?? Ports(controller: 0, sshd: 0, nodes: [])

@@ -106,7 +106,7 @@ extension Cluster {
 
     /// Starts daemons and waits until the nodes take jobs; ends them all when one does not start.
     private func start(_ daemons: [Daemon]) throws(ClusterError) {
-      let launcher = Launcher(layout, programs, record.ports, request.pluginFolder)
+      let launcher = Launcher(layout, programs, record.ports)
       do throws(ClusterError) {
         let started = try launcher.start(daemons)
         try waitForNodes { () throws(ClusterError) in try launcher.check(started) }

@@ -21,8 +21,7 @@ let package = Package(
     .target(
       name: "Spunnel", dependencies: ["SpunnelInterface", "SpunnelSystem"], swiftSettings: fuzzed),
     .target(
-      name: "SpunnelCluster", dependencies: ["CSystem", "Spunnel", "SpunnelSystem"],
-      swiftSettings: fuzzed),
+      name: "SpunnelCluster", dependencies: ["Spunnel", "SpunnelSystem"], swiftSettings: fuzzed),
     .target(
       name: "SpunnelOutput", dependencies: ["Spunnel", "SpunnelSystem"], swiftSettings: fuzzed),
     .target(

@@ -23,7 +23,7 @@ final class Session {
   let process = getpid()
   let spec: TunnelSpec
   private var claim: Claim?
-  private var arguments: [String]
+  private let arguments: [String]
   private var lifeline: FileDescriptor?
 
   /// - Parameters:
