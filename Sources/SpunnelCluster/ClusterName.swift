@@ -1,5 +1,7 @@
 // What a user says about a cluster, parsed once: its name, amounts of memory, counts, the policy.
 
+import Spunnel
+
 /// The name of a cluster, and of its folder.
 public struct ClusterName: Hashable, Sendable, CustomStringConvertible {
   public let description: String
@@ -83,11 +85,4 @@ public func count(
       what, text, "a whole number from \(range.lowerBound) to \(range.upperBound)")
   }
   return number
-}
-
-/// Reads a whole number of digits alone: no sign, no space.
-func wholeNumber(_ text: some StringProtocol) -> Int? {
-  guard !text.isEmpty, text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 })
-  else { return nil }
-  return Int(text)
 }

@@ -76,25 +76,15 @@ struct Launcher {
     switch daemon {
     case .munged: Socket.canConnect(unix: layout.mungeSocket)
     case .controller, .sshd, .node:
-      port(of: daemon).map { Socket.canConnect(.v4, port: $0) } ?? true
-    }
-  }
-
-  private func port(of daemon: Daemon) -> UInt16? {
-    switch daemon {
-    case .munged: nil
-    case .controller: ports.controller
-    case .sshd: ports.sshd
-    case .node(let name):
-      wholeNumber(name.dropFirst()).flatMap {
-        ports.nodes.indices.contains($0 - 1) ? ports.nodes[$0 - 1] : nil
-      }
+      ports.port(of: daemon).map { Socket.canConnect(.v4, port: $0) } ?? true
     }
   }
 
   /// Why a daemon ended: somebody had its port, or what it said.
   private func failure(of daemon: Daemon) -> ClusterError {
-    if let port = port(of: daemon), !FreePorts.isFree(port) { return .portsTaken(attempts: 1) }
+    if let port = ports.port(of: daemon), !FreePorts.isFree(port) {
+      return .portsTaken(attempts: 1)
+    }
     let words = Launcher.reason(in: Launcher.lines(layout.log(of: "\(daemon)")))
     return .daemon("\(daemon)", lastWords: words ?? wordsOnceMore(daemon))
   }

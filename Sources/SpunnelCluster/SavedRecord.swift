@@ -1,6 +1,6 @@
 // What is remembered of a cluster between two `up`: a file of `key=value` lines in its folder.
 
-import SpunnelSystem
+import Spunnel
 
 /// The ports of a cluster's daemons on 127.0.0.1.
 public struct Ports: Equatable, Sendable {
@@ -16,6 +16,18 @@ public struct Ports: Equatable, Sendable {
   }
 
   var all: [UInt16] { [controller, sshd] + nodes }
+
+  /// The port of a daemon.
+  ///
+  /// - Returns: `nil` for munged, which has a socket, and for a node beyond the last
+  public func port(of daemon: Daemon) -> UInt16? {
+    switch daemon {
+    case .munged: nil
+    case .controller: controller
+    case .sshd: sshd
+    case .node(let name): zip(Shape.nodeNames(nodes.count), nodes).first { $0.0 == name }?.1
+    }
+  }
 }
 
 /// The content of `cluster.conf`.

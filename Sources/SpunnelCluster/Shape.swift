@@ -75,7 +75,9 @@ public struct Shape: Equatable, Sendable {
   }
 
   /// `n1`, `n2` …
-  public var nodeNames: [String] { (1...nodes).map { "n\($0)" } }
+  public var nodeNames: [String] { Shape.nodeNames(nodes) }
+
+  static func nodeNames(_ count: Int) -> [String] { (0..<count).map { "n\($0 + 1)" } }
 
   /// What a job gets for each processor when it does not say: an even share.
   var memoryPerProcessor: Int { max(1, memory.mebibytes / processors) }

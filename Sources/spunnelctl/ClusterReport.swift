@@ -25,7 +25,7 @@ struct ClusterReport: Report {
     for (daemon, id) in status.daemons {
       table.add([
         "\(daemon)", id.map { String($0) } ?? "not running",
-        port(of: daemon).map(String.init) ?? "-",
+        status.ports?.port(of: daemon).map(String.init) ?? "-",
       ])
     }
     return (lines + [table.text]).joined(separator: "\n")
@@ -36,18 +36,6 @@ struct ClusterReport: Report {
     case .up: "up"
     case .down: "down"
     case .partial: "not all of it runs (spunnelctl cluster up starts the rest)"
-    }
-  }
-
-  private func port(of daemon: Daemon) -> UInt16? {
-    guard let ports = status.ports else { return nil }
-    switch daemon {
-    case .munged: return nil
-    case .controller: return ports.controller
-    case .sshd: return ports.sshd
-    case .node(let name):
-      let number = status.shape.nodeNames.firstIndex(of: name)
-      return number.flatMap { ports.nodes.indices.contains($0) ? ports.nodes[$0] : nil }
     }
   }
 
@@ -63,7 +51,8 @@ struct ClusterReport: Report {
       "daemons": .array(
         status.daemons.map { daemon, id in
           JSON([
-            "name": .string("\(daemon)"), "pid": .number(id), "port": .number(port(of: daemon)),
+            "name": .string("\(daemon)"), "pid": .number(id),
+            "port": .number(status.ports?.port(of: daemon)),
           ])
         }),
       "daemonsMemoryKiB": .number(status.memory),

@@ -101,6 +101,12 @@ import Testing
     #expect(SavedRecord(text: SavedRecord().text) == SavedRecord())
   }
 
+  @Test func eachDaemonHasItsPortByItsName() {
+    let ports = Ports(controller: 1, sshd: 2, nodes: [3, 4])
+    let daemons = [Daemon.munged, .controller, .sshd, .node("n1"), .node("n2"), .node("n3")]
+    #expect(daemons.map { ports.port(of: $0) } == [nil, 1, 2, 3, 4, nil])
+  }
+
   @Test(arguments: [
     "", "garbage", "cpus=x\nports=1,2\npolicy=?\n=\n", "ports=70000,1,2x\n", "nodes=0\n",
     "nodes=65\n", "cpus=0\n", "cpus=99999999999999999999\n", "gpus=65\n", "memory=0M\n",

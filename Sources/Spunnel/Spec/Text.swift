@@ -22,8 +22,11 @@ private func isControl(_ scalar: Unicode.Scalar) -> Bool {
   }
 }
 
-/// Reads a whole number of digits alone: no sign, no space.
-func wholeNumber(_ text: some StringProtocol) -> Int? {
+/// Reads a whole number.
+///
+/// - Parameter text: digits alone: no sign, no space
+/// - Returns: `nil` for anything else, and for a number that is too large
+public func wholeNumber(_ text: some StringProtocol) -> Int? {
   guard !text.isEmpty, text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 })
   else { return nil }
   return Int(text)
