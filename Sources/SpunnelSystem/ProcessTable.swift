@@ -59,11 +59,15 @@ public enum ProcessTable {
   }
 
   private static func parent(of id: pid_t) -> pid_t? {
-    guard let bytes = content("/proc/\(id)/stat") else { return nil }
-    let text = String(decoding: bytes, as: UTF8.self)
-    // The command's name, in parentheses, may hold anything: count the fields behind it.
-    guard let end = text.lastIndex(of: ")") else { return nil }
-    return text[end...].split(separator: " ").dropFirst(2).first.flatMap { pid_t($0) }
+    fields(stat: content("/proc/\(id)/stat") ?? []).dropFirst().first.flatMap { pid_t($0) }
+  }
+
+  /// The fields of /proc/PID/stat behind the name, the state first (proc(5)): the name, in
+  /// parentheses, may hold anything.
+  static func fields(stat content: [UInt8]) -> [Substring] {
+    let text = String(decoding: content, as: UTF8.self)
+    guard let end = text.lastIndex(of: ")") else { return [] }
+    return text[end...].split(separator: " ").dropFirst().map { $0 }
   }
 
   private static func owner(_ path: String) -> uid_t? {

@@ -81,9 +81,10 @@ public struct Program {
     return nil
   }
 
-  /// The same, for names that are text.
-  public static func find(_ name: String, searchPath: String) -> String? {
-    find(ByteString(name), searchPath: ByteString(searchPath))?.text
+  /// The same on this process's own `PATH`, for names that are text.
+  public static func find(_ name: String) -> String? {
+    let searchPath = Process.environment("PATH") ?? "/usr/bin:/bin"
+    return find(ByteString(name), searchPath: ByteString(searchPath))?.text
   }
 
   /// Directories are "executable" for access(2), too.
@@ -144,10 +145,8 @@ public enum Process {
   public static func isExiting(_ process: pid_t) -> Bool {
     do throws(SystemError) {
       let file = try FileDescriptor.open("/proc/\(process)/stat", O_RDONLY)
-      let text = String(decoding: try file.read(atMost: 1024) ?? [], as: UTF8.self)
-      // The name, in parentheses, may hold anything; the flags are the seventh field behind it.
-      let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
-      guard fields.count > 7, let flags = UInt32(fields[7]) else { return false }
+      let fields = ProcessTable.fields(stat: try file.read(atMost: 1024) ?? [])
+      guard fields.count > 6, let flags = UInt32(fields[6]) else { return false }
       return flags & 0x4 != 0
     } catch { return [ENOENT, ESRCH].contains(error.code) }
   }

@@ -1,6 +1,5 @@
 // The terminal under --watch: taken, drawn on, and given back as it was.
 
-import Glibc
 import SpunnelOutput
 import SpunnelSystem
 
@@ -8,7 +7,7 @@ struct Terminal {
   /// - Returns: `nil` when standard output is none, or one that only prints
   init?() {
     if StandardStream.output.size == nil { return nil }
-    if let kind = unsafe getenv("TERM"), unsafe String(cString: kind) == "dumb" { return nil }
+    if Process.environment("TERM") == "dumb" { return nil }
   }
 
   func take() { StandardStream.output.write(Screen.enter) }

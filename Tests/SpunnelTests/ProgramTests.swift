@@ -336,8 +336,8 @@ import Testing
   }
 
   private func find(_ name: String, _ directories: String...) -> String? {
-    Program.find(
-      name, searchPath: directories.map { scratch.path + "/" + $0 }.joined(separator: ":"))
+    let searchPath = directories.map { scratch.path + "/" + $0 }.joined(separator: ":")
+    return Program.find(ByteString(name), searchPath: ByteString(searchPath))?.text
   }
 
   @Test func theFirstExecutableIsTaken() {

@@ -33,7 +33,7 @@ final class SSHProcess: EventHandler {
     heard: @escaping (String) -> Void
   ) throws(SSHDiagnosis) {
     let name = command.arguments.first ?? "ssh"
-    guard let path = SSHProcess.find(name) else { throw .missing(name) }
+    guard let path = Program.find(name) else { throw .missing(name) }
     do throws(SystemError) {
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
       let errors = try FileDescriptor.pipe(childHas: .writer)
@@ -64,11 +64,6 @@ final class SSHProcess: EventHandler {
     } catch {
       throw error.code == ENOENT ? .missing(name) : .unstarted(error)
     }
-  }
-
-  /// A program on this process's `PATH`.
-  static func find(_ name: String) -> String? {
-    Program.find(name, searchPath: Process.environment("PATH") ?? "/usr/bin:/bin")
   }
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {

@@ -214,7 +214,7 @@ extension Supervisor {
     if let srun { return srun }
     var programs: [String] = []
     for name in ["srun", "ssh-keygen"] {
-      guard let path = SSHProcess.find(name) else { throw .missingForSrun(name) }
+      guard let path = Program.find(name) else { throw .missingForSrun(name) }
       programs.append(path)
     }
     // Without links: the node may know only where they lead, or only them.

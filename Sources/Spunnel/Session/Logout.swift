@@ -150,7 +150,7 @@ private enum Systemd {
   /// The words that start a command in a scope of the user's service manager, under its own
   /// process id and with all of its descriptors.
   static func scope(_ description: String) -> Scope {
-    guard let run = find("systemd-run") else { return .none("systemd-run: not found") }
+    guard let run = Program.find("systemd-run") else { return .none("systemd-run: not found") }
     // Often taken away, as Jupyter once could not cope with it; the place is known (pam_systemd(8)).
     if Process.environment("XDG_RUNTIME_DIR") == nil {
       Process.setEnvironment("XDG_RUNTIME_DIR", "/run/user/\(getuid())")
@@ -168,12 +168,8 @@ private enum Systemd {
 
   /// - Returns: `nil` when there is no such program
   private static func ask(_ name: String, _ words: [String]) -> ProgramResult? {
-    guard let path = find(name) else { return nil }
+    guard let path = Program.find(name) else { return nil }
     let program = Program(path, words, environment: Process.environment())
     return try? program.capture(milliseconds: patience)
-  }
-
-  private static func find(_ name: String) -> String? {
-    Program.find(name, searchPath: Process.environment("PATH") ?? "/usr/bin:/bin")
   }
 }
