@@ -1,5 +1,7 @@
 // The text of the cluster's own sshd_config, ssh_config and known_hosts.
 
+import Spunnel
+
 /// What the tunnel's ssh and sshd are told.
 public struct ClusterSSH: Sendable {
   public let layout: Layout
@@ -70,15 +72,10 @@ public struct ClusterSSH: Sendable {
   }
 
   /// - Parameter hostKey: the content of the host key's `.pub` file
-  public func knownHosts(hostKey: String) -> String { "\(alias) \(fields(hostKey))\n" }
+  public func knownHosts(hostKey: String) -> String { "\(alias) \(typeAndKey(hostKey))\n" }
 
   /// - Parameter clientKey: the content of the client key's `.pub` file
   public func authorizedKeys(clientKey: String) -> String {
-    "restrict,port-forwarding \(fields(clientKey))\n"
-  }
-
-  /// Type and key, without the comment.
-  private func fields(_ publicKey: String) -> String {
-    publicKey.split(whereSeparator: { $0 == " " || $0 == "\n" }).prefix(2).joined(separator: " ")
+    "restrict,port-forwarding \(typeAndKey(clientKey))\n"
   }
 }

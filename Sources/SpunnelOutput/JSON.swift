@@ -1,6 +1,8 @@
 // JSON as RFC 8259 has it, as far as it is written here: without fractions, and in the order in which
 // a report tells things.
 
+import Spunnel
+
 /// A value for programs.
 public enum JSON: Equatable, Sendable {
   case string(String)
@@ -102,12 +104,7 @@ private struct Writer {
 
   /// Controls as escapes, more of them than must be: a terminal may show it.
   private mutating func write(unusual scalar: Unicode.Scalar) {
-    let isControl =
-      switch scalar.properties.generalCategory {
-      case .control, .format, .lineSeparator, .paragraphSeparator: true
-      default: false
-      }
-    if !isControl { return bytes += String(scalar).utf8 }
+    if !scalar.isControl { return bytes += String(scalar).utf8 }
     for unit in String(scalar).utf16 {
       let digits = String(unit, radix: 16)
       append("\\u" + String(repeating: "0", count: 4 - digits.count) + digits)

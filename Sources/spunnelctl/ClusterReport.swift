@@ -151,9 +151,9 @@ struct EnvironmentReport: Report {
   let change: EnvironmentChange
 
   var text: String {
-    let set = change.set.map { "export \($0.name)=\(quoted($0.value))" }
+    let set = change.set.map { "export \($0.name)=\(shellQuoted($0.value))" }
     let lists = change.lists.map { name, folders in
-      "export \(name)=\(quoted(folders.joined(separator: ":")))${\(name):+:$\(name)}"
+      "export \(name)=\(shellQuoted(folders.joined(separator: ":")))${\(name):+:$\(name)}"
     }
     return (set + lists).joined(separator: "\n")
   }
@@ -167,11 +167,5 @@ struct EnvironmentReport: Report {
 
   private func named(_ values: [(String, JSON)]) -> JSON {
     values.reduce(JSON([:])) { $0.adding([$1.0: $1.1]) }
-  }
-
-  /// In single quotes, as a POSIX shell takes a word literally.
-  private func quoted(_ text: String) -> String {
-    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
-      + "'"
   }
 }

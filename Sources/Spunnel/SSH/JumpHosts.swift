@@ -32,9 +32,10 @@ struct JumpHosts: Equatable {
     for hop in hops {
       var words = ssh + ["-T", "-a", "-x"] + SSHCommand.options(options)
       if !command.isEmpty { words += ["-o", "ProxyCommand=" + command] }
-      words = words.map(JumpHosts.unexpanded) + hop.login + ["-W", "[%h]:%p", "--"]
+      // For the next ssh to expand, not for this one.
+      words = words.map(SSHCommand.unexpanded) + hop.login + ["-W", "[%h]:%p", "--"]
       words.append(hop.host.description)
-      command = words.map(JumpHosts.quoted).joined(separator: " ")
+      command = words.map(shellQuoted).joined(separator: " ")
     }
     return command
   }
@@ -42,17 +43,6 @@ struct JumpHosts: Equatable {
   /// - Parameter distance: 1 for the last of them, 2 for the one before it
   subscript(distance: Int) -> Hop? {
     (1...hops.count).contains(distance) ? hops[hops.count - distance] : nil
-  }
-
-  /// One word for a shell.
-  private static func quoted(_ word: String) -> String {
-    "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
-      + "'"
-  }
-
-  /// For the next ssh to expand, not for this one.
-  private static func unexpanded(_ command: String) -> String {
-    command.split(separator: "%", omittingEmptySubsequences: false).joined(separator: "%%")
   }
 }
 

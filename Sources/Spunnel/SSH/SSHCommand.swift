@@ -39,7 +39,7 @@ struct SSHCommand: Equatable {
   /// What would break the tunnel otherwise, whatever a configuration says.
   static func needed(_ controlPath: String) -> [String] {
     // -N no command, -T no terminal, -x no X11, -a no agent, -n no input
-    ["-M", "-N", "-T", "-x", "-a", "-n", "-S", escaped(controlPath)]
+    ["-M", "-N", "-T", "-x", "-a", "-n", "-S", unexpanded(controlPath)]
       + options([
         "BatchMode=yes",
         // The user's own LocalForward, RemoteForward and DynamicForward for this host could
@@ -69,8 +69,8 @@ struct SSHCommand: Equatable {
     options.flatMap { ["-o", $0] }
   }
 
-  /// A path in which ssh expands no `%` token (ssh_config(5), TOKENS).
-  private static func escaped(_ path: String) -> String {
-    path.split(separator: "%", omittingEmptySubsequences: false).joined(separator: "%%")
+  /// A word in which ssh expands no `%` token (ssh_config(5), TOKENS).
+  static func unexpanded(_ word: String) -> String {
+    word.split(separator: "%", omittingEmptySubsequences: false).joined(separator: "%%")
   }
 }

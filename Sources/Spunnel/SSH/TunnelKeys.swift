@@ -36,8 +36,8 @@ struct TunnelKeys: Equatable {
     for name in [identity, host] { try generate(name, in: directory, program) }
     let hostKey = try text(host, in: directory).split(separator: "\n")
       .filter { !$0.hasPrefix("-----") }.joined()
-    let hostPublic = fields(try text(host + ".pub", in: directory))
-    let clientKey = fields(try text(identity + ".pub", in: directory))
+    let hostPublic = typeAndKey(try text(host + ".pub", in: directory))
+    let clientKey = typeAndKey(try text(identity + ".pub", in: directory))
     do throws(SystemError) {
       try directory.replace(known, with: Array("\(alias) \(hostPublic)\n".utf8))
     } catch { throw .system(error) }
@@ -67,11 +67,13 @@ struct TunnelKeys: Equatable {
       return String(decoding: try directory.read(name, atMost: 1 << 14), as: UTF8.self)
     } catch { throw .system(error) }
   }
+}
 
-  /// Type and key of a public key's file, without the comment.
-  private static func fields(_ publicKey: String) -> String {
-    publicKey.split(whereSeparator: { $0 == " " || $0 == "\n" }).prefix(2).joined(separator: " ")
-  }
+/// Type and key of a public key, without the comment (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+///
+/// - Parameter text: the content of the key's `.pub` file
+public func typeAndKey(_ text: String) -> String {
+  text.split(whereSeparator: { $0 == " " || $0 == "\n" }).prefix(2).joined(separator: " ")
 }
 
 /// Why there are no keys.

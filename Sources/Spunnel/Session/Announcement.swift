@@ -57,11 +57,7 @@ extension Forward {
     let isPlain = path.utf8.allSatisfy { byte in
       NodeName.allows(byte) || "/+@%,".utf8.contains(byte)
     }
-    return isPlain
-      ? path
-      : "'"
-        + path.split(separator: "'", omittingEmptySubsequences: false)
-        .joined(separator: "'\\''") + "'"
+    return isPlain ? path : shellQuoted(path)
   }
 }
 

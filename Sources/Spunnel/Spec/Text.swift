@@ -10,16 +10,27 @@
 public func printable(_ text: some StringProtocol, atMost limit: Int = 200) -> String {
   var shown = ""
   for scalar in text.unicodeScalars.prefix(limit) {
-    shown.unicodeScalars.append(isControl(scalar) ? "?" : scalar)
+    shown.unicodeScalars.append(scalar.isControl ? "?" : scalar)
   }
   return shown.unicodeScalars.count < text.unicodeScalars.count ? shown + "…" : shown
 }
 
-private func isControl(_ scalar: Unicode.Scalar) -> Bool {
-  switch scalar.properties.generalCategory {
-  case .control, .format, .lineSeparator, .paragraphSeparator: true
-  default: false
+extension Unicode.Scalar {
+  /// Whether it does something to a terminal or to the text around it rather than being seen.
+  public var isControl: Bool {
+    switch properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator: true
+    default: false
+    }
   }
+}
+
+/// One word for a POSIX shell, which takes what is in single quotes literally.
+///
+/// - Parameter word: anything
+public func shellQuoted(_ word: String) -> String {
+  let parts = word.split(separator: "'", omittingEmptySubsequences: false)
+  return "'" + parts.joined(separator: "'\\''") + "'"
 }
 
 /// Reads a whole number.
