@@ -4,7 +4,7 @@ import SpunnelSystem
 
 /// Builds requests.
 enum MultiplexRequest {
-  private static let helloType: UInt32 = 0x0000_0001
+  fileprivate static let helloType: UInt32 = 0x0000_0001
   private static let aliveCheck: UInt32 = 0x1000_0004
   private static let openForward: UInt32 = 0x1000_0006
   private static let closeForward: UInt32 = 0x1000_0007
@@ -132,6 +132,12 @@ enum MultiplexReply: Equatable {
 
 /// Puts replies together from the bytes as they come.
 struct MultiplexReader {
+  private static let ok: UInt32 = 0x8000_0001
+  private static let permissionDenied: UInt32 = 0x8000_0002
+  private static let failure: UInt32 = 0x8000_0003
+  private static let alive: UInt32 = 0x8000_0005
+  private static let sessionOpened: UInt32 = 0x8000_0006
+  private static let remotePort: UInt32 = 0x8000_0007
   private static let longestPacket = 256 * 1024
   private var pending: [UInt8] = []
 
@@ -155,17 +161,16 @@ struct MultiplexReader {
   private static func reply(_ packet: [UInt8]) throws(Malformed) -> MultiplexReply {
     guard let type = number(packet, 0) else { throw Malformed() }
     switch type {
-    case 0x0000_0001:
+    case MultiplexRequest.helloType:
       guard let version = number(packet, 4) else { throw Malformed() }
       return .hello(version: version)
-    case 0x8000_0001: return .done
-    case 0x8000_0005: return .alive
-    case 0x8000_0006: return .opened
-    case 0x8000_0007:
+    case ok: return .done
+    case alive: return .alive
+    case sessionOpened: return .opened
+    case remotePort:
       guard let port = number(packet, 8) else { throw Malformed() }
       return .chosen(port: port)
-    case 0x8000_0002, 0x8000_0003:
-      return .failed(string(packet, 8) ?? "refused")
+    case permissionDenied, failure: return .failed(string(packet, 8) ?? "refused")
     default: return .other(type)
     }
   }
