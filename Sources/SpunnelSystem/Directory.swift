@@ -203,6 +203,29 @@ public struct Directory: ~Copyable {
   }
 }
 
+extension Directory {
+  /// Where a symbolic link of the directory leads, `nil` when there is none of that name.
+  public borrowing func target(of name: String) -> String? {
+    Directory.target(of: name, in: descriptor.raw)
+  }
+
+  /// - Parameter name: empty for a descriptor of the link itself (readlink(2))
+  static func target(of name: String, in descriptor: CInt) -> String? {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = unsafe readlinkat(descriptor, name, &buffer, buffer.count)
+    if count < 0 { return nil }
+    return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Puts a symbolic link into the directory, in one step and in place of an older one.
+  public borrowing func link(_ name: String, to target: String) throws(SystemError) {
+    let draft = name + ".new"
+    remove(draft)
+    try check("link \(path)/\(name)") { unsafe symlinkat(target, descriptor.raw, draft) }
+    try rename(draft, to: name)
+  }
+}
+
 extension FileDescriptor {
   /// The size of a regular file; anything else is not read.
   fileprivate func sizeOfRegular(_ path: String, _ isSole: Bool) throws(SystemError) -> Int {

@@ -186,18 +186,3 @@ extension CInt {
   public let left: FileDescriptor
   public let right: FileDescriptor
 }
-
-/// Time for deadlines and for people.
-public enum Clock {
-  /// Milliseconds of the monotonic clock, which goes on while the machine sleeps.
-  public static func milliseconds() -> Int { read(CLOCK_BOOTTIME) }
-
-  /// Milliseconds since 1970.
-  public static func wallMilliseconds() -> Int { read(CLOCK_REALTIME) }
-
-  private static func read(_ clock: clockid_t) -> Int {
-    var now = timespec()
-    _ = unsafe clock_gettime(clock, &now)
-    return Int(now.tv_sec) * 1000 + Int(now.tv_nsec) / 1_000_000
-  }
-}
