@@ -2,36 +2,6 @@
 
 import SpunnelSystem
 
-/// What befalls forwards, in a line for people.
-public struct KeeperNews: Equatable, Sendable {
-  public enum Kind: String, Sendable {
-    /// Nothing listens at the far end of one.
-    case refused
-    /// There is no connection to the node, and why; it is tried on.
-    case trying
-    /// The connection to the node was lost, and why.
-    case lost
-    case back
-  }
-
-  public let kind: Kind
-  public let text: String
-
-  init(_ kind: Kind, _ text: String) {
-    self.kind = kind
-    self.text = text
-  }
-
-  /// Reads what `line` writes.
-  init?(_ line: String) {
-    let parts = line.split(separator: " ", maxSplits: 1)
-    guard parts.count == 2, let kind = Kind(rawValue: String(parts[0])) else { return nil }
-    self.init(kind, String(parts[1]))
-  }
-
-  var line: String { "\(kind.rawValue) \(text)" }
-}
-
 /// A client of the command socket, with what it asked for.
 final class Asker {
   /// Pieces of news for one: of a network that comes and goes for days, status tells the rest.

@@ -32,17 +32,6 @@ enum JobNews: Equatable {
   }
 }
 
-extension NodeName {
-  /// Names separated by commas.
-  ///
-  /// - Returns: `nil` when one is none, and for no names
-  static func list(_ text: some StringProtocol) -> [NodeName]? {
-    let words = text.split(separator: ",", omittingEmptySubsequences: false)
-    let names = words.compactMap { NodeName($0) }
-    return names.count == words.count ? names : nil
-  }
-}
-
 final class JobWatch: EventHandler {
   /// How many times the pause it is once it has ended so too often: somebody may mend it.
   private static let longPause = 30

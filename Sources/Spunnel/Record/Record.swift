@@ -166,20 +166,3 @@ final class Record {
     state.removeIfEmpty()
   }
 }
-
-/// A point in time as RFC 3339 writes it, in UTC, to the millisecond.
-///
-/// - Parameter milliseconds: since 1970
-public func timestamp(_ milliseconds: Int) -> String {
-  var seconds = time_t(milliseconds / 1000)
-  var parts = unsafe tm()
-  unsafe gmtime_r(&seconds, &parts)
-  func padded(_ value: some BinaryInteger, _ width: Int = 2) -> String {
-    let digits = String(value)
-    return String(repeating: "0", count: max(0, width - digits.count)) + digits
-  }
-  let year = unsafe padded(parts.tm_year + 1900, 4)
-  let date = unsafe "\(year)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
-  let time = unsafe "\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))"
-  return "\(date)T\(time).\(padded(milliseconds % 1000, 3))Z"
-}

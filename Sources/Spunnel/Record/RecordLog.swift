@@ -50,20 +50,3 @@ public struct LogLine: Equatable, Sendable {
     return lines.dropFirst(content.count == most ? 1 : 0).map { Substring($0) }
   }
 }
-
-/// Reads what `timestamp` writes: `2026-11-21T09:50:05.123Z`.
-///
-/// - Returns: milliseconds since 1970
-func milliseconds(timestamp text: some StringProtocol) -> Int? {
-  let fields = text.utf8.split { !(UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0) }
-    .map { wholeNumber(Substring(decoding: $0, as: UTF8.self)) ?? 0 }
-  guard text.utf8.count == 24, text.hasSuffix("Z"), fields.count == 7,
-    fields.allSatisfy({ $0 < 10_000 })
-  else { return nil }
-  var parts = unsafe tm()
-  unsafe (parts.tm_year, parts.tm_mon) = (CInt(fields[0] - 1900), CInt(fields[1] - 1))
-  unsafe (parts.tm_mday, parts.tm_hour) = (CInt(fields[2]), CInt(fields[3]))
-  unsafe (parts.tm_min, parts.tm_sec) = (CInt(fields[4]), CInt(fields[5]))
-  let milliseconds = unsafe timegm(&parts) * 1000 + fields[6]
-  return text == timestamp(milliseconds) ? milliseconds : nil
-}

@@ -15,6 +15,15 @@ public struct NodeName: Hashable, Sendable, CustomStringConvertible {
     description = String(text)
   }
 
+  /// Names separated by commas.
+  ///
+  /// - Returns: `nil` when one is none, and for no names
+  static func list(_ text: some StringProtocol) -> [NodeName]? {
+    let words = text.split(separator: ",", omittingEmptySubsequences: false)
+    let names = words.compactMap { NodeName($0) }
+    return names.count == words.count ? names : nil
+  }
+
   static func allows(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
