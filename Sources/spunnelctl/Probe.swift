@@ -11,7 +11,7 @@ enum Probe {
   /// - Returns: lines on keepers that gave none
   static func run(_ views: [RecordView], in stateDirectory: String) -> [String] {
     var problems: [String] = []
-    for tunnels in views.filter(\.isAlive).byOwner {
+    for tunnels in views.filter(\.isHeld).byOwner {
       let answers = KeeperSurvey.ask(
         .probe, of: tunnels, in: stateDirectory, milliseconds: patience)
       for (tunnel, answer) in zip(tunnels, answers) {

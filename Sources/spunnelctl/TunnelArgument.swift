@@ -78,7 +78,7 @@ extension Character {
 /// All of the user's tunnels on this host that a keeper holds.
 func liveTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
   do throws(RecordError) {
-    return try RecordView.all(in: stateDirectory, user: getuid()).filter(\.isAlive)
+    return try RecordView.all(in: stateDirectory, user: getuid()).filter(\.isHeld)
   } catch { throw .failure("look at the tunnels: \(error)") }
 }
 
@@ -89,10 +89,6 @@ func reachableTunnels(
   func isMeant(_ step: StepName) -> Bool { jobs.contains { $0.matches(step) } }
   if getuid() != 0 { return try liveTunnels(in: stateDirectory).filter { isMeant($0.step) } }
   do throws(RecordError) {
-    return try AllRecords.find(in: stateDirectory, where: isMeant).views.filter(\.isAlive)
+    return try AllRecords.find(in: stateDirectory, where: isMeant).views.filter(\.isHeld)
   } catch { throw .failure("look at the tunnels: \(error)") }
-}
-
-extension RecordView {
-  var isAlive: Bool { status.state != .stale }
 }

@@ -74,7 +74,8 @@ import Testing
       forwards: try forwards.map { try #require(Forward(words: Substring($0))) },
       waiting: try waiting.map { try TunnelSpec($0) })
     return RecordView(
-      step: StepName(job: 12, step: 0), user: getuid(), host: host, status: status, state: state)
+      step: StepName(job: 12, step: 0), user: getuid(), host: host, isHeld: true, status: status,
+      state: state)
   }
 
   private let first = "local n1 8001 localhost 8000"
@@ -117,7 +118,8 @@ import Testing
     status.state = .waiting
     let host = HostFile(nodes: [], forwards: [], waiting: [try TunnelSpec("8001:8000,D:1080")])
     let view = RecordView(
-      step: .wholeJob(12), user: getuid(), host: host, status: status, state: .waiting)
+      step: .wholeJob(12), user: getuid(), host: host, isHeld: true, status: status,
+      state: .waiting)
     #expect(view.forwardsCell == "8001:8000,D:1080")
     #expect(view.nodeCell == "-")
     let json = StatusReport([view], user: getuid()).object.text(isIndented: false)
@@ -133,7 +135,8 @@ import Testing
       nodes: try nodes(), forwards: [],
       failed: [try TunnelSpec("8001:80"), try TunnelSpec("R:9000:53")])
     let view = RecordView(
-      step: .wholeJob(12), user: getuid(), host: host, status: status, state: .failed)
+      step: .wholeJob(12), user: getuid(), host: host, isHeld: true, status: status,
+      state: .failed)
     #expect(view.forwardsCell == "8001:80,R:9000:53")
     #expect(view.service == "-")
     let detail = DetailReport([(view, [])], user: getuid())
@@ -145,7 +148,7 @@ import Testing
     let mixed = RecordView(
       step: .wholeJob(12), user: getuid(),
       host: HostFile(nodes: try nodes(), forwards: try forwards("8002:80"), failed: host.failed),
-      status: status, state: .up)
+      isHeld: true, status: status, state: .up)
     #expect(mixed.forwardsCell == "8002:80")
   }
 
@@ -220,6 +223,7 @@ import Testing
     try scratch.makeLink("\(root)/8.0", to: "/etc")
     #expect(try views().map(\.step.job) == [6, 7, 8])
     #expect(try views().map(\.state) == [nil, .stale, nil])
+    #expect(try views().map(\.isHeld) == [false, false, false])
   }
 
   @Test func filesThatHaveOtherNamesAsWellAreNotRead() throws {
@@ -234,7 +238,7 @@ import Testing
     }
     let view = try #require(try views().first)
     #expect(view.host == nil)
-    #expect(view.status.state == .stale)
+    #expect(view.state == .stale)
     #expect(LogLine.last(5, of: step, in: scratch.path, user: getuid()) == [])
   }
 
@@ -243,6 +247,7 @@ import Testing
     let held = try Directory.open("\(scratch.path)/\(root)/7.0")
     #expect(try held.lock(waiting: false))
     #expect(try views().map(\.state) == [nil])
+    #expect(try views().map(\.isHeld) == [true])
   }
 
   @Test func theEndOfALongLogIsFoundWithItsTimes() throws {

@@ -26,7 +26,7 @@ import Testing
   private func abandon(_ step: StepName) throws {
     do { try create(step).write(Status()) }
     #expect(
-      try eventually { try views().contains { $0.step == step && $0.status.state == .stale } })
+      try eventually { try views().contains { $0.step == step && $0.state == .stale } })
   }
 
   @Test func aRecordIsADirectoryThatIsTheUsersAlone() throws {
@@ -72,18 +72,18 @@ import Testing
     defer { record.remove() }
     let view = try #require(try views().first)
     #expect(view.host == HostFile(nodes: [], forwards: []))
-    #expect(view.status.state == .starting)
+    #expect(view.state == .starting)
   }
 
   @Test func aRecordThatNobodyHoldsIsStale() throws {
     try abandon(step)
-    #expect(try views().map(\.status.state) == [.stale])
+    #expect(try views().map(\.state) == [.stale])
   }
 
   @Test func lookingDoesNotTakeTheRecordAway() throws {
     let record = try create()
     defer { record.remove() }
-    for _ in 0..<3 { #expect(try views().map(\.status.state) == [.starting]) }
+    for _ in 0..<3 { #expect(try views().map(\.state) == [.starting]) }
     #expect(throws: RecordError.taken(step)) { try create() }
   }
 

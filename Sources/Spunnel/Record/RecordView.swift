@@ -11,17 +11,22 @@ public struct RecordView: Equatable, Sendable {
   public let user: uid_t
   /// `nil` when the file is missing or damaged.
   public let host: HostFile?
-  /// Its state is `stale` when nobody holds the record.
+  /// Whether a keeper holds the record; what nobody holds was left by a crash, or is none.
+  public let isHeld: Bool
+  /// What the keeper wrote last, as far as that is there and not damaged. How the tunnel is now, `state`
+  /// says.
   public let status: Status
-  /// The status's, `nil` when the record says nothing of it that makes sense.
+  /// `stale` when nobody holds the record, `nil` when it says nothing of its state that makes sense.
   public let state: Status.State?
 
   init(
-    step: StepName, user: uid_t, host: HostFile?, status: Status, state: Status.State?
+    step: StepName, user: uid_t, host: HostFile?, isHeld: Bool, status: Status = Status(),
+    state: Status.State? = nil
   ) {
     self.step = step
     self.user = user
     self.host = host
+    self.isHeld = isHeld
     self.status = status
     self.state = state
   }
@@ -50,13 +55,17 @@ public struct RecordView: Equatable, Sendable {
         // One that ended while we looked is simply not there.
         guard let directory = try state.open(step) else { continue }
         if allowance.bytes <= 0 {
-          views.append(RecordView(unread: step, user, isHeld: directory.isLocked()))
+          views.append(
+            RecordView(step: step, user: user, host: nil, isHeld: directory.isLocked()))
           continue
         }
         let content = Content(of: directory)
         allowance.take(bytes: content.size, of: state.path)
         views.append(RecordView(step, user, content, isHeld: directory.isLocked()))
-      } catch { views.append(RecordView(unread: step, user, isHeld: false)) }
+      } catch {
+        // Something of a record's name that is no directory or cannot be opened.
+        views.append(RecordView(step: step, user: user, host: nil, isHeld: false))
+      }
     }
     return views
   }
@@ -64,32 +73,21 @@ public struct RecordView: Equatable, Sendable {
   /// The tunnel that holds a port of this host, if it is one of the user's own.
   static func holder(of port: Port, in base: String, user: uid_t) -> RecordView? {
     guard let views = try? all(in: base, user: user) else { return nil }
-    return views.first { view in
-      view.status.state != .stale
-        && view.host?.holds(port) ?? false
-    }
+    return views.first { $0.isHeld && $0.host?.holds(port) ?? false }
   }
 
   private init(_ step: StepName, _ user: uid_t, _ content: Content, isHeld: Bool) {
-    let found = content.status.text.flatMap { Status($0) }
-    var status = found ?? Status()
-    if !isHeld { status.state = .stale }
+    let status = content.status.text.flatMap { Status($0) }
+    // A keeper that has just begun has written nothing yet.
+    let told = content.status.isMissing ? .starting : status?.state
     let isBare = content.host.isMissing || content.host.text == ""
     let host =
       // Before the first forward and after the last: no damage, while somebody holds it.
       isBare && isHeld
       ? HostFile(nodes: [], forwards: []) : content.host.text.flatMap { HostFile($0) }
-    // A keeper that has just begun has written nothing yet.
-    let isKnown = found != nil || content.status.isMissing || !isHeld
     self.init(
-      step: step, user: user, host: host, status: status, state: isKnown ? status.state : nil)
-  }
-
-  /// One that is not read, or something of a record's name that is no directory or cannot be opened.
-  private init(unread step: StepName, _ user: uid_t, isHeld: Bool) {
-    var status = Status()
-    if !isHeld { status.state = .stale }
-    self.init(step: step, user: user, host: nil, status: status, state: nil)
+      step: step, user: user, host: host, isHeld: isHeld, status: status ?? Status(),
+      state: isHeld ? told : .stale)
   }
 }
 
