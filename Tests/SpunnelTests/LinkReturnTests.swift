@@ -90,7 +90,7 @@ import Testing
   }
 
   @Test func thePausesBeforeItReturnGrow() throws {
-    link.backoff = Backoff(first: 40, longest: 320, stable: 200)
+    link.attempts.backoff = Backoff(first: 40, longest: 320, stable: 200)
     add(try routes("8001:8000"))
     #expect(try turn { told.ready == 1 })
     try ssh.refuse("Connection refused")

@@ -18,15 +18,11 @@ protocol LinkObserver: AnyObject {
 }
 
 final class Link {
-  /// Milliseconds between two attempts while the first connection is made.
-  private static let startPause = 250
   /// Milliseconds before the first attempt when nobody waits for it: the tasks are being started,
   /// and a handshake beside that would take the processor from them.
   private static let aside = 100
   /// Milliseconds for which a refusal that looks final is tried again.
   private static let brief = 2000
-  /// The longest pause while somebody's connection waits, who would be gone after a longer one.
-  private static let awaitedPause = 1000
 
   let node: NodeName
   private let number: Int
@@ -36,17 +32,12 @@ final class Link {
   private let supervisor: Supervisor
   private weak var observer: (any LinkObserver)?
   private let cargo: Cargo
+  let attempts: Attempts
   private var master: Master?
   private var opening: Opening?
-  private var retry: EventLoop.Timer?
-  /// When `retry` comes, and when ssh ended last, in milliseconds of the monotonic clock.
-  private var retryTime = 0
-  private var endTime: Int?
   private var refusal: SSHDiagnosis?
   /// Why ssh ended last, while it is not back.
   private var lastEnd: SSHDiagnosis?
-  /// Between the attempts to return.
-  var backoff = Backoff()
   private var upSince: Int?
   private var refusals = Refusals()
   private var wasUp = false
@@ -68,9 +59,11 @@ final class Link {
     self.settings = settings
     self.observer = observer
     cargo = Cargo(loop)
+    attempts = Attempts(loop)
     supervisor = Supervisor(
       loop, settings, node: node, number: number, record: record, endings: endings)
     supervisor.observer = self
+    attempts.make = { [weak self] in self?.connect() }
   }
 
   /// Whether services can be connected to.
@@ -144,12 +137,12 @@ final class Link {
     cargo.add(batch, patience: patience) { [weak self] in self?.expire($0) }
     if isUp {
       openNext()
-    } else if !supervisor.isBusy && retry == nil {
+    } else if !supervisor.isBusy && !attempts.isPlanned {
       refusal = nil
       if batch.hasDeadline { return connect() }
-      connect(after: Link.aside)
+      attempts.plan(after: Link.aside)
     } else if batch.hasDeadline {
-      hurry()
+      attempts.hurry()
     }
   }
 
@@ -178,7 +171,7 @@ final class Link {
   /// - Throws: `EAGAIN` when ssh has too many connections waiting, `ECONNREFUSED` when it is gone
   func connect(_ route: Route) throws(SystemError) -> FileDescriptor? {
     guard isUp else {
-      hurry()
+      attempts.hurry()
       return nil
     }
     return try master?.sockets.connect(route.service)
@@ -194,20 +187,7 @@ final class Link {
 
   private func connect() {
     if isOver { return }
-    retry = nil
     if let diagnosis = supervisor.start() { sshEnded(diagnosis) }
-  }
-
-  private func connect(after milliseconds: Int) {
-    loop.cancel(retry)
-    retryTime = Clock.milliseconds() + milliseconds
-    retry = loop.after(milliseconds: milliseconds) { [weak self] in self?.connect() }
-  }
-
-  /// Somebody has begun to wait: the next attempt is not far, whatever the pauses have grown to.
-  private func hurry() {
-    guard retry != nil, let endTime, retryTime > endTime + Link.awaitedPause else { return }
-    connect(after: max(0, endTime + Link.awaitedPause - Clock.milliseconds()))
   }
 
   /// To be called whenever something has changed in the record: ssh has logged in once its control
@@ -221,7 +201,7 @@ final class Link {
     } catch {
       // ssh is busy, or has just gone, which its end will tell.
       observer?.linkNotes("ask ssh: \(error)")
-      loop.after(milliseconds: Link.startPause) { [weak self] in self?.look() }
+      loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.look() }
     }
   }
 
@@ -247,11 +227,11 @@ final class Link {
   private func returned(_ outcome: Opening.Outcome) {
     switch outcome {
     // The end of ssh is told by itself; if there is none, it is asked again.
-    case .lost: loop.after(milliseconds: Link.startPause) { [weak self] in self?.again() }
+    case .lost: loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.again() }
     case .failed(let reason):
       // An sshd that still holds the exec port of the lost connection, for one.
       observer?.linkNotes(reason)
-      loop.after(milliseconds: backoff.take()) { [weak self] in self?.again() }
+      loop.after(milliseconds: attempts.backoff.take()) { [weak self] in self?.again() }
     case .ready: up()
     }
   }
@@ -271,7 +251,7 @@ final class Link {
     if routes.isEmpty { return }
     let ends = routes.map { "'\($0.forward.listen)'" }.joined(separator: ", ")
     observer?.linkNotes("\(node) does not listen on \(ends) again yet")
-    loop.after(milliseconds: backoff.take()) { [weak self] in
+    loop.after(milliseconds: attempts.backoff.take()) { [weak self] in
       guard let self, self.isUp else { return }
       let left = routes.filter { self.cargo.carries($0) }
       if !left.isEmpty { self.add(Batch(left, .none) { _ in }) }
@@ -300,7 +280,7 @@ final class Link {
     switch outcome {
     // It is tried again with the next ssh, or with this one if it is there after all.
     case .lost:
-      loop.after(milliseconds: Link.startPause) { [weak self] in self?.openNext() }
+      loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.openNext() }
       return
     case .failed(let reason): cargo.settle(batch, .failed(reason))
     case .ready:
@@ -335,7 +315,7 @@ final class Link {
   /// Ends ssh and whatever it carries, without waiting. Nobody is told.
   func stop() {
     isOver = true
-    loop.cancel(retry)
+    attempts.stop()
     opening?.stop()
     opening = nil
     cargo.clear("the link to \(node) was ended")
@@ -364,7 +344,7 @@ extension Link: SupervisorObserver {
     master = nil
     let since = upSince
     upSince = nil
-    endTime = Clock.milliseconds()
+    attempts.noteEnd()
     lastEnd = diagnosis
     if isOver { return }
     observer?.linkNotes("ssh to \(node) ended: \(diagnosis.message)")
@@ -372,13 +352,11 @@ extension Link: SupervisorObserver {
     if wasUp, diagnosis.jobIsGone { observer?.linkMissesJob(self) }
     if isOver { return }
     if isIdle && !wasUp { return }
-    if let since { backoff.lost(after: Clock.milliseconds() - since) }
+    if let since { attempts.backoff.lost(after: Clock.milliseconds() - since) }
     let isStart = !wasUp && !cargo.urgent.isEmpty
     if isStart { judge(diagnosis) } else { refusal = diagnosis }
     if isIdle { return }
-    let isAwaited = observer?.linkIsAwaited(self) ?? false
-    let delay = isStart ? Link.startPause : backoff.take()
-    connect(after: isAwaited ? min(delay, Link.awaitedPause) : delay)
+    attempts.planNext(isStart: isStart, isAwaited: observer?.linkIsAwaited(self) ?? false)
   }
 
   /// Decides after a failed first attempt how long somebody who waits is kept waiting.
