@@ -97,7 +97,8 @@ struct ForwardClosing {
       }
     }
     guard closed.count == before, let first = tunnels.first else { return }
-    let (reason, tunnel) = refusal ?? ("no forward listens at '\(spec)'", first)
+    let ends = spec.forwards.map { "'\($0.listen)'" }.joined(separator: ", ")
+    let (reason, tunnel) = refusal ?? ("no forward listens at \(ends)", first)
     let whose = tunnel.isOwn ? "" : "\(complaints.name(of: tunnel)): "
     complaints.add("close: \(whose)\(reason): see spunnelctl status", tunnel.user)
   }

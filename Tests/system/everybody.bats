@@ -59,7 +59,7 @@ strangers() {
         spunnelctl close "$job" 8001
     same 1 "$status"
     holds "closed 8001:8000 of job $job, step extern, of user1"
-    holds "close: job $job, step 0, of user2: no forward listens at '8001"
+    holds "close: job $job, step 0, of user2: no forward listens at '8001'"
     same 2 "${#lines[@]}"
     frees 8001
 }
