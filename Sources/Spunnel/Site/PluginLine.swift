@@ -42,7 +42,7 @@ public struct PluginLine: Sendable {
   }
 
   /// Up to a `#`, wherever it stands; nothing escapes it.
-  private static func words(of line: ArraySlice<UInt8>) -> [String] {
+  static func words(of line: ArraySlice<UInt8>) -> [String] {
     line.prefix { $0 != UInt8(ascii: "#") }
       .split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
       .map(SiteFile.text)

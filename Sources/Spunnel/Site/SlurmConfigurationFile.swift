@@ -34,10 +34,14 @@ struct SlurmConfigurationFile {
   }
 
   /// With the cluster's name for each `%c`.
-  private func expanded(_ name: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    guard let mark = name.indices.first(where: { name[$0...].starts(with: "%c".utf8) })
-    else { return name }
-    return name[..<mark] + Array(clusterName.utf8) + expanded(name[(mark + 2)...])
+  private func expanded(_ name: ArraySlice<UInt8>) -> [UInt8] {
+    var (expanded, rest): ([UInt8], ArraySlice<UInt8>) = ([], name)
+    while let byte = rest.first {
+      let isMark = rest.starts(with: "%c".utf8)
+      expanded += isMark ? Array(clusterName.utf8) : [byte]
+      rest = rest.dropFirst(isMark ? 2 : 1)
+    }
+    return expanded
   }
 }
 
@@ -47,7 +51,7 @@ extension SlurmConfigurationFile {
   private static let backslash = UInt8(ascii: "\\")
 
   /// The lines without comments and escapes; those that end in a backslash are joined with the next.
-  private static func lines(of content: [UInt8]) -> [[UInt8]] {
+  static func lines(of content: [UInt8]) -> [[UInt8]] {
     var (lines, begun): ([[UInt8]], [UInt8]) = ([], [])
     for physical in content.split(separator: 10, omittingEmptySubsequences: false) {
       let line = withoutComment(physical)
@@ -87,7 +91,7 @@ extension SlurmConfigurationFile {
   }
 
   /// The file of `Include FILE`, which begins its line.
-  private static func included(by line: [UInt8]) -> ArraySlice<UInt8>? {
+  static func included(by line: [UInt8]) -> ArraySlice<UInt8>? {
     let word = line.prefix { !SiteFile.isSpace($0) }
     guard SiteFile.text(word).lowercased() == "include", word.count < line.count
     else { return nil }
@@ -95,7 +99,7 @@ extension SlurmConfigurationFile {
   }
 
   /// `KEY=VALUE` at the beginning of a line, the key in small letters. A value is quoted, or ends at a space.
-  private static func pair(_ line: [UInt8]) -> (key: String, value: String)? {
+  static func pair(_ line: [UInt8]) -> (key: String, value: String)? {
     var rest = line.drop(while: SiteFile.isSpace)
     let key = rest.prefix(while: isKey)
     rest = rest.dropFirst(key.count).drop(while: SiteFile.isSpace)

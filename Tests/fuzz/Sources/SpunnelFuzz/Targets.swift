@@ -9,6 +9,7 @@ import SpunnelSystem
 let targets: [Target] = [
   Target("spec", text: testSpec),
   Target("settings", text: testSettings),
+  Target("site", testSite),
   Target("names", text: testNames),
   Target("host", text: testHostFile),
   Target("status", text: testStatus),
@@ -69,6 +70,23 @@ func testSettings(_ text: String) {
     expect(Array(command.arguments.suffix(2)) == ["--", "n1"], "the node last, behind --")
     _ = SSHCommand(asking: settings, node: nodes[0])
   } catch { expectLine("\(error)") }
+}
+
+/// slurm.conf, and plugstack.conf.
+func testSite(_ bytes: [UInt8]) {
+  let spaces: [UInt8] = [9, 10, 11, 12, 13, 32]
+  for line in SlurmConfigurationFile.lines(of: bytes) {
+    if let file = SlurmConfigurationFile.included(by: line) {
+      expect(!file.contains(where: spaces.contains), "a file's name has no space")
+    } else if let (key, _) = SlurmConfigurationFile.pair(line) {
+      expect(key == key.lowercased(), "a key in small letters")
+    }
+  }
+  for line in bytes.split(separator: 10) {
+    let words = PluginLine.words(of: line)
+    expect(!words.contains { $0.isEmpty || $0.contains("#") }, "words without a comment")
+    do throws(SettingsError) { _ = try Settings(arguments: words) } catch { expectLine("\(error)") }
+  }
 }
 
 func testNames(_ text: String) {
