@@ -64,7 +64,6 @@ import Testing
   func whatIsStillToEndIsGoneWithTheTunnel(why: Stubbornness) throws {
     let (forwards, ssh) = try stubborn(why)
     try close(forwards[1])
-    #expect(isRunning(ssh))
     try rig.tunnel.stop()
     #expect(!isThere(ssh))
   }
@@ -100,7 +99,7 @@ import Testing
   }
 
   @Test func anSshThatHasHadItsShareEndsBesideTheOthers() throws {
-    let rig = try TunnelRig(["transport=auto", "timeout=8"])
+    let rig = try TunnelRig(["transport=auto", "timeout=16"])
     try rig.ssh.behave(
       """
       case $node$words in
