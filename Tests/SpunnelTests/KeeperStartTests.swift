@@ -8,7 +8,8 @@ import Testing
 
 @Suite struct KeeperStartTests {
   @Test(arguments: [
-    (ENOENT, "is Spunnel installed as a whole?"), (EACCES, "ask your administrator"),
+    (ENOENT, "is Spunnel installed as a whole?"), (EACCES, "is Spunnel installed as a whole?"),
+    (ENOMEM, "this host has no more: try again later"), (ELOOP, "ask your administrator"),
     (EMFILE, "raise the limit of open files, ulimit -n"),
     (EAGAIN, "raise the limit of processes, ulimit -u, or end some"),
   ])

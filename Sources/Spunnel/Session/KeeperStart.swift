@@ -15,7 +15,7 @@ public struct KeeperFailure: Error, Equatable {
       switch error.code {
       case EMFILE: "raise the limit of open files, ulimit -n"
       case EAGAIN: "raise the limit of processes, ulimit -u, or end some"
-      case ENOENT: "is Spunnel installed as a whole?"
+      case ENOENT, EACCES, ENOEXEC: "is Spunnel installed as a whole?"
       case _ where error.isExhaustion: "this host has no more: try again later"
       default: "ask your administrator"
       }
