@@ -122,7 +122,7 @@ public struct Directory: ~Copyable {
   ) throws(SystemError) -> [Kept] {
     // A descriptor of its own: reading moves an offset that duplicates would share.
     let copy = try FileDescriptor.open(".", in: descriptor.raw, Directory.flags)
-    let stream = unsafe try check("read \(path)") { unsafe fdopendir(copy.raw) }
+    let stream = unsafe try checkPointer("read \(path)") { unsafe fdopendir(copy.raw) }
     // The stream's from here on.
     _ = copy.release()
     defer { unsafe closedir(stream) }

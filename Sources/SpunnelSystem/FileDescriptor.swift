@@ -131,7 +131,7 @@ extension FileDescriptor {
   /// - Returns: whether there is something to read, end of file included
   public func waitReadable(milliseconds: Int) -> Bool {
     let deadline = Clock.milliseconds() + milliseconds
-    let count = try? check("poll") {
+    let count = try? check("poll") { () -> CInt in
       let left = milliseconds < 0 ? -1 : max(0, deadline - Clock.milliseconds())
       var entry = pollfd(fd: raw, events: Int16(POLLIN), revents: 0)
       return unsafe poll(&entry, 1, CInt(left))

@@ -23,7 +23,7 @@ extension Directory {
 
 /// realpath(3): the path without links and dots.
 public func realPath(_ path: String) throws(SystemError) -> String {
-  let found = unsafe try check("realpath \(path)") { unsafe realpath(path, nil) }
+  let found = unsafe try checkPointer("realpath \(path)") { unsafe realpath(path, nil) }
   defer { unsafe free(found) }
   return unsafe String(cString: found)
 }

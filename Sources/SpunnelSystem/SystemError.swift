@@ -55,7 +55,7 @@ public func check<Value: SignedInteger>(
 ///   - operation: what is being done, for the error
 ///   - call: the call
 /// - Returns: what the call returned
-public func check<Pointer>(
+public func checkPointer<Pointer>(
   _ operation: @autoclosure () -> String, _ call: () -> Pointer?
 ) throws(SystemError) -> Pointer {
   guard let value = call() else {

@@ -98,17 +98,18 @@ load helpers
 @test "a port where nobody listens cuts everybody, whoever else comes and goes; the other port's ends stay in order" {
     serve s user1 -w n1 --tunnel 8001:7999,8002:8000 -- 8000
     # Comes and goes, without a word and without an answer.
-    start passing user1 python3 -c 'import socket
-while True: socket.create_connection(("127.0.0.1", 8002)).close()'
+    start passing user1 python3 -c 'import socket, time
+while True: socket.create_connection(("127.0.0.1", 8002)).close(); time.sleep(0.002)'
     as user1 python3 -c 'import socket
 for attempt in range(100):
     try:
         client = socket.create_connection(("127.0.0.1", 8001), 60)
         raise SystemExit(f"{attempt}: {client.recv(1)}")
     except ConnectionResetError: pass'
-    # Of those of the dead port that go before they are refused nobody is left to be told.
-    start knocking user1 python3 -c 'import socket
-while True: socket.create_connection(("127.0.0.1", 8001)).close()'
+    # Of those of the dead port that go before they are refused nobody is left to be told. Not as fast as they
+    # could: sshd looks up localhost for each, and runs out of descriptors.
+    start knocking user1 python3 -c 'import socket, time
+while True: socket.create_connection(("127.0.0.1", 8001)).close(); time.sleep(0.002)'
     for _ in {1..20}; do answers same user1 8002 sum 100000; done
 }
 

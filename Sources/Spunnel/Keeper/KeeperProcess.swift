@@ -21,8 +21,7 @@ public enum KeeperProcess {
     guard let folder = Host.programFolder else {
       return refuse("/proc/self/exe does not tell where the keeper is: is /proc there?", lifeline)
     }
-    // Nothing of a tunnel holds the folder where its command was typed: it may be on what is to be unmounted.
-    _ = unsafe chdir("/")
+    if request.life == .job { leaveFolder() }
     Process.keepFilesPrivate()
     // ssh(1): no window that asks, where there is no terminal to ask at.
     Process.setEnvironment("SSH_ASKPASS_REQUIRE", "never")
@@ -33,6 +32,18 @@ public enum KeeperProcess {
     } catch {
       return refuse("\(error)", lifeline)
     }
+  }
+
+  /// Nothing of a tunnel that outlives its command holds the folder where that was typed: it may be on what is
+  /// to be unmounted. What was named from there is still found.
+  private static func leaveFolder() {
+    for name in ["SLURM_CONF", "SSH_AUTH_SOCK"] {
+      guard let path = Process.environment(name), !path.hasPrefix("/"),
+        let whole = try? realPath(path)
+      else { continue }
+      Process.setEnvironment(name, whole)
+    }
+    _ = unsafe chdir("/")
   }
 
   /// Tells srun why there is no tunnel. The ports listen no more, whoever else has copies.
@@ -57,6 +68,8 @@ public enum KeeperProcess {
   ) -> CInt {
     let listeners = listenerDescriptors()
     Process.adoptOrphans()
+    // Otherwise it would wait for all of them, those with a session of their own included.
+    Process.keepChildren()
     do throws(SystemError) {
       if case .parent(let child) = try Process.fork(parentDeathSignal: SIGTERM) {
         // Held here as well they would stay bound when the keeper gives them up.

@@ -81,8 +81,11 @@ final class Link {
   func askIfCut(_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
     if !end.isClosed || supervisor.isEnding { return answer(end.isClosed) }
     guard let master else { return answer(true) }
+    // The answer may be late.
+    let wasRefused = hasJustRefused
     master.check(loop) { [weak self] isThere in
-      answer(!isThere || (end.mayBeRefusal && (self?.hasJustRefused ?? true)))
+      let isRefused = wasRefused || self?.hasJustRefused ?? true
+      answer(!isThere || (end.mayBeRefusal && isRefused))
     }
   }
 
