@@ -179,6 +179,25 @@ more_than() { (($(output "$2" | wc -l) > $1)); }
     same 1 "$(sshs)"
 }
 
+@test "in the background a job that has waited: a node that is not reached at its start is tried on" {
+    local job
+    no_ssh && skip "the node is reached through Slurm alone"
+    configure optional transport=ssh timeout=1
+    job=$(batch --hold -w n1)
+    ctl open "$job" 8001:8000 --wait --background
+    service n1 sshd stop
+    as root scontrol release "$job"
+    eventually runs "$job"
+    eventually ctl_tells_of "$job" "Connection refused"
+    # Longer than somebody who waits would be kept waiting.
+    sleep 3
+    service n1 sshd start
+    eventually answers n1:8000 user1 8001 name
+}
+
+# ctl_tells_of JOB TEXT: does the status of a job have this?
+ctl_tells_of() { [[ $(ctl status "$1") == *"$2"* ]]; }
+
 @test "a job that is over, unknown, an array or another user's is refused in one line" {
     local job
     job=$(hold user1)

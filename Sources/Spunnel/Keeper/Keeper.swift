@@ -319,6 +319,8 @@ extension Keeper: CommandObserver {
     case .close(let spec):
       let found = tunnel.close(matching: spec)
       let (closed, missing) = (found.closed, found.missing.filter { !failures.remove($0) })
+      // Whoever asks for more at the answer finds no keeper, rather than one that ends.
+      if tunnel.grants.isEmpty { record.removeCommand() }
       let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
       client.say(
         missing.isEmpty
@@ -357,8 +359,11 @@ extension Keeper: CommandObserver {
   }
 
   func commandEnded(_ client: CommandClient) {
-    let asker = askers.removeValue(forKey: ObjectIdentifier(client))
-    if let grant = asker?.grant, asker?.isHeld ?? false { tunnel?.close(grant) }
+    if let asker = askers.removeValue(forKey: ObjectIdentifier(client)), let grant = asker.grant {
+      if asker.isHeld { tunnel?.close(grant) }
+      // Nobody waits for it any more: when the job starts it is tried for as long as that lives.
+      grant.patience = nil
+    }
     closeIfUnused()
   }
 
