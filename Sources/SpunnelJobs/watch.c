@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ enum {
 	FIRST_PAUSE = 250,
 	LONGEST_PAUSE = 4000,
 	STEPS = 8,            /* from the first pause to the longest */
+	SETTLED = INT_MAX,    /* whatever the longest is */
 	SHORTEST_PAUSE = 250, /* however often somebody asks */
 	SHARE = 1000,         /* of each tunnel, when the user has many */
 	MOST_TUNNELS = 600,
@@ -124,7 +126,7 @@ static int look(struct watcher *watcher)
 		if (!watcher->is_lost)
 			ends = say(watcher, "lost", slurm_strerror(errno)) < 0;
 		watcher->is_lost = 1;
-		watcher->pause = longest_pause(watcher);
+		watcher->pause = SETTLED;
 		return ends;
 	}
 	watcher->is_lost = 0;
@@ -147,7 +149,7 @@ static int look(struct watcher *watcher)
 		ends = say(watcher, "pending", NULL) < 0;
 		break;
 	case PHASE_RUNNING:
-		watcher->pause = longest_pause(watcher);
+		watcher->pause = SETTLED;
 		ends = say(watcher, "running", facts.nodes) < 0;
 		break;
 	case PHASE_OVER:
@@ -167,13 +169,12 @@ static int rest(struct watcher *watcher)
 		{.fd = STDIN_FILENO, .events = POLLIN},
 		{.fd = STDOUT_FILENO}, /* an error when its reader has gone */
 	};
-	long long until = watcher->asked + watcher->pause, left;
 	int longest = longest_pause(watcher);
+	int pause = watcher->pause < longest ? watcher->pause : longest;
+	long long until = watcher->asked + pause, left;
 	char bytes[256];
 
-	watcher->pause += longest / STEPS;
-	if (watcher->pause > longest)
-		watcher->pause = longest;
+	watcher->pause = pause + longest / STEPS;
 	while ((left = until - now()) > 0) {
 		if (poll(ends, 2, (int)left) < 0) {
 			/* What came before is still in `ends`, and a read for it would wait. */

@@ -242,7 +242,8 @@ extension FileDescriptor {
   /// - Parameters:
   ///   - size: what it is thought to be; those of /proc say 0
   ///   - limit: bytes that are read at the most
-  fileprivate func content(expecting size: Int, atMost limit: Int) throws(SystemError) -> [UInt8] {
+  /// - Returns: the bytes up to its end or the limit
+  public func content(expecting size: Int, atMost limit: Int) throws(SystemError) -> [UInt8] {
     // One more, so that the end of a small file is seen with the first read. A file may be said to be as
     // large as a number can be.
     let room = min(max(size, 4095), limit) + 1

@@ -125,14 +125,9 @@ public enum Process {
   }
 
   /// waitpid(2) for one child, without waiting.
-  public static func poll(_ child: pid_t) -> Fate { wait(child, WNOHANG) }
-
-  /// waitpid(2) for one child, for as long as it takes.
-  public static func wait(for child: pid_t) { _ = wait(child, 0) }
-
-  private static func wait(_ child: pid_t, _ options: CInt) -> Fate {
+  public static func poll(_ child: pid_t) -> Fate {
     var status: CInt = 0
-    switch try? check("waitpid", { unsafe waitpid(child, &status, options) }) {
+    switch try? check("waitpid", { unsafe waitpid(child, &status, WNOHANG) }) {
     case 0: return .running
     // ECHILD: somebody else in this process waited for it first, or nobody is to (`keepChildren`).
     case nil: return .ended(255)

@@ -34,7 +34,7 @@ import Testing
       #expect(result.status == 7 && result.output == "out\n")
       // Afterwards they are ignored again.
       let child = try CaptureTests.shell("exit 7").start(output: "/dev/null")
-      Process.wait(for: child)
+      Process.waitAmongOrphans(for: child)
       #expect(Process.poll(child) == .ended(255))
     }
   }

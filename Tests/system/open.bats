@@ -190,9 +190,16 @@ more_than() { (($(output "$2" | wc -l) > $1)); }
     eventually runs "$job"
     eventually ctl_tells_of "$job" "Connection refused"
     # Longer than somebody who waits would be kept waiting.
-    sleep 3
+    eventually tried_for "$job" 3
     service n1 sshd start
     eventually answers n1:8000 user1 8001 name
+}
+
+# tried_for JOB SECONDS: have the attempts to reach its node gone on for so long?
+tried_for() {
+    local times
+    mapfile -t times < <(sed -n 's/ ssh to .* ended: .*//p' "$(record "$(whole "$1")" log)")
+    (($(date -d "${times[-1]}" +%s) - $(date -d "${times[0]}" +%s) > $2))
 }
 
 # ctl_tells_of JOB TEXT: does the status of a job have this?

@@ -148,12 +148,12 @@ final class Keeper: EventHandler {
 
   /// Its holder sends nothing: whatever comes is its end.
   private func lifelineEnded() {
-    lifeline?.stopHearing()
     if request.life == .job {
       lifeline?.close()
       lifeline = nil
       return
     }
+    lifeline?.stopHearing()
     // An srun that did not wait reads this at its end.
     if !wasUp, request.life == .patientLifeline, let reason = tunnel?.complaint {
       lifeline?.say(.failed(reason))

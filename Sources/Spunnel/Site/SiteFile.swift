@@ -13,11 +13,7 @@ enum SiteFile {
   static func content(of path: String) -> [UInt8]? {
     do throws(SystemError) {
       let file = try FileDescriptor.open(path, O_RDONLY)
-      var content: [UInt8] = []
-      while content.count < longest, let more = try file.read(atMost: 65536), !more.isEmpty {
-        content += more
-      }
-      return content
+      return try file.content(expecting: file.size(), atMost: longest)
     } catch { return nil }
   }
 
