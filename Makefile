@@ -18,19 +18,30 @@ bash    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 SWIFT_FLAGS ?=
 release     := .build/release
 out     := build
+# PREBUILT=DIR takes Swift's products from DIR instead of building them: no Swift is needed then.
+PREBUILT ?=
+ifneq ($(PREBUILT),)
+release := $(PREBUILT)
+endif
+products := libSpunnel.so spunnel-keeper spunnelctl
+# The oldest C library on which Swift's products and the small C programs run.
+FLOOR   := 2.28
+# Installed files are stripped; a packager's own tools may do that instead (STRIP=).
+STRIP   ?= -s
 
 SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c)
 SHIM_HEADERS := $(wildcard Sources/SpunnelC/*.h) Sources/SpunnelInterface/include/spunnel.h
 # SLURM=/opt/slurm takes the Slurm that is installed there, for the tests too; SLURM_CFLAGS=-I…
-# SLURM_LDFLAGS=-L… say it in detail. What was said last is meant until something else is, as by a
-# `sudo make install` afterwards; SLURM= is the machine's own.
+# SLURM_LDFLAGS=-L… say it in detail. make remembers them for later calls in build/slurm.mk, as for a
+# `make install` afterwards; SLURM= is the machine's own.
 ifeq ($(origin SLURM) $(origin SLURM_CFLAGS) $(origin SLURM_LDFLAGS),undefined undefined undefined)
 -include $(out)/slurm.mk
 endif
 SLURM ?=
 ifneq ($(SLURM),)
+SLURM_LIB     := $(firstword $(dir $(wildcard $(SLURM)/lib/libslurm.so $(SLURM)/lib64/libslurm.so)) $(SLURM)/lib/)
 SLURM_CFLAGS  := -I$(SLURM)/include
-SLURM_LDFLAGS := -L$(SLURM)/lib -Wl,-rpath,$(SLURM)/lib
+SLURM_LDFLAGS := -L$(SLURM_LIB:/=) -Wl,-rpath,$(SLURM_LIB:/=)
 export SPUNNEL_SLURM := $(SLURM)
 endif
 SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
@@ -44,17 +55,29 @@ JOBS_SOURCES := $(wildcard Sources/SpunnelJobs/*.c) Sources/SpunnelC/step.c Sour
 JOBS_HEADERS := $(wildcard Sources/SpunnelJobs/*.h) $(wildcard Sources/SpunnelC/*.h)
 JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 
-SHELL_SCRIPTS := $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks completions .ci)
+SHELL_SCRIPTS = $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks completions .ci)
 
 .PHONY: all
-all: $(out)/spunnel.so $(out)/spunnel-jobs $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
+all: began slurm $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
+	@mv $(out)/began $(out)/built
+
+# build/built is as old as the beginning of the last whole build: install asks whether a source is newer.
+.PHONY: began
+began:
+	@mkdir -p $(out) && touch $(out)/began
+
+
+.PHONY: slurm
+slurm: $(out)/spunnel.so $(out)/spunnel-jobs ## Build only what is compiled against Slurm: needs no Swift
 
 # Rewritten when another Slurm is meant than last time. What make reads is a copy, lest it makes it first.
 .PHONY: always
 $(out)/slurm: always
 	@mkdir -p $(out)
 	@printf '%s\n' 'SLURM := $(SLURM)' 'SLURM_CFLAGS := $(SLURM_CFLAGS)' 'SLURM_LDFLAGS := $(SLURM_LDFLAGS)' >$@.new
-	@if cmp -s $@.new $@; then rm $@.new; else cp $@.new $@.mk && mv $@.new $@; fi
+	@if cmp -s $@.new $@; then rm $@.new; else \
+		CC='$(CC)' Packaging/check-slurm '$(SLURM)' $(SLURM_CFLAGS) $(SLURM_LDFLAGS) || { rm $@.new; exit 1; }; \
+		cp $@.new $@.mk && mv $@.new $@; fi
 
 $(out)/spunnel.so: $(SHIM_SOURCES) $(SHIM_HEADERS) exports.map $(out)/slurm
 	@mkdir -p $(out)
@@ -65,15 +88,15 @@ $(out)/spunnel-jobs: $(JOBS_SOURCES) $(JOBS_HEADERS) $(out)/slurm
 	$(CC) $(JOBS_CFLAGS) $(CFLAGS) $(JOBS_SOURCES) $(LDFLAGS) $(SLURM_LDFLAGS) -lslurm -ldl -o $@
 
 # Preloaded into the daemons of spunnelctl cluster.
-$(out)/loopback.so: Sources/SpunnelLoopback/loopback.c
+$(out)/loopback.so: Sources/SpunnelLoopback/loopback.c $(out)/static/libc.so
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror $(CFLAGS) $< \
-		-shared $(LDFLAGS) -ldl -o $@
+		-shared $(LDFLAGS) -L$(out)/static -L$(out)/static/programs -Wl,--no-as-needed -ldl -o $@
 
 # Runs on the nodes, beside the job: small, and with no library but libc.
-$(out)/spunnel-sshd: Sources/SpunnelNode/spunnel-sshd.c
+$(out)/spunnel-sshd: Sources/SpunnelNode/spunnel-sshd.c $(out)/static/libc.so
 	@mkdir -p $(out)
-	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $< $(LDFLAGS) -o $@
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $< $(LDFLAGS) -L$(out)/static -o $@
 
 # Swift's runtime needs C++'s. Linked in, srun loads no second library and no other version of it.
 $(out)/static/libstdc++.a:
@@ -81,47 +104,79 @@ $(out)/static/libstdc++.a:
 	@archive=$$($(CC) -print-file-name=$(@F)); [ -f "$$archive" ] && ln -sf "$$archive" $@ || \
 		echo "$(@F): not found, so srun --tunnel will load libstdc++.so: install libstdc++-static" >&2
 
+# The versions of the C library's functions that binaries are linked with.
+$(out)/static/libc.so: Packaging/floor/make $(wildcard Packaging/floor/*.c)
+	CC='$(CC)' Packaging/floor/make $(CURDIR)/$(@D) $(FLOOR)
+	@# swift build does not know that it has to link again.
+	rm -f $(addprefix .build/release/,libSpunnel.so spunnelctl)
+
 # Without $ORIGIN, ten directories in which the loader would look for libc.
 .PHONY: swift
-swift: $(out)/static/libstdc++.a ## Build the core, the keeper and spunnelctl
+ifeq ($(PREBUILT),)
+swift: $(out)/static/libstdc++.a $(out)/static/libc.so ## Build the core, the keeper and spunnelctl
 	$(SWIFT) build -c release --disable-local-rpath $(SWIFT_FLAGS)
+else
+swift: ;
+endif
 
 # Under another name first: every srun loads these files, and a half-written one would kill it.
 define install_whole
-	$(INSTALL) -s -m 755 $(1) $(2).new
+	$(INSTALL) $(STRIP) -m 755 $(1) $(2).new
 	mv -f $(2).new $(2)
 endef
 
+# built FILE...: an installation builds nothing, as root has other compilers on his PATH, or none.
+built = @for file in $(1); do [ -e "$$file" ] || { \
+	echo "install: $$file: not built: run 'make' first, as yourself" >&2; exit 1; }; done
+ifeq ($(PREBUILT),)
+newer = @[ -e $(out)/built ] || { echo "install: not built as a whole: run 'make' first, as yourself" >&2; exit 1; }; \
+	file=$$(find Sources Package.swift -type f -newer $(out)/built -print -quit) && [ -z "$$file" ] || { \
+	echo "install: $$file: changed since it was built: run 'make' first, as yourself" >&2; exit 1; }
+endif
+
+# Built first where one call names both, as in `make -j all install`.
 .PHONY: install
-install: all ## Install under PREFIX (/opt/spunnel), into DESTDIR if given
+install: install-core install-slurm ## Install what was built under PREFIX (/opt/spunnel), into DESTDIR if given
+
+.PHONY: install-core
+install-core: $(filter all,$(MAKECMDGOALS)) ## Install all that depends on no Slurm
+	$(call built,$(addprefix $(release)/,$(products)) $(out)/loopback.so $(out)/spunnel-sshd)
+	$(newer)
 	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8 $(bash)
-	$(call install_whole,$(out)/spunnel.so,$(lib)/spunnel.so)
 	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
-	$(call install_whole,$(out)/spunnel-jobs,$(libexec)/spunnel-jobs)
 	$(call install_whole,$(out)/spunnel-sshd,$(libexec)/spunnel-sshd)
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
 	$(INSTALL) -d $(doc)/docs
-	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md $(doc)
+	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md LICENSE $(doc)
 	$(INSTALL) -m 644 docs/*.md $(doc)/docs
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
 	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8
 	$(INSTALL) -m 644 completions/spunnelctl $(bash)
 
+.PHONY: install-slurm
+install-slurm: $(filter all slurm,$(MAKECMDGOALS)) ## Install only what is compiled against Slurm
+	$(call built,$(out)/spunnel.so $(out)/spunnel-jobs)
+	$(INSTALL) -d $(lib) $(libexec)
+	$(call install_whole,$(out)/spunnel.so,$(lib)/spunnel.so)
+	$(call install_whole,$(out)/spunnel-jobs,$(libexec)/spunnel-jobs)
+
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(bin)/spunnelctl
 	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd
-	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md) $(doc)/docs/*.md
-	rm -f $(man)/man1/spunnelctl.1 $(man)/man8/spunnel.8 $(bash)/spunnelctl
+	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md LICENSE $(wildcard docs/*.md))
+	rm -f $(addprefix $(man)/man1/,$(notdir $(wildcard docs/man/*.1)))
+	rm -f $(addprefix $(man)/man8/,$(notdir $(wildcard docs/man/*.8))) $(bash)/spunnelctl
 	@# Only what lies below PREFIX, and only what is empty.
-	-cd $(DESTDIR)$(PREFIX) && rmdir -p --ignore-fail-on-non-empty lib/spunnel libexec/spunnel \
-		bin share/doc/spunnel/docs share/man/man1 share/man/man8 share/bash-completion/completions
-	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
+	-[ ! -d $(DESTDIR)$(PREFIX) ] || { cd $(DESTDIR)$(PREFIX) && for folder in lib/spunnel libexec/spunnel bin \
+		share/doc/spunnel/docs share/man/man1 share/man/man8 share/bash-completion/completions; do \
+		[ ! -d $$folder ] || rmdir -p --ignore-fail-on-non-empty $$folder; done; }
+	-[ ! -d $(DESTDIR)$(PREFIX) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
 
 # Builds without a word, unless something fails.
-quietly = log=$$(mktemp) && { $(MAKE) --no-print-directory $(1) DESTDIR= >"$$log" 2>&1 || \
+quietly = log=$$(mktemp) && { $(MAKE) --no-print-directory all $(1) DESTDIR= >"$$log" 2>&1 || \
 	{ cat "$$log"; exit 1; }; } && rm -f "$$log"
 
 # Where the tests and the demo install: any user of the test cluster must be able to read it.
@@ -185,7 +240,7 @@ SECONDS ?= 60
 .PHONY: fuzz
 fuzz: ## Fuzz what reads text or bytes from outside, each target SECONDS (60); then srun itself
 	@SECONDS_EACH=$(SECONDS) Tests/fuzz/run
-	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
+	@$(call quietly,install PREFIX=$(TEST_PREFIX))
 	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) SPUNNEL_BAD_INPUTS=300 SPUNNEL_FUZZ_SEEDS=300 \
 		bats -f "by lot" Tests/system/spec.bats
 
@@ -201,7 +256,7 @@ sanitize: ## Run the unit tests and real commands under sanitizers and valgrind
 .PHONY: bench
 bench: ## Measure on the test cluster, side by side with plain srun and ssh
 	@Tools/setup bench
-	@$(MAKE) --no-print-directory install PREFIX=$(TEST_PREFIX) DESTDIR=
+	@$(call quietly,install PREFIX=$(TEST_PREFIX))
 	@Benchmarks/run --prefix $(TEST_PREFIX)
 
 .PHONY: clean

@@ -38,8 +38,9 @@ let package = Package(
         .unsafeFlags(
           [
             "-static-stdlib",
-            // lld takes what is used of the C++ runtime out of the archive that the Makefile puts
-            // there, and lays what srun loads out so that fewer pages are touched.
+            // build/static has the C++ runtime as an archive, of which lld takes what is used, and
+            // the versions of libc's functions to link with (Packaging/floor). lld also lays what
+            // srun loads out so that fewer pages are touched.
             "-use-ld=lld", "-L", "\(Context.packageDirectory)/build/static",
             // Nothing but the contract is seen from outside: not the Swift runtime in it either.
             "-Xlinker", "--version-script=\(Context.packageDirectory)/core-exports.map",
@@ -68,7 +69,19 @@ let package = Package(
       name: "spunnelctl",
       dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput"],
       swiftSettings: strict,
-      linkerSettings: [.unsafeFlags(["-static-stdlib"])]
+      linkerSettings: [
+        .unsafeFlags(["-static-stdlib"]),
+        // The oldest C library that Packaging/floor links for kept threads and dlopen in libraries
+        // of their own. A newer one still has both, empty.
+        .unsafeFlags(
+          [
+            "-use-ld=lld", "-L", "\(Context.packageDirectory)/build/static",
+            "-L", "\(Context.packageDirectory)/build/static/programs",
+            "-Xlinker", "--no-as-needed", "-lpthread", "-ldl",
+            // The machine's libgcc_s needs its own libc, which is newer.
+            "-Xlinker", "--allow-shlib-undefined",
+          ], .when(configuration: .release)),
+      ]
     ),
     .testTarget(
       name: "SpunnelTests",

@@ -1,0 +1,58 @@
+#!/usr/bin/env bats
+# Which C library and which other libraries each binary asks for; needs what `make` built.
+
+load helpers
+
+# needs FILE: the libraries that it names.
+needs() { readelf --dynamic --wide "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p'; }
+
+# newest FILE: the newest version of the C library's functions that it asks for.
+newest() {
+    readelf --dyn-syms --wide "$1" | awk '$7 == "UND"' | grep -oE 'GLIBC_[0-9.]+' | sed 's/GLIBC_//' |
+        sort --version-sort | tail -n 1
+}
+
+# runs_from VERSION FILE: does it ask for no function that is younger than the version?
+runs_from() {
+    local newest unbound
+    newest=$(newest "$2")
+    printf '%s\n' "$newest" "$1" | sort --version-sort --check=quiet || {
+        echo "$2 asks for version $newest of the C library:"
+        readelf --dyn-syms --wide "$2" | grep -F "GLIBC_$newest"
+        return 1
+    }
+    # The linker binds a function that it finds nowhere without a version. Slurm's own have none.
+    unbound=$(readelf --dyn-syms --wide "$2" |
+        awk '$7 == "UND" && $5 == "GLOBAL" && $8 !~ /@/ && $8 !~ /^(slurm|spank)_/')
+    [[ $unbound == '' ]] || {
+        echo "$2 asks for functions without a version: $unbound"
+        return 1
+    }
+}
+
+@test "what Slurm's version does not matter to runs from version 2.28 of the C library on" {
+    runs_from 2.28 "$RELEASE/libSpunnel.so"
+    runs_from 2.28 "$RELEASE/spunnelctl"
+    runs_from 2.28 "$OUT/spunnel-sshd"
+    runs_from 2.28 "$OUT/loopback.so"
+}
+
+@test "what is compiled against Slurm runs from version 2.34 of the C library on" {
+    runs_from 2.34 "$OUT/spunnel.so"
+    runs_from 2.34 "$OUT/spunnel-jobs"
+}
+
+@test "the keeper needs no library at all" {
+    [[ -z $(needs "$RELEASE/spunnel-keeper") ]]
+}
+
+@test "nothing needs a library of Swift's or of C++'s, and spunnel-jobs alone needs Slurm's" {
+    for file in "$RELEASE"/{libSpunnel.so,spunnelctl} "$OUT"/{spunnel.so,spunnel-sshd,loopback.so,spunnel-jobs}; do
+        needs "$file" | grep -vE '^(libc|libm|libgcc_s|libpthread|libdl|ld-linux-.*)\.so\.[0-9]+$' >"$BATS_TEST_TMPDIR/other" || true
+        if [[ $file == */spunnel-jobs ]]; then
+            grep -qE '^libslurm\.so' "$BATS_TEST_TMPDIR/other"
+        else
+            [[ ! -s $BATS_TEST_TMPDIR/other ]] || { echo "$file: $(<"$BATS_TEST_TMPDIR/other")"; return 1; }
+        fi
+    done
+}
