@@ -61,6 +61,11 @@ let package = Package(
       swiftSettings: strict
     ),
     .target(
+      name: "SpunnelCLI",
+      dependencies: ["Spunnel", "SpunnelSystem"],
+      swiftSettings: strict
+    ),
+    .target(
       name: "SpunnelOutput",
       dependencies: ["Spunnel", "SpunnelSystem"],
       swiftSettings: strict
@@ -85,7 +90,7 @@ let package = Package(
     ),
     .testTarget(
       name: "SpunnelTests",
-      dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput", "SpunnelSystem"],
+      dependencies: ["Spunnel", "SpunnelCLI", "SpunnelCluster", "SpunnelOutput", "SpunnelSystem"],
       swiftSettings: strict),
   ]
 )

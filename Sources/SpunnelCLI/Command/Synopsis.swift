@@ -1,0 +1,47 @@
+// How a command is typed: the words of its usage line, and the manual's synopsis.
+
+struct Synopsis {
+  private let spec: CommandSpec
+  private let options: [OptionSpec]
+
+  /// - Parameter options: all that may stand there, hidden ones too
+  init(_ spec: CommandSpec, _ options: [OptionSpec]) {
+    self.spec = spec
+    self.options = options.filter { !$0.isHidden }
+  }
+
+  /// A usage line each, as words that a line may break between.
+  var forms: [[String]] {
+    if spec.action == nil { return [["COMMAND"] + bracketed(options)] }
+    let forms =
+      spec.forms.isEmpty ? [spec.operands.map(\.helpTitle).joined(separator: " ")] : spec.forms
+    return forms.map { form in
+      let words = form.split(separator: " ").map(String.init)
+      let named = Set(words.map { $0.drop { $0 == "[" }.prefix { $0 != "]" } }.map(String.init))
+      return words + bracketed(options.filter { !named.contains($0.title) })
+        + (spec.foreignOptions.map { ["[\($0.program)'s options]"] } ?? []) + programWords
+    }
+  }
+
+  private func bracketed(_ options: [OptionSpec]) -> [String] {
+    options.map { "[\($0.title)\($0.valueTitle)]" }
+  }
+
+  private var programWords: [String] {
+    guard let words = spec.programWords else { return [] }
+    let text = words.beginning == .afterSeparator ? "-- \(words.placeholder)" : words.placeholder
+    return [words.isRequired ? text : "[\(text)]"]
+  }
+}
+
+extension OperandSpec {
+  /// `[JOB…]`.
+  var helpTitle: String {
+    switch count {
+    case .one: placeholder
+    case .optional: "[\(placeholder)]"
+    case .some: "\(placeholder)…"
+    case .many: "[\(placeholder)…]"
+    }
+  }
+}

@@ -1,0 +1,130 @@
+// From words to a command and its values. GNU's conventions: options stand anywhere, `--` ends them,
+// `--option=value` and `--option value` are the same, letters may be bundled. A long option is written
+// out: an abbreviation would mean something else once a release brings another option.
+
+import Spunnel
+import SpunnelSystem
+
+/// What a command line asks for.
+package enum Request: Sendable {
+  case run(Call)
+  /// Help on the command at the end of the path; the root comes first.
+  case help([CommandSpec])
+  case version
+}
+
+package struct Parser {
+  let root: CommandSpec
+
+  package init(_ root: CommandSpec) { self.root = root }
+
+  /// A wrong command line, and the command whose help tells the right one.
+  package struct Problem: Error {
+    package let message: String
+    /// `spunnelctl cluster`.
+    package let command: String
+  }
+
+  /// - Parameter words: the command line behind the program's name
+  package func parse(_ words: [ByteString]) throws(Problem) -> Request {
+    if words.first?.text == "help", root.subcommand("help") == nil {
+      return try help(on: words.dropFirst().map(\.text))
+    }
+    var path = [root]
+    var rest = words
+    while let (command, others) = try next(path, rest) {
+      path.append(command)
+      rest = others
+    }
+    var reader = CallReader(path: path, words: rest)
+    do throws(Wrong) { return try reader.read() } catch { throw problem(error.message, path) }
+  }
+
+  /// The subcommand that the first operand names, and the words without it.
+  private func next(
+    _ path: [CommandSpec], _ words: [ByteString]
+  ) throws(Problem) -> (CommandSpec, [ByteString])? {
+    guard let command = path.last, !command.subcommands.isEmpty,
+      let index = firstOperand(path, words)
+    else { return nil }
+    let name = words[index].text
+    if let found = command.subcommand(name) {
+      return (found, Array(words[..<index] + words[(index + 1)...]))
+    }
+    if command.action != nil { return nil }
+    throw problem(Parser.unknownCommand(name, command), path)
+  }
+
+  private static func unknownCommand(_ name: String, _ command: CommandSpec) -> String {
+    let known = command.subcommands.filter { !$0.isHidden }.map(\.name)
+    let meant = Nearest.word(to: name, among: known).map { ": did you mean \($0)?" } ?? ""
+    return "unknown command '\(printable(name))'\(meant)"
+  }
+
+  private func firstOperand(_ path: [CommandSpec], _ words: [ByteString]) -> Int? {
+    let scope = path.scope(withOptionsBelow: true)
+    var index = 0
+    while index < words.count {
+      let word = words[index].text
+      if word == "--" { return nil }
+      if word == "-" || !word.hasPrefix("-") { return index }
+      switch scope.read(word) {
+      case .options(_, wantsValue: true), .foreign(takesNext: true): index += 2
+      default: index += 1
+      }
+    }
+    return nil
+  }
+
+  private func help(on words: [String]) throws(Problem) -> Request {
+    var path = [root]
+    for word in words where !word.hasPrefix("-") {
+      guard let command = path.last else { break }
+      guard let found = command.subcommand(word) else {
+        throw problem(Parser.unknownCommand(word, command), path)
+      }
+      path.append(found)
+    }
+    return .help(path)
+  }
+
+  private func problem(_ message: String, _ path: [CommandSpec]) -> Problem {
+    let names = path.map(\.name)
+    let prefix = names.dropFirst().joined(separator: " ")
+    return Problem(
+      message: prefix.isEmpty ? message : "\(prefix): \(message)",
+      command: names.joined(separator: " "))
+  }
+}
+
+/// What is wrong with a command line.
+struct Wrong: Error {
+  let message: String
+}
+
+/// The options that every command has.
+enum BuiltIn {
+  static let help = Flag("help", letter: "h", "Show this help.")
+  static let version = Flag("version", letter: "V", "Show the version.")
+}
+
+extension [CommandSpec] {
+  /// The options that may stand behind the last command of the path.
+  var options: [OptionSpec] {
+    // A command's own letter goes before ours.
+    var options: [OptionSpec] = self.last?.options ?? []
+    for command in self { options += command.sharedOptions }
+    options.append(BuiltIn.help.spec)
+    if count == 1 { options.append(BuiltIn.version.spec) }
+    return options
+  }
+
+  func scope(withOptionsBelow isDeep: Bool = false) -> Scope {
+    guard let command = self.last else {
+      return Scope(options: [], foreign: nil, advice: { _ in nil })
+    }
+    let below = isDeep ? command.optionsBelow : []
+    return Scope(
+      options: options + below, foreign: command.foreignOptions, advice: command.adviceOnOption)
+  }
+}
