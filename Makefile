@@ -29,8 +29,8 @@ FLOOR   := 2.28
 # Installed files are stripped; a packager's own tools may do that instead (STRIP=).
 STRIP   ?= -s
 
-SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c)
-SHIM_HEADERS := $(wildcard Sources/SpunnelC/*.h) Sources/SpunnelInterface/include/spunnel.h
+SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c Sources/CSlurm/*.c)
+SHIM_HEADERS := $(wildcard Sources/SpunnelC/*.h Sources/CSlurm/*.h) Sources/SpunnelInterface/include/spunnel.h
 # SLURM=/opt/slurm takes the Slurm that is installed there, for the tests too; SLURM_CFLAGS=-I…
 # SLURM_LDFLAGS=-L… say it in detail. make remembers them for later calls in build/slurm.mk, as for a
 # `make install` afterwards; SLURM= is the machine's own.
@@ -50,9 +50,8 @@ SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
 # lazy: Slurm's functions are found in the srun that loads the plugin, when they are called.
 SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,lazy
 
-# Of the plugin's files it takes those that know no plugin.
-JOBS_SOURCES := $(wildcard Sources/SpunnelJobs/*.c) Sources/SpunnelC/step.c Sources/SpunnelC/state.c
-JOBS_HEADERS := $(wildcard Sources/SpunnelJobs/*.h) $(wildcard Sources/SpunnelC/*.h)
+JOBS_SOURCES := $(wildcard Sources/SlurmHelper/*.c Sources/CSlurm/*.c)
+JOBS_HEADERS := $(wildcard Sources/SlurmHelper/*.h Sources/CSlurm/*.h)
 JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 
 SHELL_SCRIPTS = $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks completions .ci)

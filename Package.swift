@@ -56,6 +56,11 @@ let package = Package(
       linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
     ),
     .target(
+      name: "SpunnelSlurm",
+      dependencies: ["SpunnelSystem"],
+      swiftSettings: small
+    ),
+    .target(
       name: "SpunnelCluster",
       dependencies: ["Spunnel", "SpunnelSystem"],
       swiftSettings: strict
@@ -90,7 +95,9 @@ let package = Package(
     ),
     .testTarget(
       name: "SpunnelTests",
-      dependencies: ["Spunnel", "SpunnelCLI", "SpunnelCluster", "SpunnelOutput", "SpunnelSystem"],
+      dependencies: [
+        "Spunnel", "SpunnelCLI", "SpunnelCluster", "SpunnelOutput", "SpunnelSlurm", "SpunnelSystem",
+      ],
       swiftSettings: strict),
   ]
 )

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "spunnel.h"
-#include "step.h"
+#include "../CSlurm/step.h"
 
 /** The core's entry points, found with dlsym(3). */
 struct core {

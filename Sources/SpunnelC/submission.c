@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "shim.h"
-#include "slurm-versions.h"
-#include "state.h"
+#include "../CSlurm/slurm-versions.h"
+#include "../CSlurm/state.h"
 
 static struct {
 	int is_claimed;

@@ -17,13 +17,27 @@
 	C(SLURM_BATCH_SCRIPT, 0xfffffffb) \
 	C(SLURM_EXTERN_CONT, 0xfffffffc) \
 	C(SHOW_ALL, 0x1) \
+	C(SHOW_DETAIL, 0x2) \
 	C(SHOW_LOCAL, 0x10) \
+	C(NO_VAL16, 0xfffe) \
+	C(PARTITION_UP, 0x3) \
+	C(PARTITION_DOWN, 0x1) \
+	C(PARTITION_DRAIN, 0x2) \
+	C(PART_FLAG_DEFAULT, 0x1) \
+	C(NODE_STATE_BASE, 0xf) \
+	C(NODE_STATE_RES, 1 << 5) \
+	C(NODE_STATE_DRAIN, 1 << 9) \
+	C(NODE_STATE_COMPLETING, 1 << 10) \
+	C(NODE_STATE_NO_RESPOND, 1 << 11) \
+	C(NODE_STATE_FAIL, 1 << 13) \
+	C(NODE_STATE_MAINT, 1 << 15) \
 	C(WAIT_NO_REASON, 0) \
 	C(JOB_STATE_BASE, 0xff) \
 	C(JOB_REQUEUE, 1 << 10) \
 	C(JOB_REQUEUE_HOLD, 1 << 11) \
 	C(JOB_SPECIAL_EXIT, 1 << 12) \
 	C(JOB_CONFIGURING, 1 << 14) \
+	C(JOB_COMPLETING, 1 << 15) \
 	C(JOB_POWER_UP_NODE, 1 << 18) \
 	C(JOB_REVOKED, 1 << 19)
 
@@ -46,6 +60,28 @@
 	C(JOB_DEADLINE, 10) \
 	C(JOB_OOM, 11)
 
+#define NODE_STATES(C) \
+	C(NODE_STATE_UNKNOWN, 0) \
+	C(NODE_STATE_DOWN, 1) \
+	C(NODE_STATE_IDLE, 2) \
+	C(NODE_STATE_ALLOCATED, 3) \
+	C(NODE_STATE_ERROR, 4) \
+	C(NODE_STATE_MIXED, 5) \
+	C(NODE_STATE_FUTURE, 6)
+
+/* Wider than an int, and so no enumerators; macros there as well. */
+#define WIDE_CONSTANTS(C) \
+	C(NO_VAL64, 0xfffffffffffffffe) \
+	C(MEM_PER_CPU, 0x8000000000000000) \
+	C(NICE_OFFSET, 0x80000000)
+
+/* How much of a node is in use is asked of a plugin until 24.11. */
+#if SINCE(25, 5)
+#define NODE_DATA(C)
+#else
+#define NODE_DATA(C) C(SELECT_NODEDATA_SUBCNT, 2) C(SELECT_NODEDATA_MEM_ALLOC, 8)
+#endif
+
 #define ERRORS(C) \
 	C(ESLURM_INVALID_JOB_ID, 2017) \
 	C(ESLURM_ALREADY_DONE, 2021) \
@@ -64,21 +100,128 @@
 #endif
 
 #define JOB_MEMBERS(M) \
+	M(char *, account) \
 	M(char *, alloc_node) \
 	M(uint32_t, alloc_sid) \
 	M(uint32_t, array_job_id) \
+	M(uint32_t, array_max_tasks) \
 	M(uint32_t, array_task_id) \
 	M(char *, array_task_str) \
+	M(uint16_t, batch_flag) \
 	M(char *, batch_host) \
+	M(char *, command) \
+	M(char *, comment) \
+	M(uint16_t, cpus_per_task) \
+	M(char *, dependency) \
+	M(uint32_t, derived_ec) \
+	M(time_t, eligible_time) \
+	M(time_t, end_time) \
+	M(char *, exc_nodes) \
+	M(uint32_t, exit_code) \
+	M(char *, features) \
 	M(uint32_t, het_job_id) \
 	M(uint32_t, het_job_offset) \
 	M(uint32_t, job_id) \
 	M(uint32_t, job_state) \
+	M(char *, licenses) \
+	M(char *, name) \
+	M(uint32_t, nice) \
 	M(char *, nodes) \
+	M(uint16_t, ntasks_per_node) \
+	M(uint32_t, num_cpus) \
+	M(uint32_t, num_nodes) \
+	M(uint32_t, num_tasks) \
+	M(char *, partition) \
+	M(uint64_t, pn_min_memory) \
+	M(uint32_t, priority) \
+	M(char *, qos) \
+	M(char *, req_nodes) \
+	M(uint16_t, restart_cnt) \
+	M(char *, resv_name) \
+	M(char *, sched_nodes) \
+	M(time_t, start_time) \
 	M(char *, state_desc) \
 	M(REASON_TYPE, state_reason) \
+	M(char *, std_err) \
+	M(char *, std_in) \
+	M(char *, std_out) \
 	M(time_t, submit_time) \
-	M(uint32_t, user_id)
+	M(uint32_t, time_limit) \
+	M(char *, tres_alloc_str) \
+	M(char *, tres_per_node) \
+	M(char *, tres_req_str) \
+	M(uint32_t, user_id) \
+	M(char *, work_dir)
+
+#if SINCE(25, 5)
+#define NODE_USE_MEMBERS(M) M(uint16_t, alloc_cpus) M(uint64_t, alloc_memory)
+#else
+#define NODE_USE_MEMBERS(M) M(dynamic_plugin_data_t *, select_nodeinfo)
+#endif
+
+#define NODE_MEMBERS(M) \
+	M(char *, features) \
+	M(char *, features_act) \
+	M(char *, gres) \
+	M(char *, gres_used) \
+	M(uint32_t, cpu_load) \
+	M(uint16_t, cpus) \
+	M(uint64_t, free_mem) \
+	M(char *, name) \
+	M(char *, node_addr) \
+	M(char *, node_hostname) \
+	M(uint32_t, node_state) \
+	M(uint64_t, real_memory) \
+	M(char *, reason) \
+	M(uint16_t, threads) \
+	M(uint32_t, weight) \
+	NODE_USE_MEMBERS(M)
+
+#if SINCE(24, 5)
+#define PARTITION_FLAGS_TYPE uint32_t
+#else
+#define PARTITION_FLAGS_TYPE uint16_t
+#endif
+
+#define PARTITION_MEMBERS(M) \
+	M(char *, allow_accounts) \
+	M(char *, allow_groups) \
+	M(char *, allow_qos) \
+	M(uint64_t, def_mem_per_cpu) \
+	M(uint32_t, default_time) \
+	M(char *, deny_accounts) \
+	M(PARTITION_FLAGS_TYPE, flags) \
+	M(uint32_t, max_cpus_per_node) \
+	M(uint64_t, max_mem_per_cpu) \
+	M(uint32_t, max_nodes) \
+	M(uint32_t, max_time) \
+	M(uint32_t, min_nodes) \
+	M(char *, name) \
+	M(char *, nodes) \
+	M(uint16_t, priority_tier) \
+	M(uint16_t, state_up) \
+	M(uint32_t, total_cpus) \
+	M(uint32_t, total_nodes)
+
+#define CONFIGURATION_MEMBERS(M) \
+	M(char *, accounting_storage_type) \
+	M(char *, cluster_name) \
+	M(char *, job_acct_gather_type) \
+	M(uint16_t, kill_wait) \
+	M(uint32_t, max_array_sz) \
+	M(uint32_t, max_job_cnt) \
+	M(uint32_t, min_job_age) \
+	M(char *, plugstack) \
+	M(char *, priority_type) \
+	M(char *, slurm_conf)
+
+#define NODES_MEMBERS(M) \
+	M(uint32_t, record_count) \
+	M(node_info_t *, node_array)
+
+#define PARTITIONS_MEMBERS(M) \
+	M(uint32_t, record_count) \
+	M(partition_info_t *, partition_array)
 
 #define MESSAGE_MEMBERS(M) \
 	M(time_t, last_update) \
@@ -134,12 +277,25 @@
 #define INIT(F)
 #endif
 
+#if SINCE(25, 5)
+#define NODE_FUNCTIONS(F)
+#else
+#define NODE_FUNCTIONS(F) \
+	F(int, slurm_get_select_nodeinfo, \
+	  (dynamic_plugin_data_t *, enum select_nodedata_type, enum node_states, void *))
+#endif
+
 #define ERROR_FUNCTIONS(F) F(char *, slurm_strerror, (int))
 
 #define FUNCTIONS(F) \
 	INIT(F) \
 	F(int, slurm_load_job, (job_info_msg_t **, LOAD_JOB_KEY, uint16_t)) \
 	F(int, slurm_load_job_user, (job_info_msg_t **, uint32_t, uint16_t)) \
+	F(int, slurm_load_jobs, (time_t, job_info_msg_t **, uint16_t)) \
+	F(int, slurm_load_node, (time_t, node_info_msg_t **, uint16_t)) \
+	F(int, slurm_load_partitions, (time_t, partition_info_msg_t **, uint16_t)) \
+	F(int, slurm_load_ctl_conf, (time_t, slurm_conf_t **)) \
+	NODE_FUNCTIONS(F) \
 	F(void, slurm_free_job_info_msg, (job_info_msg_t *)) \
 	F(slurm_step_layout_t *, slurm_job_step_layout_get, (slurm_step_id_t *)) \
 	F(void, slurm_job_step_layout_free, (slurm_step_layout_t *)) \

@@ -317,3 +317,80 @@ asked() { (($(requests) >= $1)); }
 }
 
 switches() { awk '/^voluntary_ctxt/ { print $2 }' "/proc/$1/status"; }
+
+# --- list, nodes, partitions, config -----------------------------------------------------------
+
+# asks USER WORD...: the answer's records, in `output`; its other lines are as record.h says.
+asks() {
+    run as "$1" "$JOBS" "${@:2}"
+    same 0 "$status"
+    [[ ${lines[0]} == F$'\t'spunnel-jobs$'\t'1$'\t'* && ${lines[1]} == C$'\t'* ]]
+    same "E$(printf '\t')$((${#lines[@]} - 3))" "${lines[-1]}"
+    output=$(printf '%s\n' "${lines[@]:2:${#lines[@]}-3}")
+}
+
+# lists COLUMNS USER RECORD...: the user's jobs that are not over are exactly these.
+lists() {
+    asks user1 list --user "$(user_id "$2")" --columns "$1,phase"
+    output=$(grep -v $'\tover$' <<<"$output" | sed 's/\t[a-z]*$//')
+    same "$(printf '%s\n' "${@:3}")" "$output"
+}
+
+@test "list: one record for each job, a waiting array in one, of one user" {
+    local job array other
+    job=$(hold user1 -N2 --comment 'as told')
+    array=$(queue --array 1-70:2%3 --begin now+1hour --wrap true)
+    other=$(hold user2)
+    lists id,array,tasks,throttle,phase,state,nodes,comment user1 \
+        "R	$job				running	RUNNING	n[1-2]	as told" \
+        "R	$array	$array	1-69:2%3	3	pending	PENDING		"
+    lists id,cpus user2 "R	$other	1"
+    asks user1 list --job "$array" --job "$other" --columns id
+    same "R	$array"$'\n'"R	$other" "$output"
+}
+
+@test "list: a name and a comment end no field and no line" {
+    local job
+    job=$(hold user1 --job-name $'a\tJobState=X\nR\t1\t\\x09' --comment $'\e[2J\x7f')
+    lists id,name,comment user1 "R	$job	a\\x09JobState=X\\x0aR\\x091\\x09\\x5cx09	\\x1b[2J\\x7f"
+}
+
+@test "list: a job that Slurm does not know is no record" {
+    asks user1 list --job 999999 --columns id
+    same "" "$output"
+}
+
+@test "list: an unknown column, or no number, is refused" {
+    run as user1 "$JOBS" list --columns id,foo
+    same 1 "$status"
+    same "spunnel-jobs: read the columns: 'foo' is no column" "$output"
+    run as user1 "$JOBS" list --user user1
+    same 2 "$status"
+    holds "usage: spunnel-jobs"
+}
+
+@test "nodes: what is in use, and whether a job can begin there" {
+    hold user1 -w n1 -n3 --ntasks-per-core 1
+    asks user1 nodes name,state,usable,cpus
+    same "R	n1	MIXED	1	8"$'\n'"R	n2	IDLE	1	8" "$output"
+    asks user1 nodes name,cpus_used
+    holds "R	n1	3"
+    as root scontrol update nodename=n2 state=drain reason="a	b"
+    asks user1 nodes name,flags,usable,reason
+    as root scontrol update nodename=n2 state=resume
+    holds "R	n2	DRAIN	0	a"
+}
+
+@test "partitions, and the configuration where Slurm's library found it" {
+    asks user1 partitions name,state,default,nodes,time_limit
+    same "R	debug	UP	1	n[1-2]	unlimited" "$output"
+    asks user1 config path,cluster
+    same "R	/etc/slurm/slurm.conf	spunnel" "$output"
+    as user1 sh -c 'echo "include /etc/slurm/slurm.conf" >own.conf'
+    run as user1 env SLURM_CONF=/home/user1/own.conf "$JOBS" config path
+    holds "R	/home/user1/own.conf"
+    as user1 rm own.conf
+    service login slurmctld stop
+    asks user1 config path
+    same "R	/etc/slurm/slurm.conf" "$output"
+}

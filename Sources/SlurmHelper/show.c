@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "../SpunnelC/slurm-versions.h"
+#include "../CSlurm/slurm-versions.h"
 #include "jobs.h"
 
 static void print(const struct job_name *name, const struct facts *facts)

@@ -1,19 +1,20 @@
-/* The parts of spunnel-jobs, which tells what Slurm knows of one job to programs that do not link
- * Slurm: how a job is named (name.c), what is asked (facts.c), the two commands (show.c, watch.c),
- * and the one line when something fails (voice.c). */
+/* The parts of spunnel-jobs, which tells what Slurm knows to programs that do not link Slurm. One job:
+ * how it is named (name.c), what is asked (facts.c), show.c and watch.c. Many records: list.c, nodes.c,
+ * partitions.c and config.c, in the format of record.h. The one line when something fails: voice.c. */
 #ifndef JOBS_H
 #define JOBS_H
 
 #include <stdint.h>
 
-#include "../SpunnelC/state.h"
+#include "../CSlurm/state.h"
 
 /** How the program ends. */
 enum ending {
 	ENDING_DONE = 0,
 	ENDING_FAILED = 1,  /**< Slurm does not answer, or refuses */
-	ENDING_USAGE = 2,   /**< the words are wrong */
+	ENDING_USAGE = 2,   /**< the words are wrong; said with the usage */
 	ENDING_MISSING = 3, /**< Slurm knows no such job, or the step does not run */
+	ENDING_COMPLAINED,  /**< the words are wrong, and that is said already; the status of USAGE */
 };
 
 /** A job as a person names it: 12, 12_3 (a task of an array), 12+1 (a component of a heterogeneous
@@ -68,6 +69,21 @@ enum ending show(const struct job_name *name);
  *  of them asks Slurm */
 enum ending watch(const struct job_name *name, const char *tunnels);
 
+/** Answers list: jobs, a record each.
+ *  @param words what stands behind the command: --user UID, --job ID (several), --columns NAMES */
+enum ending list(int count, char **words);
+
+/** Answers nodes, and partitions. */
+enum ending list_nodes(const char *columns);
+enum ending list_partitions(const char *columns);
+
+/** Answers config: where Slurm's configuration is, and what it says. slurmctld is not asked. */
+enum ending list_config(const char *columns);
+
+/** Reads digits alone.
+ *  @return 0, or -1 when the text is no number below `limit` */
+int read_whole_number(const char *text, uint32_t limit, uint32_t *number);
+
 /** Keeps what Slurm's library writes to standard error for itself: this program's errors are one
  *  line. When the library ends the program, its own last line is that line. */
 void voice_start(void);
@@ -83,5 +99,8 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** Complains that Slurm failed, by errno. */
 void complain_of_slurm(const struct job_name *name);
+
+/** Complains that Slurm failed, by errno, to tell of jobs, nodes or partitions. */
+enum ending complain_of_request(const char *what);
 
 #endif

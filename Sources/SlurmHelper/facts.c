@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../SpunnelC/slurm-versions.h"
-#include "../SpunnelC/step.h"
+#include "../CSlurm/slurm-versions.h"
+#include "../CSlurm/step.h"
 #include "jobs.h"
 
 /* Tasks that wait share one record, with a list of them such as "1-4,7-15:4%2". */

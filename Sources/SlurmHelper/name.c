@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../SpunnelC/slurm-versions.h"
+#include "../CSlurm/slurm-versions.h"
 #include "jobs.h"
 
 /* Reads digits up to the first other character, and moves there. */
@@ -23,6 +23,11 @@ static int read_number(const char **text, uint32_t limit, uint32_t *number)
 	return 0;
 }
 
+int read_whole_number(const char *text, uint32_t limit, uint32_t *number)
+{
+	return read_number(&text, limit, number) == 0 && *text == '\0' ? 0 : -1;
+}
+
 static int read_step(const char *text, uint32_t *step)
 {
 	static const struct {
@@ -40,7 +45,7 @@ static int read_step(const char *text, uint32_t *step)
 			return 0;
 		}
 	}
-	return read_number(&text, SLURM_MAX_NORMAL_STEP_ID, step) == 0 && *text == '\0' ? 0 : -1;
+	return read_whole_number(text, SLURM_MAX_NORMAL_STEP_ID, step);
 }
 
 int job_name_read(const char *text, struct job_name *name)

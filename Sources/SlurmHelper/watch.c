@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../SpunnelC/slurm-versions.h"
+#include "../CSlurm/slurm-versions.h"
 #include "jobs.h"
 
 /* All in milliseconds. A job often begins in the first seconds; later nobody minds a moment. */

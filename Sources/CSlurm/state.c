@@ -34,7 +34,7 @@ enum phase job_phase(uint32_t state)
 	}
 }
 
-static const char *state_word(uint32_t state)
+const char *job_state_word(uint32_t state)
 {
 	if (state & JOB_REVOKED)
 		return "REVOKED";
@@ -57,11 +57,11 @@ static const char *state_word(uint32_t state)
 
 /* libslurm exports the words for the reasons and slurm.h does not declare them, so a release may
  * be without: then there is no word. */
-static const char *reason_word(uint32_t reason)
+const char *job_reason_word(uint32_t reason)
 {
 	static const char *const names[] = {
 		"slurm_job_reason_string", "slurm_job_state_reason_string"};
-	const char *(*word)(uint32_t reason) = NULL;
+	static const char *(*word)(uint32_t reason);
 
 	if (reason == WAIT_NO_REASON)
 		return NULL;
@@ -70,13 +70,18 @@ static const char *reason_word(uint32_t reason)
 	return word != NULL ? word(reason) : NULL;
 }
 
+const char *job_reason(const slurm_job_info_t *job)
+{
+	if (job->state_desc != NULL && job->state_desc[0] != '\0')
+		return job->state_desc;
+	return job_reason_word(job->state_reason);
+}
+
 void job_describe(const slurm_job_info_t *job, char *text, size_t size)
 {
-	const char *reason = job->state_desc;
+	const char *reason = job_reason(job);
 
-	if (reason == NULL || reason[0] == '\0')
-		reason = reason_word(job->state_reason);
-	(void)snprintf(text, size, "%s%s%s", state_word(job->job_state), reason != NULL ? " " : "",
+	(void)snprintf(text, size, "%s%s%s", job_state_word(job->job_state), reason != NULL ? " " : "",
 		       reason != NULL ? reason : "");
 	for (; *text != '\0'; text++)
 		if ((unsigned char)*text < ' ' || *text == 127)

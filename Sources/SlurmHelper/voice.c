@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../SpunnelC/slurm-versions.h"
+#include "../CSlurm/slurm-versions.h"
 #include "jobs.h"
 
 static int user = STDERR_FILENO;
@@ -31,6 +31,13 @@ void complain_of_slurm(const struct job_name *name)
 {
 	complain("ask Slurm about job '%s': %s: try again later, or see whether squeue works here",
 		 name->text, slurm_strerror(errno));
+}
+
+enum ending complain_of_request(const char *what)
+{
+	complain("ask Slurm for %s: %s: try again later, or see whether squeue works here", what,
+		 slurm_strerror(errno));
+	return ENDING_FAILED;
 }
 
 /* The library has called exit(3). */

@@ -47,6 +47,26 @@ static inline int load_job(job_info_msg_t **message, uint32_t job)
 #endif
 }
 
+/** Tells how much of a node is in use.
+ *  @param cpus filled
+ *  @param memory filled, in MiB */
+static inline void node_use(const node_info_t *node, uint16_t *cpus, uint64_t *memory)
+{
+	*cpus = 0;
+	*memory = 0;
+#if SLURM_SINCE(25, 5)
+	*cpus = node->alloc_cpus;
+	*memory = node->alloc_memory;
+#else
+	if (node->select_nodeinfo == NULL)
+		return;
+	(void)slurm_get_select_nodeinfo(node->select_nodeinfo, SELECT_NODEDATA_SUBCNT,
+					NODE_STATE_ALLOCATED, cpus);
+	(void)slurm_get_select_nodeinfo(node->select_nodeinfo, SELECT_NODEDATA_MEM_ALLOC,
+					NODE_STATE_ALLOCATED, memory);
+#endif
+}
+
 /** Makes Slurm's library ready in a program of our own; it ends the program when there is no
  *  configuration. Later releases of 20.11 have it as well, and none of them needs it. */
 static inline void start_slurm(void)

@@ -1,0 +1,80 @@
+/* spunnel-jobs: what Slurm knows, in lines that a program reads. The only program of Spunnel that links
+ * Slurm. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../CSlurm/slurm-versions.h"
+#include "jobs.h"
+
+static const char usage[] =
+	"usage: spunnel-jobs show JOB, watch JOB [RECORDS], list [--user UID] [--job ID]… "
+	"[--columns NAMES], nodes [NAMES], partitions [NAMES] or config [NAMES]";
+
+/* Makes Slurm's library ready; what it says on the way is kept back. */
+static void begin(void)
+{
+	/* Who reads us has gone: that is an end, and not a signal's. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	/* Lists of an array's tasks are cut at 64 characters otherwise. */
+	(void)setenv("SLURM_BITSTR_LEN", "0", 1);
+	voice_start();
+	start_slurm();
+}
+
+/* Of one job: show and watch. */
+static enum ending tell_job(int count, char **words)
+{
+	struct job_name name;
+	int watches = strcmp(words[1], "watch") == 0;
+
+	if (count < 3 || count > (watches ? 4 : 3))
+		return ENDING_USAGE;
+	if (job_name_read(words[2], &name) < 0) {
+		complain("read job '%s': it names none: name it as in 12, 12.0, 12_3 or 12+1",
+			 words[2]);
+		return ENDING_COMPLAINED;
+	}
+	begin();
+	return watches ? watch(&name, words[3]) : show(&name);
+}
+
+/* Many records: list, nodes, partitions and config. */
+static enum ending tell_records(int count, char **words)
+{
+	static const struct {
+		const char *name;
+		enum ending (*list)(const char *columns);
+	} lists[] = {
+		{"nodes", list_nodes},
+		{"partitions", list_partitions},
+		{"config", list_config},
+	};
+
+	if (strcmp(words[1], "list") == 0) {
+		begin();
+		return list(count - 2, words + 2);
+	}
+	for (size_t index = 0; index < sizeof lists / sizeof *lists; index++) {
+		if (strcmp(words[1], lists[index].name) == 0 && count <= 3) {
+			begin();
+			return lists[index].list(words[2]);
+		}
+	}
+	return ENDING_USAGE;
+}
+
+int main(int count, char **words)
+{
+	enum ending ending = ENDING_USAGE;
+
+	if (count >= 2)
+		ending = strcmp(words[1], "show") == 0 || strcmp(words[1], "watch") == 0
+				 ? tell_job(count, words)
+				 : tell_records(count, words);
+	voice_end();
+	if (ending == ENDING_USAGE)
+		complain("%s", usage);
+	return ending == ENDING_COMPLAINED ? ENDING_USAGE : ending;
+}

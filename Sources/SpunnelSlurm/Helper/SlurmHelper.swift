@@ -1,0 +1,208 @@
+// Asks Slurm through spunnel-jobs, the one program that links Slurm's library, and hands the answers on
+// as typed values.
+
+import Glibc
+import SpunnelSystem
+
+/// Why Slurm told nothing.
+package struct SlurmError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What kind of failure it is.
+  package enum Kind: Sendable {
+    /// Slurm does not answer, or refuses.
+    case slurm
+    /// spunnel-jobs is missing, cannot run here, or is of another Spunnel.
+    case installation
+  }
+
+  package let kind: Kind
+  /// `<what was being done>: <what went wrong>: <what to type next>`.
+  package let description: String
+
+  package init(_ kind: Kind, _ description: String) {
+    self.kind = kind
+    self.description = description
+  }
+}
+
+/// The helper, and the questions that it answers.
+package struct SlurmHelper: Sendable {
+  /// Which jobs are meant.
+  package enum Selection: Sendable {
+    /// Everybody's.
+    case all
+    /// One user's.
+    case user(uid_t)
+    /// Those with these numbers. An array's number names all of its tasks, a heterogeneous job's all of
+    /// its components. A number that Slurm does not know is left out.
+    case jobs([UInt32])
+  }
+
+  /// The path of spunnel-jobs.
+  package let path: String
+  /// `NAME=value` entries; `nil` for this process's own. `SLURM_CONF` names the cluster.
+  package let environment: [ByteString]?
+
+  package init(path: String, environment: [ByteString]? = nil) {
+    self.path = path
+    self.environment = environment
+  }
+
+  /// The jobs that are meant, each array's waiting tasks as one.
+  package func jobs(_ selection: Selection) throws(SlurmError) -> [JobInfo] {
+    if case .jobs(let numbers) = selection, numbers.isEmpty { return [] }
+    var jobs: [JobInfo] = []
+    try records("jobs", ["list"] + SlurmHelper.words(selection)) { record in
+      if let job = JobInfo(record) { jobs.append(job) }
+    }
+    return jobs
+  }
+
+  /// Hands over each job with the columns that are named, for lists that are long.
+  ///
+  /// - Parameter columns: names as in Sources/SlurmHelper/list.c
+  package func eachJob(
+    _ selection: Selection, columns: [String], _ body: (Record) -> Void
+  ) throws(SlurmError) {
+    if case .jobs(let numbers) = selection, numbers.isEmpty { return }
+    let words = ["list"] + SlurmHelper.words(selection)
+    try records("jobs", words + ["--columns", columns.joined(separator: ",")], body)
+  }
+
+  /// The cluster's nodes.
+  package func nodes() throws(SlurmError) -> [NodeInfo] {
+    var nodes: [NodeInfo] = []
+    try records("nodes", ["nodes"]) { nodes.append(NodeInfo($0)) }
+    return nodes
+  }
+
+  /// The partitions that this user may see.
+  package func partitions() throws(SlurmError) -> [PartitionInfo] {
+    var partitions: [PartitionInfo] = []
+    try records("partitions", ["partitions"]) { partitions.append(PartitionInfo($0)) }
+    return partitions
+  }
+
+  /// Where Slurm's library finds its configuration, and what it says. slurmctld is not asked.
+  package func configuration() throws(SlurmError) -> ConfigurationInfo {
+    var found: ConfigurationInfo?
+    try records("config", ["config"]) { found = ConfigurationInfo($0) }
+    guard let found else {
+      throw SlurmError(.installation, "ask Slurm for its configuration: spunnel-jobs told none")
+    }
+    return found
+  }
+
+  private static func words(_ selection: Selection) -> [String] {
+    switch selection {
+    case .all: []
+    case .user(let user): ["--user", String(user)]
+    case .jobs(let numbers): numbers.flatMap { ["--job", String($0)] }
+    }
+  }
+}
+
+// MARK: - Running it
+
+extension SlurmHelper {
+  private static let pieceSize = 1 << 18
+  /// The exit status of a program that the loader finds no library for (ld.so(8)).
+  private static let unable = 127
+
+  /// Runs the helper to its end and hands over each record as it comes.
+  private func records(
+    _ kind: String, _ words: [String], _ body: (Record) -> Void
+  ) throws(SlurmError) {
+    let (status, complaint, problem) = try run(kind, words, body)
+    if status == 0 {
+      guard let problem else { return }
+      throw SlurmError(.installation, SlurmHelper.words(of: problem, kind))
+    }
+    let advice = status == SlurmHelper.unable ? ": build spunnel-jobs again for this Slurm" : ""
+    let kind: SlurmError.Kind = status == 1 ? .slurm : .installation
+    throw SlurmError(kind, (complaint ?? "spunnel-jobs ended with status \(status)") + advice)
+  }
+
+  private typealias Ending = (status: Int, complaint: String?, problem: RecordReader.Problem?)
+
+  private func run(
+    _ kind: String, _ words: [String], _ body: (Record) -> Void
+  ) throws(SlurmError) -> Ending {
+    do throws(SystemError) {
+      let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
+      let answers = try FileDescriptor.pipe(childHas: .writer)
+      let complaints = try FileDescriptor.pipe(childHas: .writer)
+      var program = Program(
+        path: path, arguments: ["spunnel-jobs"] + words, environment: environment,
+        descriptors: [nothing.raw, answers.writer.raw, complaints.writer.raw])
+      program.parentDeathSignal = SIGKILL
+      program.newSession = false
+      let child = try program.start()
+      let answer = answers.reader
+      let complaint = complaints.reader
+      SlurmHelper.close(answers.writer)
+      SlurmHelper.close(complaints.writer)
+      let problem = try SlurmHelper.read(answer, RecordReader(kind: kind), body)
+      // One line, which the pipe has held meanwhile.
+      let said = try SlurmHelper.content(of: complaint)
+      return (SlurmHelper.outcome(of: child), SlurmHelper.lastLine(said), problem)
+    } catch {
+      let advice = error.code == ENOENT ? ": is the installation complete?" : ""
+      throw SlurmError(.installation, "ask Slurm for \(kind): \(error)\(advice)")
+    }
+  }
+
+  private static func close(_ end: consuming FileDescriptor) { _ = consume end }
+
+  private static func read(
+    _ answer: borrowing FileDescriptor, _ reader: RecordReader, _ body: (Record) -> Void
+  ) throws(SystemError) -> RecordReader.Problem? {
+    var reader = reader
+    var problem: RecordReader.Problem?
+    while answer.waitReadable(milliseconds: -1),
+      let bytes = try answer.read(atMost: pieceSize), !bytes.isEmpty
+    {
+      if problem != nil { continue }
+      do throws(RecordReader.Problem) { try reader.take(bytes, body) } catch { problem = error }
+    }
+    do throws(RecordReader.Problem) { try reader.end() } catch { problem = problem ?? error }
+    return problem
+  }
+
+  private static func content(
+    of complaint: borrowing FileDescriptor
+  ) throws(SystemError) -> [UInt8] {
+    var said: [UInt8] = []
+    while complaint.waitReadable(milliseconds: -1),
+      let bytes = try complaint.read(atMost: 4096), !bytes.isEmpty
+    {
+      said = (said + bytes).suffix(4096)
+    }
+    return said
+  }
+
+  private static func outcome(of child: pid_t) -> Int {
+    while true {
+      if case .ended(let status) = Process.poll(child) { return status }
+      usleep(500)
+    }
+  }
+
+  private static func lastLine(_ said: [UInt8]) -> String? {
+    guard let line = said.split(separator: 10).last else { return nil }
+    let text = String(decoding: line, as: UTF8.self)
+    let name = "spunnel-jobs: "
+    return text.hasPrefix(name) ? String(text.dropFirst(name.count)) : text
+  }
+
+  private static func words(of problem: RecordReader.Problem, _ kind: String) -> String {
+    let what = "ask Slurm for \(kind): "
+    return switch problem {
+    case .format(let number):
+      what + "spunnel-jobs answers in format '\(number)', and this program knows format 1: "
+        + "install both of one Spunnel"
+    case .line(let number):
+      what + "line \(number) of spunnel-jobs's answer makes no sense: install both of one Spunnel"
+    case .cut: what + "spunnel-jobs's answer was cut: try again"
+    }
+  }
+}
