@@ -28,9 +28,15 @@ let package = Package(
     .target(name: "SpunnelInterface"),
     .target(name: "CSystem"),
     .target(name: "SpunnelSystem", dependencies: ["CSystem"], swiftSettings: small),
+    .target(name: "SpunnelSlurm", dependencies: ["SpunnelSystem"], swiftSettings: small),
+    .target(
+      name: "SpunnelTunnel", dependencies: ["SpunnelSlurm", "SpunnelSystem"], swiftSettings: small),
+    .target(
+      name: "SpunnelKeeper", dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
+      swiftSettings: small),
     .target(
       name: "Spunnel",
-      dependencies: ["SpunnelInterface", "SpunnelSystem"],
+      dependencies: ["SpunnelInterface", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
       swiftSettings: small,
       // One file that needs no Swift on the machine: the plugin opens it inside srun. Not for tests,
       // which take their target's flags over and do not link with a static Foundation.
@@ -49,35 +55,32 @@ let package = Package(
     ),
     .executableTarget(
       name: "spunnel-keeper",
-      dependencies: ["Spunnel"],
+      dependencies: ["SpunnelKeeper"],
       swiftSettings: small,
       // No loader, no relocations: a keeper costs half the memory of a dynamic one. No sanitizer
       // can be linked into such a program.
       linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
     ),
     .target(
-      name: "SpunnelSlurm",
-      dependencies: ["SpunnelSystem"],
-      swiftSettings: small
-    ),
-    .target(
       name: "SpunnelCluster",
-      dependencies: ["Spunnel", "SpunnelSystem"],
+      dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
       swiftSettings: strict
     ),
     .target(
       name: "SpunnelCLI",
-      dependencies: ["Spunnel", "SpunnelSystem"],
+      dependencies: ["SpunnelSystem"],
       swiftSettings: strict
     ),
     .target(
       name: "SpunnelOutput",
-      dependencies: ["Spunnel", "SpunnelSystem"],
+      dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
       swiftSettings: strict
     ),
     .executableTarget(
       name: "spunnelctl",
-      dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput"],
+      dependencies: [
+        "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelOutput",
+      ],
       swiftSettings: strict,
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),
@@ -96,7 +99,8 @@ let package = Package(
     .testTarget(
       name: "SpunnelTests",
       dependencies: [
-        "Spunnel", "SpunnelCLI", "SpunnelCluster", "SpunnelOutput", "SpunnelSlurm", "SpunnelSystem",
+        "Spunnel", "SpunnelKeeper", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem",
+        "SpunnelCLI", "SpunnelCluster", "SpunnelOutput",
       ],
       swiftSettings: strict),
   ]

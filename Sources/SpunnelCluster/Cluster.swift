@@ -2,6 +2,7 @@
 
 import Glibc
 import SpunnelSystem
+import SpunnelTunnel
 
 /// A cluster by its name, up or not.
 public struct Cluster: Sendable {

@@ -1,6 +1,5 @@
 // Everything that can go wrong with a cluster, with what to do about it.
 
-import Spunnel
 import SpunnelSystem
 
 /// Why a cluster cannot be brought up, looked at or taken down.

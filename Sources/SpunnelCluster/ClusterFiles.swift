@@ -3,6 +3,7 @@
 
 import Glibc
 import SpunnelSystem
+import SpunnelTunnel
 
 /// Writes the files of one cluster.
 struct ClusterFiles {

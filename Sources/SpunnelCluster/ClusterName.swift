@@ -1,6 +1,6 @@
 // What a user says about a cluster, parsed once: its name, amounts of memory, counts, the policy.
 
-import Spunnel
+import SpunnelSystem
 
 /// The name of a cluster, and of its folder.
 public struct ClusterName: Hashable, Sendable, CustomStringConvertible {

@@ -1,6 +1,8 @@
 // The text of the cluster's own sshd_config, ssh_config and known_hosts.
 
-import Spunnel
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
 
 /// What the tunnel's ssh and sshd are told.
 public struct ClusterSSH: Sendable {

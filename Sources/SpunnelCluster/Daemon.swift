@@ -2,6 +2,7 @@
 
 import Glibc
 import SpunnelSystem
+import SpunnelTunnel
 
 /// One daemon of a cluster.
 public enum Daemon: Hashable, Sendable, CustomStringConvertible {

@@ -2,6 +2,7 @@
 
 import Glibc
 import SpunnelSystem
+import SpunnelTunnel
 
 /// Starts the daemons of one cluster.
 struct Launcher {

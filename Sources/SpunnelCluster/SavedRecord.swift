@@ -1,6 +1,6 @@
 // What is remembered of a cluster between two `up`: a file of `key=value` lines in its folder.
 
-import Spunnel
+import SpunnelSystem
 
 /// The ports of a cluster's daemons on 127.0.0.1.
 public struct Ports: Equatable, Sendable {

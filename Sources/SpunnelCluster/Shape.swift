@@ -1,7 +1,6 @@
 // How large a cluster is and how it behaves: what the user asked for, on what the machine has.
 
 import Glibc
-import SpunnelSystem
 
 /// What the machine has.
 public struct Machine: Sendable {

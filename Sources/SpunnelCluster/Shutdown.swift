@@ -2,6 +2,7 @@
 
 import Glibc
 import SpunnelSystem
+import SpunnelTunnel
 
 /// What becomes of jobs that run when a cluster is taken down.
 public enum RunningJobs: Sendable {

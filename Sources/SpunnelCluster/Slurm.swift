@@ -3,6 +3,7 @@
 
 import Glibc
 import SpunnelSystem
+import SpunnelTunnel
 
 /// A job that has resources.
 public struct RunningJob: Equatable, Sendable, CustomStringConvertible {

@@ -1,5 +1,8 @@
 // The text of slurm.conf, gres.conf, cgroup.conf and plugstack.conf, with the reason of each unusual line.
 
+import SpunnelSlurm
+import SpunnelTunnel
+
 /// What Slurm's configuration depends on.
 public struct SlurmConfiguration: Sendable {
   public let layout: Layout

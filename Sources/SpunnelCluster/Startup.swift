@@ -2,6 +2,7 @@
 
 import Glibc
 import SpunnelSystem
+import SpunnelTunnel
 
 /// What `up` is asked for.
 public struct UpRequest: Sendable {

@@ -1,6 +1,7 @@
 // spunnelctl url: what to give to a browser or another program.
 
-import Spunnel
+import SpunnelSlurm
+import SpunnelTunnel
 
 public struct AddressReport: Report {
   private let tunnels: [(step: StepName, forwards: [Forward])]

@@ -1,7 +1,7 @@
 // JSON as RFC 8259 has it, as far as it is written here: without fractions, and in the order in which
 // a report tells things.
 
-import Spunnel
+import SpunnelSystem
 
 /// A value for programs.
 public enum JSON: Equatable, Sendable {

@@ -1,6 +1,7 @@
 // spunnelctl open: how far the forwards are that it asked for.
 
-import Spunnel
+import SpunnelSlurm
+import SpunnelTunnel
 
 public struct OpeningReport: Report {
   public enum Stage: Equatable, Sendable {

@@ -1,8 +1,6 @@
 // A terminal that is redrawn in place: what must be written for it (ECMA-48, and xterm's private
 // modes, which every terminal of today has).
 
-import Spunnel
-
 public enum Screen {
   /// Takes the other screen, so that what stood there comes back; no cursor, no broken lines.
   public static let enter = "\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l"

@@ -1,6 +1,7 @@
 // Tunnels that something was done to: closed, or removed.
 
-import Spunnel
+import SpunnelSlurm
+import SpunnelTunnel
 
 /// What close and clean tell.
 public struct StepList: Report {

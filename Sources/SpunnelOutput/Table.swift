@@ -1,6 +1,6 @@
 // A table for people: columns as wide as their widest cell, two spaces between them.
 
-import Spunnel
+import SpunnelSystem
 
 public struct Table {
   private var rows: [[String]]

@@ -1,6 +1,7 @@
 // Times and sizes, as people read them.
 
 import Glibc
+import SpunnelTunnel
 
 enum Units {
   /// A point in time as Slurm's commands print it, in the local time zone.

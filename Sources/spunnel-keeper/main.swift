@@ -1,6 +1,6 @@
 // The keeper's executable: everything is in the core.
 
 import Glibc
-import Spunnel
+import SpunnelKeeper
 
 exit(KeeperProcess.main(Array(CommandLine.arguments.dropFirst())))

@@ -1,8 +1,9 @@
 // spunnelctl clean: removes the records that no keeper holds any more.
 
 import Glibc
-import Spunnel
 import SpunnelOutput
+import SpunnelSystem
+import SpunnelTunnel
 
 enum CleanCommand: Command {
   static let name = "clean"

@@ -1,8 +1,8 @@
 // spunnelctl close: ends tunnels whose jobs go on.
 
-import Spunnel
 import SpunnelOutput
 import SpunnelSystem
+import SpunnelTunnel
 
 enum CloseCommand: Command {
   static let name = "close"

@@ -1,9 +1,10 @@
 // Tunnels, or forwards of them, while they are closed: one that cannot be keeps no other from it.
 
 import Glibc
-import Spunnel
 import SpunnelOutput
+import SpunnelSlurm
 import SpunnelSystem
+import SpunnelTunnel
 
 /// Tunnels that are to end: all are asked before the first is waited for.
 struct Closing {

@@ -1,7 +1,6 @@
 // spunnelctl cluster: which subcommands there are, and the options that they share.
 
 import Glibc
-import Spunnel
 import SpunnelCluster
 import SpunnelSystem
 

@@ -1,7 +1,6 @@
 // spunnelctl cluster env and exec: Slurm's own commands, meaning the user's cluster.
 
 import Glibc
-import Spunnel
 import SpunnelCluster
 import SpunnelOutput
 import SpunnelSystem

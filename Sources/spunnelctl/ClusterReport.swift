@@ -1,10 +1,10 @@
 // A cluster of the user's own, as status, list and up tell of it. The object is described in
 // docs/personal-cluster.md.
 
-import Spunnel
 import SpunnelCluster
 import SpunnelOutput
 import SpunnelSystem
+import SpunnelTunnel
 
 /// What `cluster status` tells.
 struct ClusterReport: Report {

@@ -1,6 +1,5 @@
 // spunnelctl cluster status and list.
 
-import Spunnel
 import SpunnelCluster
 import SpunnelOutput
 

@@ -1,9 +1,9 @@
 // spunnelctl cluster up and down.
 
 import Glibc
-import Spunnel
 import SpunnelCluster
 import SpunnelOutput
+import SpunnelSlurm
 import SpunnelSystem
 
 enum ClusterUp {
@@ -30,9 +30,9 @@ enum ClusterUp {
   }
 
   private static func request(_ options: ClusterOptions) throws(ClusterFailure) -> UpRequest {
-    guard let prefix = Installation.prefix else { throw .other(Installation.absence) }
+    guard let installation = Installation.current else { throw .other(Installation.absence) }
     return try clustering { () throws(ClusterError) in
-      var request = UpRequest(pluginFolder: prefix + "/lib/spunnel")
+      var request = UpRequest(pluginFolder: installation.libraries)
       let values = options.values
       if let text = values["--cpus"] {
         request.shape.processors = try count(text, "--cpus", in: ShapeRequest.processorRange)

@@ -1,7 +1,6 @@
 // Which commands there are, how they are found, and what an exit status means.
 
 import Glibc
-import Spunnel
 import SpunnelSystem
 
 /// How a command ended, as the exit status of the process.

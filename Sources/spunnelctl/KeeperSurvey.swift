@@ -1,8 +1,8 @@
 // One question to many keepers at once: none is waited for longer than all of them.
 
 import Glibc
-import Spunnel
 import SpunnelSystem
+import SpunnelTunnel
 
 enum KeeperSurvey {
   enum Answer {

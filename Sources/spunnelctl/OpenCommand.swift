@@ -2,9 +2,9 @@
 // there.
 
 import Glibc
-import Spunnel
 import SpunnelOutput
 import SpunnelSystem
+import SpunnelTunnel
 
 enum OpenCommand: Command {
   static let name = "open"

@@ -1,9 +1,10 @@
 // What spunnelctl open asks of a keeper, and what it hears until the end.
 
 import Glibc
-import Spunnel
 import SpunnelOutput
+import SpunnelSlurm
 import SpunnelSystem
+import SpunnelTunnel
 
 struct OpenRequest {
   /// Milliseconds for a keeper to start and to answer, after one that is just ending has ended.
@@ -44,7 +45,7 @@ struct OpenRequest {
       guard let connection = try connect(step) else { return .unanswered }
       return try follow(connection, step, danger(to: step))
     }
-    let facts = try JobFacts.ask(job)
+    let facts = try JobFacts.find(job)
     try check(facts)
     // Also without --background: somebody may ask its keeper for more, with it.
     let logout = Logout.ahead(of: facts.step.job)
@@ -93,12 +94,12 @@ struct OpenRequest {
 
   /// - Returns: why there is no keeper
   private func start(_ step: StepName, _ logout: Logout) -> String? {
-    guard let prefix = Installation.prefix else { return Installation.absence }
+    guard let installation = Installation.current else { return Installation.absence }
     do throws(SettingsError) {
       let request = try KeeperRequest(
         .job, step: step, nodes: [], spec: nil, arguments: option.arguments)
       do throws(KeeperFailure) {
-        let keeper = try KeeperStart(request, prefix: prefix, logout: logout)
+        let keeper = try KeeperStart(request, installation, logout: logout)
         _ = try keeper.hear(seconds: 2) { $0 == .done }
       } catch { return error.reason }
     } catch { return "plugstack.conf: \(error)" }

@@ -1,8 +1,6 @@
 // The options that say how a command tells what it has to tell: --json and --watch.
 
-import Spunnel
 import SpunnelOutput
-import SpunnelSystem
 
 struct Output {
   let isJSON: Bool

@@ -1,6 +1,6 @@
 // status --probe: has the keepers find out, all at once, whether anything listens at the far ends.
 
-import Spunnel
+import SpunnelTunnel
 
 enum Probe {
   /// Milliseconds that a user's have together: a service that is slow to accept takes one second.

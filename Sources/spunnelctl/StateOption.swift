@@ -1,7 +1,7 @@
 // How this site has set the plugin up: on the command line, or as plugstack.conf says.
 
-import Spunnel
 import SpunnelSystem
+import SpunnelTunnel
 
 /// The words of a command, once the options that all commands share are taken out.
 struct StateOption {

@@ -1,9 +1,10 @@
 // spunnelctl status: the user's tunnels on this host, or everybody's, or all about a job's.
 
 import Glibc
-import Spunnel
 import SpunnelOutput
+import SpunnelSlurm
 import SpunnelSystem
+import SpunnelTunnel
 
 enum StatusCommand: Command {
   static let name = "status"

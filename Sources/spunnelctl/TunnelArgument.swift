@@ -1,8 +1,9 @@
 // Which tunnels a command is about: `12` for all of a job, `12.0` for one step.
 
 import Glibc
-import Spunnel
+import SpunnelSlurm
 import SpunnelSystem
+import SpunnelTunnel
 
 /// A job or a step, as Slurm's commands write it.
 struct TunnelArgument {
@@ -17,7 +18,7 @@ struct TunnelArgument {
       return
     }
     try TunnelArgument.check(text)
-    let found = try JobFacts.ask(text).step
+    let found = try JobFacts.find(text).step
     self.text = text
     job = found.job
     step = text.contains(".") ? found.step : nil
@@ -91,4 +92,16 @@ func reachableTunnels(
   do throws(RecordError) {
     return try AllRecords.find(in: stateDirectory, where: isMeant).views.filter(\.isHeld)
   } catch { throw .failure("look at the tunnels: \(error)") }
+}
+
+extension JobFacts {
+  /// Asks Slurm for a job that was typed.
+  static func find(_ text: String) throws(CommandError) -> JobFacts {
+    do throws(JobFactsError) { return try ask(text) } catch {
+      switch error {
+      case .malformed(let line): throw .usage(line)
+      case .failed(let line): throw .failure(line)
+      }
+    }
+  }
 }

@@ -1,7 +1,9 @@
 // spunnelctl url: what to open in a browser, and what to type on one's own computer before.
 
-import Spunnel
 import SpunnelOutput
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
 
 enum URLCommand: Command {
   static let name = "url"

@@ -2,9 +2,9 @@
 // after the other.
 
 import Glibc
-import Spunnel
 import SpunnelOutput
 import SpunnelSystem
+import SpunnelTunnel
 
 final class Watch: EventHandler {
   typealias Look = () throws(CommandError) -> any Report

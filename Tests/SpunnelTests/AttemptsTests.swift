@@ -2,8 +2,9 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 @testable import SpunnelSystem
+@testable import SpunnelTunnel
 
 @Suite struct AttemptsTests {
   private let loop: EventLoop

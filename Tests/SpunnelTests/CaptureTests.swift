@@ -4,6 +4,8 @@ import Glibc
 import SpunnelSystem
 import Testing
 
+@testable import SpunnelTunnel
+
 @Suite struct CaptureTests {
   private static func shell(_ script: String, _ words: String...) -> Program {
     Program("/bin/sh", ["-c", script, "sh"] + words, environment: ["PATH=/usr/bin:/bin"])

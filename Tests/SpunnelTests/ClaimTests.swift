@@ -5,6 +5,8 @@ import SpunnelSystem
 import Testing
 
 @testable import Spunnel
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 @Suite struct ClaimTests {
   private let scratch: Scratch

@@ -4,6 +4,8 @@ import SpunnelSystem
 import Testing
 
 @testable import SpunnelCluster
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 private let layout = Layout(name: .standard, folder: "/s/default", root: "/s/default")
 

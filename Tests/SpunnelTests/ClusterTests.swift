@@ -1,6 +1,5 @@
 // What a user says about a cluster, and what is remembered and computed from it.
 
-import Spunnel
 import SpunnelSystem
 import Testing
 

@@ -2,7 +2,8 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelTunnel
 
 @Suite struct FailuresTests {
   private func failures(_ all: [(String, String)]) throws -> Failures {

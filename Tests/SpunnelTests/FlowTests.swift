@@ -4,7 +4,7 @@ import Glibc
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 
 /// The wires of one direction, with the far ends in the test's hands.
 private final class Wires {

@@ -3,7 +3,7 @@
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelTunnel
 
 @Suite struct ForwardTests {
   @Test(

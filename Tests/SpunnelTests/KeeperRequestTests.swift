@@ -2,7 +2,9 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 @Suite struct KeeperRequestTests {
   private let step = StepName(job: 17, step: 0xffff_fffa)

@@ -4,7 +4,9 @@ import Glibc
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 @Suite struct KeeperStartTests {
   @Test(arguments: [
@@ -23,7 +25,7 @@ import Testing
       .lifeline, step: StepName(job: 17, step: 0), nodes: [], spec: nil, arguments: [])
     let reason = "start /nowhere/libexec/spunnel/spunnel-keeper: No such file or directory: "
     #expect(throws: KeeperFailure(reason + "is Spunnel installed as a whole?")) {
-      _ = try KeeperStart(request, prefix: "/nowhere")
+      _ = try KeeperStart(request, Installation(prefix: "/nowhere"))
     }
   }
 }

@@ -3,7 +3,8 @@
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelTunnel
 
 @Suite struct LineSocketTests {
   private final class Ends {

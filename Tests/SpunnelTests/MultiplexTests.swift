@@ -2,7 +2,8 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelTunnel
 
 @Suite struct MultiplexRequestTests {
   @Test func helloTellsTheVersion() {

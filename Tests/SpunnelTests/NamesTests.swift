@@ -1,8 +1,11 @@
 // Names that come from Slurm, and text that goes to a terminal.
 
+import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 @Suite struct NamesTests {
   @Test(arguments: ["n1", "node-01", "gpu_7", "a.b.example.org", "10.0.0.1", "N", "1", "_x"])

@@ -4,8 +4,10 @@ import Glibc
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 @testable import SpunnelOutput
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 @Suite struct TableTests {
   @Test func columnsAreAsWideAsTheirWidestCellAndLinesEndWithoutSpaces() {

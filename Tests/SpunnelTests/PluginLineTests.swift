@@ -2,7 +2,8 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 @Suite struct PluginLineTests {
   private let scratch: Scratch

@@ -4,7 +4,7 @@ import Glibc
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 
 @Suite struct PumpPoolTests: PumpSuite {
   let loop: EventLoop

@@ -4,7 +4,8 @@ import Glibc
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 @Suite struct RecordTests {
   private let scratch: Scratch

@@ -4,7 +4,7 @@ import Glibc
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 
 @Suite(.enabled(if: isRoot, "a client of another user needs root"))
 struct RelayAccessTests: RelaySuite {

@@ -3,7 +3,7 @@
 import Glibc
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 @testable import SpunnelSystem
 
 @Suite struct RelayTests: RelaySuite {

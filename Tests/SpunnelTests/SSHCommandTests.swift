@@ -2,7 +2,9 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 @Suite struct SSHCommandTests {
   /// What `ssh -G` tells where nobody has set anything.

@@ -1,8 +1,9 @@
 // The arguments behind the plugin's path in plugstack.conf.
 
+import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelTunnel
 
 @Suite struct SettingsTests {
   @Test func withoutArgumentsTheDefaultsHold() throws {

@@ -2,7 +2,8 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelTunnel
 
 @Suite struct SocksRequestTests {
   private static let hello: [UInt8] = [5, 1, 0]

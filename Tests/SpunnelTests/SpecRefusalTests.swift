@@ -1,8 +1,9 @@
 // What may not stand after `--tunnel`, and how it is quoted.
 
+import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelTunnel
 
 @Suite struct SpecRefusalTests {
   /// Refused in a forward that is the whole spec.

@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelTunnel
 
 @Suite struct SpecTests {
   @Test(

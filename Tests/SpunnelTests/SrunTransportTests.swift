@@ -3,7 +3,9 @@
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 private let keys = TunnelKeys(
   identity: "/tmp/spunnel-7/1.0/n1.key", knownHosts: "/tmp/spunnel-7/1.0/n1.known",

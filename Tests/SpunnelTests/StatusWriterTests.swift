@@ -3,8 +3,10 @@
 import Glibc
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
 @testable import SpunnelSystem
+@testable import SpunnelTunnel
 
 @Suite struct StatusWriterTests {
   private let scratch: Scratch

@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 
 @Suite struct StrangersTests {
   @Test func theSameIsToldOnceAMinuteWithHowOftenItWas() {

@@ -4,7 +4,7 @@ import Glibc
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelTunnel
 
 @Suite struct SubmitSocketTests {
   private let scratch: Scratch

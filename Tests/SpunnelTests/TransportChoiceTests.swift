@@ -1,8 +1,11 @@
 // When ssh is given up for srun, and when not.
 
+import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 @Suite struct TransportChoiceTests {
   private func said(_ line: String) throws -> SSHDiagnosis {

@@ -1,10 +1,10 @@
 // Forwards that are asked for twice, and forwards that are given up by their submit ends.
 
 import Glibc
-import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelTunnel
 
 @Suite struct TunnelCloseTests {
   private let rig: TunnelRig

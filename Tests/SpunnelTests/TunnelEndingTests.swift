@@ -1,10 +1,10 @@
 // An ssh that is slow to end: the tunnel's other connections go on, and it is gone in the end.
 
 import Glibc
-import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelTunnel
 
 @Suite struct TunnelEndingTests {
   /// Why an ssh does not end when it is asked to.

@@ -4,6 +4,8 @@ import Glibc
 import SpunnelSystem
 import Testing
 
+@testable import SpunnelTunnel
+
 @Suite struct WaitTests {
   private final class Disturber {
     let waiting = pthread_self()

@@ -15,22 +15,34 @@ let fuzzedC: [CSetting] = [.unsafeFlags(["-O2", "-fsanitize=address"])]
 let package = Package(
   name: "SpunnelFuzz",
   targets: [
-    .target(name: "SpunnelInterface"),
     .target(name: "CSystem", cSettings: fuzzedC),
     .target(name: "SpunnelSystem", dependencies: ["CSystem"], swiftSettings: fuzzed),
+    .target(name: "SpunnelSlurm", dependencies: ["SpunnelSystem"], swiftSettings: fuzzed),
     .target(
-      name: "Spunnel", dependencies: ["SpunnelInterface", "SpunnelSystem"], swiftSettings: fuzzed),
+      name: "SpunnelTunnel", dependencies: ["SpunnelSlurm", "SpunnelSystem"], swiftSettings: fuzzed),
     .target(
-      name: "SpunnelCluster", dependencies: ["Spunnel", "SpunnelSystem"], swiftSettings: fuzzed),
+      name: "SpunnelKeeper", dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
+      swiftSettings: fuzzed),
     .target(
-      name: "SpunnelOutput", dependencies: ["Spunnel", "SpunnelSystem"], swiftSettings: fuzzed),
+      name: "SpunnelCluster", dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
+      swiftSettings: fuzzed),
     .target(
-      name: "spunnelctl", dependencies: ["Spunnel", "SpunnelCluster", "SpunnelOutput"],
+      name: "SpunnelOutput", dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
+      swiftSettings: fuzzed),
+    .target(
+      name: "spunnelctl",
+      dependencies: [
+        "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelOutput",
+      ],
       exclude: ["main.swift"],
       swiftSettings: fuzzed + [.unsafeFlags(["-parse-as-library"])]),
     .target(name: "LibFuzzer"),
     .executableTarget(
-      name: "SpunnelFuzz", dependencies: ["LibFuzzer", "Spunnel", "SpunnelSystem", "spunnelctl"],
+      name: "SpunnelFuzz",
+      dependencies: [
+        "LibFuzzer", "SpunnelKeeper", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem",
+        "spunnelctl",
+      ],
       swiftSettings: fuzzed,
       // lld: gold stumbles over the sanitizer's debug information.
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]),

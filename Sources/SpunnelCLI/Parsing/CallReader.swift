@@ -1,6 +1,5 @@
 // Reads the words of one command, which is known already.
 
-import Spunnel
 import SpunnelSystem
 
 struct CallReader {

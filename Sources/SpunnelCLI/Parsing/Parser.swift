@@ -2,7 +2,6 @@
 // `--option=value` and `--option value` are the same, letters may be bundled. A long option is written
 // out: an abbreviation would mean something else once a release brings another option.
 
-import Spunnel
 import SpunnelSystem
 
 /// What a command line asks for.

@@ -1,6 +1,5 @@
 // Which options stand at one place of a command line, and what a word that begins with a dash means there.
 
-import Spunnel
 import SpunnelSystem
 
 /// The options that a word is looked up in.

@@ -1,6 +1,7 @@
 // What a tunnel's line in the table says.
 
-import Spunnel
+import SpunnelSlurm
+import SpunnelTunnel
 
 extension RecordView {
   /// Where the forwards lead, each node once; the step's first one while there is no forward.

@@ -1,8 +1,8 @@
 // spunnelctl status JOB: all that is known of a job's tunnels, and what became of them.
 
 import Glibc
-import Spunnel
 import SpunnelSystem
+import SpunnelTunnel
 
 public struct DetailReport: Report {
   /// A tunnel and the last lines of its log.

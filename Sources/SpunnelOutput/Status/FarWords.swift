@@ -1,6 +1,6 @@
 // Whether anything listens at the far ends, in few words.
 
-import Spunnel
+import SpunnelTunnel
 
 extension FarEnd {
   /// For people.

@@ -1,8 +1,8 @@
 // spunnelctl status: a line for each tunnel.
 
 import Glibc
-import Spunnel
 import SpunnelSystem
+import SpunnelTunnel
 
 public struct StatusReport: Report {
   private let views: [RecordView]

@@ -1,6 +1,6 @@
 // A tunnel as docs/status.md describes it.
 
-import Spunnel
+import SpunnelTunnel
 
 extension RecordView {
   /// - Parameter user: the owner's login name

@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelTunnel
 
 struct DiagnosisCase: Sendable, CustomTestStringConvertible {
   let name: String

@@ -4,7 +4,9 @@
 import Glibc
 import SpunnelSystem
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 final class FakeMaster {
   enum Answer {

@@ -4,7 +4,9 @@ import Glibc
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 
 /// Names separated by commas.
 func nodes(_ text: String = "n1") throws -> [NodeName] { try #require(NodeName.list(text)) }

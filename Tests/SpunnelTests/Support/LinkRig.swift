@@ -3,7 +3,7 @@
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 
 final class LinkNotes: LinkObserver {
   var lines: [String] = []

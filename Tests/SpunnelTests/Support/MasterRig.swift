@@ -2,7 +2,7 @@
 
 import SpunnelSystem
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 
 struct MasterRig {
   let loop: EventLoop

@@ -6,6 +6,8 @@
 import Glibc
 import SpunnelSystem
 
+@testable import SpunnelTunnel
+
 /// Milliseconds after which whatever has not happened is taken for a failure.
 private let patience = 30_000
 

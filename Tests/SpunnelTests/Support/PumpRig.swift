@@ -3,7 +3,7 @@
 import Glibc
 import SpunnelSystem
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 
 final class PumpRig {
   let pump: Pump

@@ -1,6 +1,6 @@
 // What an opening has told.
 
-@testable import Spunnel
+@testable import SpunnelKeeper
 
 final class ToldOpening: RefusalListener {
   /// Alive as long as the test.

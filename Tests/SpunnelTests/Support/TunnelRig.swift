@@ -4,7 +4,8 @@ import Glibc
 import SpunnelSystem
 import Testing
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelTunnel
 
 final class TunnelRig: TunnelObserver {
   let loop: EventLoop

@@ -3,7 +3,9 @@
 import Glibc
 import SpunnelSystem
 
-@testable import Spunnel
+@testable import SpunnelKeeper
+@testable import SpunnelSlurm
+@testable import SpunnelTunnel
 @testable import spunnelctl
 
 let targets: [Target] = [

@@ -1,0 +1,48 @@
+// The submit ports, bound before the job is queued and held until the keeper has them; and a look at
+// where the submit sockets will be.
+
+import Glibc
+import SpunnelTunnel
+
+/// Bound sockets of all submit ports that a spec names.
+struct Claim: ~Copyable {
+  let spec: TunnelSpec
+  let settings: Settings
+  let sockets: [SubmitSocket]
+
+  /// Binds every submit port on 127.0.0.1 and ::1, all or nothing. Whether a record can be made, and
+  /// a socket at each path that is known by now, is looked at first: it would be found out only after
+  /// the job has waited in the queue. A path is not bound here: if srun was killed nobody would remove
+  /// its file.
+  init(_ spec: TunnelSpec, _ settings: Settings) throws(SubmitError) {
+    do throws(RecordError) {
+      try StateDirectory.verify(in: settings.stateDirectory, user: getuid())
+    } catch { throw .record(error) }
+    try Claim.verifyPaths(spec)
+    var sockets: [SubmitSocket] = []
+    for port in spec.ports {
+      let bound = try SubmitSocket.bind(port, stateDirectory: settings.stateDirectory)
+      sockets += bound
+    }
+    self.spec = spec
+    self.settings = settings
+    self.sockets = sockets
+    // srun forks a helper that lives as long as itself: a port that the tunnel gives up would stay bound there.
+    for socket in sockets { socket.descriptor.withholdFromForks(true) }
+  }
+
+  deinit {
+    for socket in sockets { socket.descriptor.withholdFromForks(false) }
+  }
+
+  private static func verifyPaths(_ spec: TunnelSpec) throws(SubmitError) {
+    let paths: [String]
+    do throws(SpecError) { paths = try spec.paths(known: nil) } catch { throw .spec(error) }
+    for path in paths { try SubmitSocket.verify(path: path) }
+  }
+
+  /// Frees the ports that no keeper was given.
+  borrowing func release() {
+    for socket in sockets { socket.end() }
+  }
+}

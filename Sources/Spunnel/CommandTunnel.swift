@@ -1,0 +1,197 @@
+// What happens inside srun: claim the ports, start the keeper, wait for its word, let it go.
+//
+// No thread, nothing that runs while the job runs.
+
+import Glibc
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+/// Shows the user a line.
+struct Voice: Sendable {
+  let level: @Sendable (Bool, String) -> Void
+
+  func info(_ line: String) { level(false, "spunnel: \(line)") }
+  func error(_ line: String) { level(true, "spunnel: \(line)") }
+}
+
+/// One srun's tunnel, from the claim to the end.
+final class CommandTunnel {
+  /// Milliseconds that the end may take before srun goes on without waiting.
+  private static let endPatience = 2000
+  /// Bytes of what the keeper reported in between that are looked at, the last.
+  private static let longestReports = 1 << 16
+
+  let process = getpid()
+  let spec: TunnelSpec
+  private var claim: Claim?
+  private let arguments: [String]
+  private var lifeline: FileDescriptor?
+
+  /// - Parameters:
+  ///   - claim: the bound ports
+  ///   - arguments: of plugstack.conf, for the keeper
+  init(_ claim: consuming Claim, arguments: [String]) {
+    spec = claim.spec
+    self.claim = consume claim
+    self.arguments = arguments
+  }
+
+  /// Starts the keeper and waits until the tunnel is ready, or until it is on its way when the user
+  /// or the site wants that.
+  ///
+  /// - Parameters:
+  ///   - step: the step that srun starts
+  ///   - nodes: of the step, in Slurm's order
+  ///   - directory: where the plugin lies
+  func open(_ step: StepName, _ nodes: [NodeName], directory: String, _ voice: Voice) -> Bool {
+    // The steps of a heterogeneous job come one by one; the first has the tunnel.
+    guard let claim = claim.take() else { return true }
+    do throws(KeeperFailure) {
+      // The tasks cannot be told a port that is not chosen yet.
+      let waits = CommandTunnel.waits(claim.settings, voice) || spec.wantsExecPort
+      let keeper = try start(
+        claim, waits ? .lifeline : .patientLifeline, step, nodes, directory)
+      let report = try keeper.hear(seconds: claim.settings.timeout) { report in
+        switch report {
+        case .bound: !waits
+        case .ready: true
+        default: false
+        }
+      }
+      lifeline = keeper.intoLifeline()
+      tell(report, nodes: nodes.count, claim.settings.quiet ? nil : voice)
+      return true
+    } catch {
+      // Not by closing alone: a keeper that does not answer has copies.
+      claim.release()
+      voice.error("no tunnel: \(error.reason)")
+      voice.info("the job goes on without it, unless plugstack.conf says 'required'")
+      return false
+    }
+  }
+
+  /// Starts a keeper that waits for a batch job and ends with it.
+  func follow(_ job: UInt32, directory: String, _ voice: Voice) -> Bool {
+    guard let claim = claim.take() else { return true }
+    do throws(KeeperFailure) {
+      let logout = Logout.ahead(of: job)
+      let keeper = try start(claim, .job, .wholeJob(job), [], directory, logout)
+      let report = try keeper.hear(seconds: 0) { report in
+        if case .waiting = report { true } else { false }
+      }
+      if !claim.settings.quiet, case .waiting(let held) = report {
+        for request in held.forwards { voice.info(request.promise(job)) }
+      }
+      if let danger = logout.danger { voice.info(danger.line(job, spec)) }
+      return true
+    } catch {
+      claim.release()
+      // One that is only slow would go on with ports that listen no more.
+      let state = try? StateDirectory.find(in: claim.settings.stateDirectory, user: getuid())
+      _ = try? state?.requestExit(.wholeJob(job))
+      voice.error("job \(job) has no tunnel: \(error.reason)")
+      return false
+    }
+  }
+
+  private func start(
+    _ claim: borrowing Claim, _ life: KeeperRequest.Life, _ step: StepName, _ nodes: [NodeName],
+    _ directory: String, _ logout: Logout? = nil
+  ) throws(KeeperFailure) -> KeeperStart {
+    let request: KeeperRequest
+    do throws(SettingsError) {
+      request = try KeeperRequest(
+        life, step: step, nodes: nodes, spec: claim.spec, arguments: arguments)
+    } catch { throw KeeperFailure("\(error)") }
+    return try KeeperStart(
+      request, Installation(libraryFolder: directory),
+      listeners: claim.sockets.map { $0.descriptor.raw }, logout: logout)
+  }
+
+  /// Whether the tasks wait for the tunnel: as the user says, else as the site says.
+  private static func waits(_ settings: Settings, _ voice: Voice) -> Bool {
+    switch Process.environment("SPUNNEL_WAIT") {
+    case "0", "no": return false
+    case "1", "yes": return true
+    case nil, "": return settings.wait
+    case .some(let text):
+      voice.error("SPUNNEL_WAIT '\(printable(text))' is neither 0 nor 1: it is left aside")
+      return settings.wait
+    }
+  }
+
+  /// Tells the tasks, which get srun's environment, and the user.
+  private func tell(_ report: KeeperReport, nodes: Int, _ voice: Voice?) {
+    let forwards: [Forward]
+    switch report {
+    case .bound(let bound): forwards = bound
+    case .ready(let ready): forwards = ready
+    default: return
+    }
+    if let told = CommandTunnel.told(forwards) {
+      Process.setEnvironment("SPUNNEL_FORWARDS", told)
+    } else {
+      Process.removeEnvironment("SPUNNEL_FORWARDS")
+      voice?.info("\(forwards.count) forwards have no room in SPUNNEL_FORWARDS: it is not set")
+    }
+    for (index, port) in chosenPorts(forwards, nodes: nodes).enumerated() {
+      if index == 0 { Process.setEnvironment("SPUNNEL_PORT", "\(port)") }
+      Process.setEnvironment("SPUNNEL_PORT_\(index + 1)", "\(port)")
+    }
+    guard let voice else { return }
+    let announcement = Announcement(forwards)
+    let isThere = if case .ready = report { true } else { false }
+    for line in announcement.forwards { voice.info(isThere ? line : "\(line), being opened") }
+    if let command = announcement.command { voice.info("on your own computer: \(command)") }
+  }
+
+  /// What `SPUNNEL_FORWARDS` says.
+  ///
+  /// - Returns: `nil` when it would be too long: no program can be started with a variable above 128 KiB
+  ///   (execve(2), `MAX_ARG_STRLEN`)
+  static func told(_ forwards: [Forward]) -> String? {
+    let text = forwards.map(\.description).joined(separator: ",")
+    return text.utf8.count > 100 << 10 ? nil : text
+  }
+
+  /// The exec ports that the spec left open, in its order.
+  ///
+  /// - Parameter nodes: how many the step has: a forward to all of them is one for each
+  private func chosenPorts(_ forwards: [Forward], nodes: Int) -> [Port] {
+    var ports: [Port] = []
+    var rest = forwards[...]
+    for request in spec.forwards {
+      let made = rest.prefix(request.host == .all ? nodes : 1)
+      rest = rest.dropFirst(made.count)
+      if request.kind == .local, request.connect == .any {
+        ports += made.compactMap(\.connect.port)
+      }
+    }
+    return ports
+  }
+
+  /// Ends the tunnel and waits until the ports are free, a bounded time.
+  ///
+  /// - Parameter voice: says why a tunnel that nobody waited for never came up
+  func close(_ voice: Voice) {
+    claim?.release()
+    claim = nil
+    guard let raw = lifeline?.raw else { return }
+    // The keeper reads end of file, tears down, and closes its own end last.
+    _ = shutdown(raw, CInt(SHUT_WR))
+    let deadline = Clock.milliseconds() + CommandTunnel.endPatience
+    // What it reported meanwhile comes first: nothing was read, and said, while the job ran.
+    var heard: [UInt8] = []
+    while lifeline?.waitReadable(milliseconds: max(0, deadline - Clock.milliseconds())) ?? false,
+      let report = try? lifeline?.read(atMost: 4096), !report.isEmpty
+    {
+      heard = (heard + report).suffix(CommandTunnel.longestReports)
+    }
+    lifeline = nil
+    let lines = heard.split(separator: 10).map { String(decoding: $0, as: UTF8.self) }
+    if case .failed(let reason)? = lines.last.flatMap({ KeeperReport(line: $0) }) {
+      voice.error("the tunnel never came up: \(printable(reason, atMost: LogLine.longest))")
+    }
+  }
+}

@@ -1,0 +1,140 @@
+// The contract of spunnel.h, implemented: what the C plugin calls inside srun, salloc and sbatch.
+
+import Glibc
+import SpunnelInterface
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+import Synchronization
+
+/// The one tunnel of this process. A heterogeneous job calls from a second thread.
+private let running = Mutex<Slot>(Slot())
+
+private struct Slot: ~Copyable {
+  var tunnel: CommandTunnel?
+}
+
+/// Reads spec and arguments and says what is wrong with them.
+@c @implementation
+public func spunnel_check(
+  _ spec: UnsafePointer<CChar>, _ host: UnsafePointer<spunnel_host>
+) -> CInt {
+  let host = unsafe HostView(host)
+  return host.read(unsafe String(cString: spec), SPUNNEL_TYPED) == nil ? -1 : 0
+}
+
+/// Reads spec and arguments and binds the submit ports.
+@c @implementation
+public func spunnel_claim(
+  _ spec: UnsafePointer<CChar>, _ origin: spunnel_origin, _ host: UnsafePointer<spunnel_host>
+) -> CInt {
+  let host = unsafe HostView(host)
+  let text = unsafe String(cString: spec)
+  guard let (spec, settings) = host.read(text, origin) else { return -1 }
+  return running.withLock { slot in
+    if let earlier = slot.tunnel?.spec {
+      // Slurm calls again for each part of a heterogeneous job.
+      if earlier == spec { return 0 }
+      host.voice.error(
+        "--tunnel: given twice, as '\(earlier)' and '\(spec)': name all pairs in one option")
+      return -1
+    }
+    if origin == SPUNNEL_SUBMITTED && spec.wantsExecPort {
+      host.voice.error(
+        "--tunnel: 'auto' in '\(text)': a batch job has started before its port could be chosen: "
+          + "name the exec port, or give --tunnel to an srun")
+      return -1
+    }
+    do throws(SubmitError) {
+      slot.tunnel = CommandTunnel(try Claim(spec, settings), arguments: host.arguments)
+      return 0
+    } catch {
+      // Nobody asked for a tunnel of this very step.
+      if origin == SPUNNEL_INHERITED || origin == SPUNNEL_ENVIRONMENT {
+        host.voice.info("this step has no tunnel of its own: \(error)")
+        return 0
+      }
+      host.voice.error("--tunnel: \(error)")
+      return -1
+    }
+  }
+}
+
+/// Starts the keeper and waits until the tunnel is ready or has failed.
+@c @implementation
+public func spunnel_open(
+  _ job: UInt32, _ step: UInt32, _ nodes: UnsafePointer<CChar>,
+  _ host: UnsafePointer<spunnel_host>
+) -> CInt {
+  let host = unsafe HostView(host)
+  let nodes = unsafe String(cString: nodes)
+  return running.withLock { slot in
+    guard let tunnel = slot.tunnel else { return 0 }
+    guard let nodes = NodeName.list(nodes) else {
+      host.voice.error(
+        "no tunnel: Slurm names the nodes '\(printable(nodes))', which are no host names")
+      tunnel.close(host.voice)
+      slot.tunnel = nil
+      return -1
+    }
+    let isOpen = tunnel.open(
+      StepName(job: job, step: step), nodes, directory: host.directory, host.voice)
+    return isOpen ? 0 : -1
+  }
+}
+
+/// Starts a keeper that waits for a batch job.
+@c @implementation
+public func spunnel_follow(_ job: UInt32, _ host: UnsafePointer<spunnel_host>) -> CInt {
+  let host = unsafe HostView(host)
+  return running.withLock { slot in
+    guard let tunnel = slot.tunnel else { return 0 }
+    slot.tunnel = nil
+    return tunnel.follow(job, directory: host.directory, host.voice) ? 0 : -1
+  }
+}
+
+/// Ends the tunnel and gives up the claim.
+@c @implementation
+public func spunnel_close(_ host: UnsafePointer<spunnel_host>) {
+  let host = unsafe HostView(host)
+  running.withLock { slot in
+    guard let tunnel = slot.tunnel, tunnel.process == getpid() else { return }
+    tunnel.close(host.voice)
+    slot.tunnel = nil
+  }
+}
+
+/// The host's words, copied out of C.
+private struct HostView: Sendable {
+  let directory: String
+  let arguments: [String]
+  let voice: Voice
+
+  init(_ host: UnsafePointer<spunnel_host>) {
+    let say = unsafe host.pointee.say
+    unsafe directory = String(cString: host.pointee.directory)
+    var arguments: [String] = []
+    if let vector = unsafe host.pointee.arguments {
+      for index in 0..<Int(unsafe host.pointee.argument_count) {
+        guard let word = unsafe vector[index] else { break }
+        arguments.append(unsafe String(cString: word))
+      }
+    }
+    self.arguments = arguments
+    voice = Voice { isError, line in
+      unsafe line.withCString { unsafe say(isError ? SPUNNEL_ERROR : SPUNNEL_INFO, $0) }
+    }
+  }
+
+  /// Reads spec and arguments; says what is wrong with them.
+  func read(_ text: String, _ origin: spunnel_origin) -> (TunnelSpec, Settings)? {
+    do throws(SettingsError) {
+      let settings = try Settings(arguments: arguments)
+      do throws(SpecError) { return (try TunnelSpec(text), settings) } catch {
+        voice.error("\(origin == SPUNNEL_ENVIRONMENT ? "SPUNNEL_TUNNEL" : "--tunnel"): \(error)")
+      }
+    } catch { voice.error("plugstack.conf: \(error)") }
+    return nil
+  }
+}

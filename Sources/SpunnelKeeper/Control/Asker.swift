@@ -1,0 +1,85 @@
+// Who asked a keeper for forwards, and what he is told of them as long as he listens.
+
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+/// A client of the command socket, with what it asked for.
+final class Asker {
+  /// Pieces of news for one: of a network that comes and goes for days, status tells the rest.
+  private static let mostNews = 50
+
+  let client: CommandClient
+  /// Whether the forwards live as long as the client.
+  let isHeld: Bool
+  var grant: Grant?
+  private var isReady = false
+  private var told = 0
+  private var refused: Set<Forward> = []
+  private var lost: Set<NodeName> = []
+
+  init(_ client: CommandClient, isHeld: Bool) {
+    self.client = client
+    self.isHeld = isHeld
+  }
+
+  func say(_ report: KeeperReport) {
+    switch report {
+    case .ready: isReady = true
+    // The links that were lost are no more.
+    case .waiting: (isReady, lost) = (false, [])
+    default: break
+    }
+    client.say(report)
+  }
+
+  /// Tells of what keeps it waiting, when that is known from before.
+  func lookAhead(_ tunnel: Tunnel) {
+    if isReady { return }
+    for link in links(of: tunnel) where !link.isUp {
+      if let complaint = link.complaint { return tell(.trying, "\(complaint): trying on") }
+    }
+  }
+
+  /// Tells what has changed since the last look.
+  func look(_ tunnel: Tunnel) {
+    guard isHeld, isReady, let grant else { return }
+    for link in links(of: tunnel) { look(link) }
+    for route in grant.routes where route.far == .refused && route.forward.kind == .local {
+      // Of each once: whoever loads a page again and again knows by then.
+      if refused.insert(route.forward).inserted { tell(.refused, route.forward.refusal) }
+    }
+  }
+
+  private func look(_ link: Link) {
+    if link.isUp {
+      if lost.remove(link.node) != nil {
+        tell(.back, "the connection to \(link.node) is back")
+      }
+    } else if let trouble = link.trouble, lost.insert(link.node).inserted {
+      tell(.lost, "the connection to \(link.node) is lost: \(trouble)")
+    }
+  }
+
+  /// Each once, in the order of the forwards.
+  private func links(of tunnel: Tunnel) -> [Link] {
+    var links: [Link] = []
+    for route in grant?.routes ?? [] {
+      guard let link = tunnel.link(to: route.forward.node) else { continue }
+      if !links.contains(where: { $0 === link }) { links.append(link) }
+    }
+    return links
+  }
+
+  private func tell(_ kind: KeeperNews.Kind, _ text: String) {
+    if told == Asker.mostNews { return }
+    told += 1
+    client.say(.news(KeeperNews(kind, text)))
+  }
+}
+
+extension Forward {
+  fileprivate var refusal: String {
+    "nothing listens at \(host.isLocal ? node.description : host.bracketed):\(exec) yet"
+  }
+}

@@ -1,0 +1,141 @@
+// The keeper's end of the command socket: only the owner and root are heard.
+
+import Glibc
+import SpunnelSystem
+import SpunnelTunnel
+
+/// What a command asks of the keeper.
+protocol CommandObserver: AnyObject {
+  func commanded(_ command: KeeperCommand, by client: CommandClient)
+  /// The client has gone; what it held goes with it.
+  func commandEnded(_ client: CommandClient)
+}
+
+final class CommandServer: EventHandler {
+  private static let mostClients = 64
+  /// Milliseconds before another attempt when descriptors are used up.
+  private static let pause = 50
+
+  private let loop: EventLoop
+  /// `nil` once nobody is heard any more.
+  private var socket: FileDescriptor?
+  private let owner: uid_t
+  private weak var observer: (any CommandObserver)?
+  private var clients: [CommandClient] = []
+
+  /// - Parameters:
+  ///   - path: in the record; the umask leaves it to the owner alone
+  ///   - owner: the tunnel's
+  init(
+    _ loop: EventLoop, path: String, owner: uid_t, observer: any CommandObserver
+  ) throws(SystemError) {
+    self.loop = loop
+    self.owner = owner
+    self.observer = observer
+    let socket = try Socket.listen(unix: path)
+    try loop.add(socket.raw, [.input], self)
+    self.socket = consume socket
+  }
+
+  var isIdle: Bool { clients.isEmpty }
+
+  func handle(_ descriptor: CInt, _ readiness: Readiness) {
+    do throws(SystemError) {
+      while let raw = socket?.raw, let accepted = try Socket.accept(from: raw) {
+        admit(accepted.descriptor)
+      }
+    } catch {
+      // Out of descriptors.
+      loop.rest(descriptor, milliseconds: CommandServer.pause, [.input], self) { [weak self] in
+        self?.socket?.raw == descriptor
+      }
+    }
+  }
+
+  /// Strangers find the connection closed without a word.
+  private func admit(_ socket: consuming FileDescriptor) {
+    do throws(SystemError) {
+      let user = try Socket.peerUser(of: socket.raw)
+      guard user == owner || user == 0 else { return }
+      if clients.count >= CommandServer.mostClients {
+        let reason = "\(clients.count) commands wait for this tunnel already: end one of them"
+        return try socket.writeAll(Array(KeeperReport.failed(reason).line.utf8))
+      }
+      clients.append(
+        try CommandClient(
+          loop, socket,
+          heard: { [weak self] in self?.observer?.commanded($0, by: $1) },
+          ended: { [weak self] in self?.forget($0) }))
+    } catch {}
+  }
+
+  /// Tells everybody that the tunnel is over, and hears nobody any more: who has connected and was
+  /// not accepted finds the connection closed.
+  func end(_ report: KeeperReport) {
+    if let raw = socket?.raw { loop.remove(raw) }
+    socket = nil
+    for client in clients { client.say(report) }
+  }
+
+  private func forget(_ client: CommandClient) {
+    clients.removeAll { $0 === client }
+    observer?.commandEnded(client)
+  }
+}
+
+/// One connection to the command socket.
+final class CommandClient {
+  private static let longestCommand = 1 << 20
+
+  private var line: LineSocket?
+  private var partial: [UInt8] = []
+  private var heard: ((KeeperCommand, CommandClient) -> Void)?
+  private var ended: ((CommandClient) -> Void)?
+
+  /// - Parameters:
+  ///   - heard: told its command, once
+  ///   - ended: told once, when it has gone
+  init(
+    _ loop: EventLoop, _ socket: consuming FileDescriptor,
+    heard: @escaping (KeeperCommand, CommandClient) -> Void,
+    ended: @escaping (CommandClient) -> Void
+  ) throws(SystemError) {
+    self.heard = heard
+    self.ended = ended
+    line = try LineSocket(loop, socket) { [weak self] in self?.listen() }
+  }
+
+  var isOpen: Bool { line?.isOpen ?? false }
+
+  /// A client that does not listen is none.
+  func say(_ report: KeeperReport) {
+    if line?.backlog ?? 0 > KeeperConnection.longestReport { return end() }
+    line?.say(report)
+  }
+
+  private func listen() {
+    do throws(SystemError) {
+      guard let bytes = try line?.read(atMost: 4096) else { return }
+      partial += bytes
+      if bytes.isEmpty { return end() }
+      if partial.count > CommandClient.longestCommand {
+        let most = CommandClient.longestCommand
+        say(.failed("a command has \(most) bytes at most: ask for less at once"))
+        return end()
+      }
+      guard let newline = partial.firstIndex(of: 10), let heard else { return }
+      self.heard = nil
+      let words = String(decoding: partial[..<newline], as: UTF8.self)
+      if let command = KeeperCommand(line: words) { return heard(command, self) }
+      say(.failed("'\(printable(words))' is no command: is Spunnel installed as a whole?"))
+      end()
+    } catch { end() }
+  }
+
+  private func end() {
+    guard let ended else { return }
+    self.ended = nil
+    line?.close()
+    ended(self)
+  }
+}

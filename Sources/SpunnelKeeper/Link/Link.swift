@@ -1,0 +1,378 @@
+// The connection to one node: one ssh, what is opened over it, and how it comes back when it was lost.
+
+import Glibc
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+/// What a link tells its tunnel.
+protocol LinkObserver: AnyObject {
+  /// A line for the log.
+  func linkNotes(_ line: String)
+  /// It came up: services can be connected to.
+  func linkIsUp(_ link: Link)
+  /// It was lost after it had been up: what was open is cut.
+  func linkIsLost(_ link: Link)
+  /// Slurm says that there is no job any more.
+  func linkMissesJob(_ link: Link)
+  /// Whether somebody's connection waits for it.
+  func linkIsAwaited(_ link: Link) -> Bool
+}
+
+final class Link {
+  /// Milliseconds before the first attempt when nobody waits for it: the tasks are being started,
+  /// and a handshake beside that would take the processor from them.
+  private static let aside = 100
+  /// Milliseconds for which a refusal that looks final is tried again.
+  private static let brief = 2000
+
+  let node: NodeName
+  private let number: Int
+  private let loop: EventLoop
+  private let record: Record
+  private let settings: Settings
+  private let supervisor: Supervisor
+  private weak var observer: (any LinkObserver)?
+  private let cargo: Cargo
+  let attempts: Attempts
+  private var master: Master?
+  private var opening: Opening?
+  private var refusal: SSHDiagnosis?
+  /// Why ssh ended last, while it is not back.
+  private var lastEnd: SSHDiagnosis?
+  private var upSince: Int?
+  private var refusals = Refusals()
+  private var wasUp = false
+  private var isOver = false
+
+  /// - Parameters:
+  ///   - node: where to
+  ///   - number: of the node in its step; names the control socket
+  ///   - record: where the sockets go
+  ///   - endings: where an ssh goes that is to end
+  init(
+    _ loop: EventLoop, _ node: NodeName, number: Int, _ record: Record, _ settings: Settings,
+    _ endings: Endings, observer: (any LinkObserver)?
+  ) {
+    self.loop = loop
+    self.node = node
+    self.number = number
+    self.record = record
+    self.settings = settings
+    self.observer = observer
+    cargo = Cargo(loop)
+    attempts = Attempts(loop)
+    supervisor = Supervisor(
+      loop, settings, node: node, number: number, record: record, endings: endings)
+    supervisor.observer = self
+    attempts.make = { [weak self] in self?.connect() }
+  }
+
+  /// Whether services can be connected to.
+  var isUp: Bool { upSince != nil }
+
+  /// ssh's process id, `nil` while none runs.
+  var process: pid_t? { supervisor.child }
+
+  /// Finds out whether an end of file from ssh is none: because ssh is gone or going, or because the
+  /// far end refused the connection, which is no empty answer of the service.
+  ///
+  /// - Parameters:
+  ///   - end: for a service's end alone ssh shuts one direction down and does not close the socket
+  ///   - answer: told once, at once or when ssh has answered
+  func askIfCut(_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
+    if !end.isClosed || supervisor.isEnding { return answer(end.isClosed) }
+    guard let master else { return answer(true) }
+    // The answer may be late.
+    let wasRefused = hasJustRefused
+    master.check(loop) { [weak self] isThere in
+      let isRefused = wasRefused || self?.hasJustRefused ?? true
+      answer(!isThere || (end.mayBeRefusal && isRefused))
+    }
+  }
+
+  /// Whether ssh has said so a moment ago: it speaks before it closes the socket (channels.c,
+  /// `channel_input_open_failure`).
+  private var hasJustRefused: Bool {
+    supervisor.listen()
+    return refusals.areFresh
+  }
+
+  /// The way that ssh takes.
+  var transport: Transport? { supervisor.transport }
+
+  /// Why it is not up, as far as ssh has said.
+  var trouble: String? { isUp ? nil : (supervisor.unfinished ?? lastEnd)?.message }
+
+  /// The same for whoever does not know which node.
+  var complaint: String? { trouble.map { "\(node): \($0)" } }
+
+  /// Whether nothing wants it any more.
+  var isIdle: Bool { cargo.isEmpty }
+
+  /// Whether a forward wants it, rather than SOCKS clients alone.
+  var isAskedFor: Bool { cargo.isAskedFor }
+
+  // MARK: What it carries
+
+  /// Brings forwards up, now or when ssh is there.
+  ///
+  /// - Parameters:
+  ///   - patience: milliseconds after which they have failed; `nil`: never, it is tried for ever
+  ///   - done: told once, unless the link is stopped before
+  func add(_ routes: [Route], patience: Int?, done: @escaping (Cargo.Outcome) -> Void) {
+    add(Batch(routes, .permission, done), patience: patience)
+  }
+
+  /// Brings up the way to a service that a SOCKS client named.
+  ///
+  /// - Parameter failed: told when there is none
+  func visit(_ route: Route, failed: @escaping () -> Void) {
+    add(Batch([route], .none) { if case .failed = $0 { failed() } })
+  }
+
+  /// Finds out whether anything listens at the far ends.
+  func probe(_ done: @escaping () -> Void) {
+    let routes = cargo.carried.filter { $0.forward.kind == .local }
+    // Whoever asked is told, whatever comes of it.
+    add(Batch(routes, .ends, tellsItsEnd: true) { _ in done() })
+  }
+
+  private func add(_ batch: Batch, patience: Int? = nil) {
+    cargo.add(batch, patience: patience) { [weak self] in self?.expire($0) }
+    if isUp {
+      openNext()
+    } else if !supervisor.isBusy && !attempts.isPlanned {
+      refusal = nil
+      if batch.hasDeadline { return connect() }
+      attempts.plan(after: Link.aside)
+    } else if batch.hasDeadline {
+      attempts.hurry()
+    }
+  }
+
+  /// Gives a forward up; its service's socket goes with the last that uses it.
+  func remove(_ route: Route) {
+    cargo.remove(route)
+    guard let master else { return }
+    switch route.forward.kind {
+    case .remote:
+      close(.remote(listen: route.forward.listen, to: route.service), on: master)
+    case .local, .dynamic:
+      if cargo.needs(route.service) { return }
+      if let forward = master.sockets.drop(route.service) { close(forward, on: master) }
+    }
+  }
+
+  private func close(_ forward: MultiplexRequest.Forward, on master: Master) {
+    // Whether it was there or not: nothing is left to be done.
+    let asked = try? master.ask(loop, MultiplexRequest.close(forward)) { _ in }
+    asked?.abandon()
+  }
+
+  /// Connects to the service of a forward, without waiting.
+  ///
+  /// - Returns: `nil` while there is no way to it
+  /// - Throws: `EAGAIN` when ssh has too many connections waiting, `ECONNREFUSED` when it is gone
+  func connect(_ route: Route) throws(SystemError) -> FileDescriptor? {
+    guard isUp else {
+      attempts.hurry()
+      return nil
+    }
+    return try master?.sockets.connect(route.service)
+  }
+
+  /// Whether ssh has said a moment ago, of a connection not accounted for yet, that the far end refused it.
+  func takeRefusal() -> Bool {
+    supervisor.listen()
+    return refusals.take()
+  }
+
+  // MARK: ssh comes
+
+  private func connect() {
+    if isOver { return }
+    if let diagnosis = supervisor.start() { sshEnded(diagnosis) }
+  }
+
+  /// To be called whenever something has changed in the record: ssh has logged in once its control
+  /// socket is there.
+  func look() {
+    guard process != nil, master == nil, record.controlExists(of: number) else { return }
+    do throws(SystemError) {
+      let master = try Master(record, link: number)
+      self.master = master
+      reopen()
+    } catch {
+      // ssh is busy, or has just gone, which its end will tell.
+      observer?.linkNotes("ask ssh: \(error)")
+      loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.look() }
+    }
+  }
+
+  /// To be called whenever a child may have ended.
+  func reap() { supervisor.reap() }
+
+  private func open(
+    _ routes: [Route], _ inquiry: Inquiry, _ done: @escaping (Opening.Outcome) -> Void
+  ) {
+    guard let master else { return }
+    let opening = Opening(
+      loop, master, node, routes, inquiry, refusals: self
+    ) { [weak self] outcome in
+      if case .ready = outcome, let missing = self?.opening?.missing { self?.reclaim(missing) }
+      self?.opening = nil
+      done(outcome)
+    }
+    self.opening = opening
+    opening.start()
+  }
+
+  /// What it carried before is there again, or could not be had.
+  private func returned(_ outcome: Opening.Outcome) {
+    switch outcome {
+    // The end of ssh is told by itself; if there is none, it is asked again.
+    case .lost: loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.again() }
+    case .failed(let reason):
+      // An sshd that still holds the exec port of the lost connection, for one.
+      observer?.linkNotes(reason)
+      loop.after(milliseconds: attempts.backoff.take()) { [weak self] in self?.again() }
+    case .ready: up()
+    }
+  }
+
+  private func again() {
+    if master == nil || opening != nil || isUp { return }
+    reopen()
+  }
+
+  /// Opens what was carried before.
+  private func reopen() {
+    open(cargo.carried, .none) { [weak self] in self?.returned($0) }
+  }
+
+  /// Asks again for what the far sshd did not take back: it may still hold the lost connection's.
+  private func reclaim(_ routes: [Route]) {
+    if routes.isEmpty { return }
+    let ends = routes.map { "'\($0.forward.listen)'" }.joined(separator: ", ")
+    observer?.linkNotes("\(node) does not listen on \(ends) again yet")
+    loop.after(milliseconds: attempts.backoff.take()) { [weak self] in
+      guard let self, self.isUp else { return }
+      let left = routes.filter { self.cargo.carries($0) }
+      if !left.isEmpty { self.add(Batch(left, .none) { _ in }) }
+    }
+  }
+
+  private func up() {
+    upSince = Clock.milliseconds()
+    lastEnd = nil
+    supervisor.hasLoggedIn()
+    supervisor.succeeded()
+    if !cargo.carried.isEmpty { observer?.linkIsUp(self) }
+    openNext()
+  }
+
+  private func openNext() {
+    guard isUp, opening == nil, let batch = cargo.next else { return }
+    let routes = batch.routes
+    open(routes, batch.inquiry) { [weak self] in self?.opened(batch, routes, $0) }
+  }
+
+  private func opened(_ batch: Batch, _ routes: [Route], _ outcome: Opening.Outcome) {
+    // Given up while they were being opened, or too late.
+    let isWanted = cargo.isWaiting(batch)
+    for route in routes where !isWanted || !batch.wants(route) { remove(route) }
+    switch outcome {
+    // It is tried again with the next ssh, or with this one if it is there after all.
+    case .lost:
+      loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.openNext() }
+      return
+    case .failed(let reason): cargo.settle(batch, .failed(reason))
+    case .ready:
+      wasUp = true
+      if !isWanted { break }
+      cargo.carry(batch)
+      observer?.linkIsUp(self)
+      cargo.settle(batch, .ready)
+    }
+    openNext()
+  }
+
+  // MARK: ssh goes
+
+  private func expire(_ batch: Batch) {
+    if let refusal = supervisor.unfinished ?? refusal {
+      return cargo.settle(batch, .failed("\(node): \(refusal.message)"))
+    }
+    let said = supervisor.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
+    cargo.settle(
+      batch,
+      .failed(
+        "\(node) is not reached within \(settings.timeout) seconds\(said): see whether ssh \(node) "
+          + "works, or raise timeout="))
+  }
+
+  /// Those who wait with a deadline are told; the others wait on.
+  private func giveUp() {
+    for batch in cargo.urgent { expire(batch) }
+  }
+
+  /// Ends ssh and whatever it carries, without waiting. Nobody is told.
+  func stop() {
+    isOver = true
+    attempts.stop()
+    opening?.stop()
+    opening = nil
+    cargo.clear("the link to \(node) was ended")
+    master = nil
+    upSince = nil
+    supervisor.stop()
+    record.removeControl(of: number)
+  }
+}
+
+extension Link: RefusalListener {
+  var lastRefusal: String? { supervisor.lastRefusal }
+
+  func expectsRefusal(_ isToCome: Bool) { refusals.expect(isToCome) }
+}
+
+extension Link: SupervisorObserver {
+  func sshSays(_ line: String) {
+    if line.mentions("open failed"), !refusals.note(line) { return }
+    observer?.linkNotes("ssh: \(line)")
+  }
+
+  func sshEnded(_ diagnosis: SSHDiagnosis) {
+    opening?.stop()
+    opening = nil
+    master = nil
+    let since = upSince
+    upSince = nil
+    attempts.noteEnd()
+    lastEnd = diagnosis
+    if isOver { return }
+    observer?.linkNotes("ssh to \(node) ended: \(diagnosis.message)")
+    if since != nil, wasUp { observer?.linkIsLost(self) }
+    if wasUp, diagnosis.jobIsGone { observer?.linkMissesJob(self) }
+    if isOver { return }
+    if isIdle && !wasUp { return }
+    if let since { attempts.backoff.lost(after: Clock.milliseconds() - since) }
+    let isStart = !wasUp && !cargo.urgent.isEmpty
+    if isStart { judge(diagnosis) } else { refusal = diagnosis }
+    if isIdle { return }
+    attempts.planNext(isStart: isStart, isAwaited: observer?.linkIsAwaited(self) ?? false)
+  }
+
+  /// Decides after a failed first attempt how long somebody who waits is kept waiting.
+  private func judge(_ diagnosis: SSHDiagnosis) {
+    let isFirst = refusal == nil
+    refusal = diagnosis
+    if diagnosis.retry == .never { return giveUp() }
+    if !isFirst { return }
+    // The attempt that is under way then is not waited for: it may take much longer.
+    loop.after(milliseconds: Link.brief) { [weak self] in
+      if self?.wasUp == false, self?.refusal?.retry == .briefly { self?.giveUp() }
+    }
+  }
+}

@@ -1,0 +1,240 @@
+// Brings forwards up on an ssh that has logged in: asks it to listen for each, has exec ports
+// chosen, and has an Inquirer find out whether the far sshd allows them at all.
+
+import Glibc
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+final class Opening {
+  enum Outcome {
+    case ready
+    /// One line for the user.
+    case failed(String)
+    /// ssh is gone; its end says why.
+    case lost
+  }
+
+  /// Milliseconds before ssh is asked again when it has too many connections waiting.
+  private static let busyPause = 50
+
+  private let loop: EventLoop
+  private let master: Master
+  private let node: NodeName
+  private var rest: [Route]
+  private let inquiry: Inquiry
+  /// Those that lead to a port, while nothing was asked about them.
+  private var unproven: [Route] = []
+  private var asked: ControlConnection?
+  private var chosen: Set<Port> = []
+  private var retry: EventLoop.Timer?
+  private weak var refusals: (any RefusalListener)?
+  private var inquirer: Inquirer?
+  private var done: ((Outcome) -> Void)?
+  /// Remote forwards that the far sshd did not take back. They hold up no other.
+  private(set) var missing: [Route] = []
+
+  /// - Parameters:
+  ///   - master: the ssh that has logged in
+  ///   - routes: what to bring up; their exec ports are filled in
+  ///   - inquiry: what to ask the far sshd
+  ///   - refusals: hears what ssh says of channels that it could not open
+  ///   - done: told once
+  init(
+    _ loop: EventLoop, _ master: Master, _ node: NodeName, _ routes: [Route], _ inquiry: Inquiry,
+    refusals: any RefusalListener, done: @escaping (Outcome) -> Void
+  ) {
+    self.loop = loop
+    self.master = master
+    self.node = node
+    rest = routes.reversed()
+    self.inquiry = inquiry
+    self.refusals = refusals
+    self.done = done
+  }
+
+  /// Begins; `done` may be told before it returns.
+  func start() { next() }
+
+  /// Gives up without a word.
+  func stop() { finish(nil) }
+
+  private func next() {
+    asked?.abandon()
+    asked = nil
+    guard let route = rest.popLast() else { return inquire() }
+    switch route.forward.kind {
+    // The entrance of SOCKS clients itself has no service; what they name has.
+    case .dynamic: if route.forward.connect == .free { next() } else { openLocal(route) }
+    case .remote: openRemote(route)
+    case .local: if route.forward.connect == .free { choose(route) } else { openLocal(route) }
+    }
+  }
+
+  /// Asks ssh once, again while it is too busy.
+  private func ask(
+    _ request: [UInt8], descriptors: [CInt] = [], _ then: @escaping (MultiplexReply?) -> Void
+  ) {
+    do throws(SystemError) {
+      asked = try master.ask(loop, request, descriptors: descriptors, notify: then)
+    } catch {
+      if !error.isExhaustion { return finish(.lost) }
+      retry = loop.after(milliseconds: Opening.busyPause) { [weak self] in
+        self?.ask(request, descriptors: descriptors, then)
+      }
+    }
+  }
+
+  // MARK: Listening
+
+  private func openLocal(_ route: Route) {
+    if master.sockets.has(route.service) { return opened(route) }
+    let forward = master.sockets.reserve(route.service)
+    ask(MultiplexRequest.open(forward)) { [weak self] reply in
+      guard let self else { return }
+      switch reply {
+      case .done:
+        do throws(SystemError) {
+          try self.master.sockets.hold(route.service)
+          self.opened(route)
+        } catch { self.finish(.failed("\(error)")) }
+      case .failed(let reason):
+        self.finish(
+          .failed("ssh does not listen on '\(self.master.sockets.path)': \(printable(reason))"))
+      default: self.finish(.lost)
+      }
+    }
+  }
+
+  private func opened(_ route: Route) {
+    // Of a path sshd says the same words whether it forbids it or nothing listens there
+    // (serverloop.c, `server_request_direct_streamlocal`): the first user finds out.
+    if route.forward.connect.port != nil { unproven.append(route) }
+    next()
+  }
+
+  private func openRemote(_ route: Route) {
+    guard inquiry != .none, case .port(let port) = route.forward.listen else {
+      return listen(route)
+    }
+    tryOut(port, on: Loopback.allCases[...], route)
+  }
+
+  /// sshd is content with one of the two loopback addresses (channels.c,
+  /// `channel_setup_fwd_listener_tcpip`): whoever connects to the other reaches another program. So
+  /// each is asked for alone first.
+  private func tryOut(_ port: Port, on loopbacks: ArraySlice<Loopback>, _ route: Route) {
+    guard let loopback = loopbacks.first else { return listen(route) }
+    let forward = MultiplexRequest.Forward.remote(
+      listen: .port(port), on: loopback, to: route.service)
+    tryOut(forward) { isFree in
+      if isFree { return self.tryOut(port, on: loopbacks.dropFirst(), route) }
+      // Of a node without that address, or an sshd that allows localhost alone, it says nothing.
+      self.tryOut(self.master.sockets.reserveChoice(on: loopback)) { hasAny in
+        if !hasAny { return self.tryOut(port, on: loopbacks.dropFirst(), route) }
+        self.finish(
+          .failed(
+            "\(self.node) does not listen on '\(port)': \(loopback.name):\(port) is in use there: "
+              + "take another exec port"))
+      }
+    }
+  }
+
+  /// Has sshd listen for a moment.
+  private func tryOut(
+    _ forward: MultiplexRequest.Forward, _ then: @escaping (_ listens: Bool) -> Void
+  ) {
+    asked?.abandon()
+    ask(MultiplexRequest.open(forward)) { [weak self] reply in
+      guard let self else { return }
+      switch reply {
+      case .done, .chosen: self.letGo(forward) { then(true) }
+      case .failed: then(false)
+      default: self.finish(.lost)
+      }
+    }
+  }
+
+  private func listen(_ route: Route) {
+    asked?.abandon()
+    let forward = MultiplexRequest.Forward.remote(
+      listen: route.forward.listen, to: route.service)
+    ask(MultiplexRequest.open(forward)) { [weak self] reply in
+      guard let self else { return }
+      switch reply {
+      case .done, .chosen: self.next()
+      case .failed where self.inquiry == .none:
+        self.missing.append(route)
+        self.next()
+      case .failed(let reason):
+        self.finish(
+          .failed(
+            "\(self.node) does not listen on '\(route.forward.listen)': \(printable(reason)): take "
+              + "another exec port; sshd may forbid it (AllowTcpForwarding in sshd_config)"))
+      case nil: self.finish(.lost)
+      default: self.finish(.failed("\(self.node): ssh gave no answer to '\(route.forward)'"))
+      }
+    }
+  }
+
+  // MARK: Choosing an exec port
+
+  /// Lets the node's kernel choose a port: sshd listens on it for a moment, on both loopback
+  /// addresses, so it is free there.
+  private func choose(_ route: Route) {
+    let forward = master.sockets.reserveChoice()
+    ask(MultiplexRequest.open(forward)) { [weak self] reply in
+      guard let self else { return }
+      switch reply {
+      case .chosen(let number):
+        guard let number = UInt16(exactly: number), let port = Port(number) else {
+          return self.finish(.failed("\(self.node): sshd chose port '\(number)', which is none"))
+        }
+        self.letGo(forward) {
+          // It is free again at once, and might be chosen twice.
+          if !self.chosen.insert(port).inserted { return self.choose(route) }
+          route.forward.connect = .port(port)
+          // What sshd is asked for later it answers after it has stopped listening.
+          self.openLocal(route)
+        }
+      case .failed(let reason):
+        self.finish(
+          .failed(
+            "\(self.node) chooses no port for auto: \(printable(reason)): name the exec port; sshd "
+              + "may forbid it (AllowTcpForwarding in sshd_config)"))
+      case nil: self.finish(.lost)
+      default: self.finish(.failed("\(self.node): ssh chose no port for auto"))
+      }
+    }
+  }
+
+  private func letGo(_ forward: MultiplexRequest.Forward, _ then: @escaping () -> Void) {
+    asked?.abandon()
+    ask(MultiplexRequest.close(forward)) { [weak self] reply in
+      if reply == nil { self?.finish(.lost) } else { then() }
+    }
+  }
+
+  // MARK: The end
+
+  private func inquire() {
+    guard let refusals, inquiry != .none else { return finish(.ready) }
+    let inquirer = Inquirer(
+      loop, master, node, unproven, inquiry, chosen: chosen, refusals: refusals
+    ) { [weak self] in self?.finish($0) }
+    self.inquirer = inquirer
+    inquirer.start()
+  }
+
+  private func finish(_ outcome: Outcome?) {
+    loop.cancel(retry)
+    asked?.abandon()
+    asked = nil
+    inquirer?.stop()
+    inquirer = nil
+    rest = []
+    let told = done
+    done = nil
+    if let outcome { told?(outcome) }
+  }
+}

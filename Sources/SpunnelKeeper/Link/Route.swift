@@ -1,0 +1,15 @@
+// One forward of a link, and what is known of its far end.
+
+import SpunnelTunnel
+
+/// One forward of a link, as it is being made and as it then is.
+final class Route {
+  /// With an exec port that is chosen on the way when it was `free`.
+  var forward: Forward
+  var far = FarEnd.unknown
+
+  init(_ forward: Forward) { self.forward = forward }
+
+  /// Where connections go: on the far side, or on this one for a remote forward.
+  var service: Service { Service(host: forward.host, end: forward.connect) }
+}

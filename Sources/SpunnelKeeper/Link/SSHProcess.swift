@@ -1,0 +1,148 @@
+// One ssh while it runs: what it says, and whether it is gone.
+
+import Glibc
+import SpunnelSystem
+import SpunnelTunnel
+
+final class SSHProcess: EventHandler {
+  private static let mostLines = 40
+  /// Reads in a row: what is left is reported again.
+  private static let mostReads = 16
+  /// Bytes of its standard output that are kept: more than any `ssh -G` writes.
+  private static let longestAnswer = 1 << 20
+
+  private let loop: EventLoop
+  private let heard: (String) -> Void
+  private var errors: FileDescriptor?
+  private var answer: FileDescriptor?
+  private var partial: [UInt8] = []
+  private var answered: [UInt8] = []
+
+  /// Its process id and its group's, `nil` once it has ended.
+  private(set) var child: pid_t?
+  /// What it said on its standard error, the newest last.
+  private(set) var lines: [String] = []
+
+  /// Starts it.
+  ///
+  /// - Parameters:
+  ///   - environment: `NAME=value` entries; `nil` for this process's own
+  ///   - heard: told each line of its standard error
+  /// - Throws: what is wrong when it cannot be started
+  init(
+    _ loop: EventLoop, _ command: SSHCommand, environment: [ByteString]? = nil,
+    heard: @escaping (String) -> Void
+  ) throws(SSHDiagnosis) {
+    let name = command.arguments.first ?? "ssh"
+    guard let path = Program.find(name) else { throw .missing(name) }
+    do throws(SystemError) {
+      let null = try FileDescriptor.open("/dev/null", O_RDWR)
+      let errors = try FileDescriptor.pipe(childHas: .writer)
+      let answer = try FileDescriptor.pipe(childHas: .writer)
+      var program = Program(
+        path: path, arguments: command.arguments, environment: environment,
+        descriptors: [null.raw, answer.writer.raw, errors.writer.raw])
+      // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
+      program.parentDeathSignal = SIGKILL
+      // What it has started is then known by the keeper's session (`KeeperProcess`).
+      program.newSession = false
+      program.raisesDescriptorLimit = true
+      self.loop = loop
+      self.heard = heard
+      let reader = answer.reader
+      let listener = errors.reader
+      let raws = [reader.raw, listener.raw]
+      self.answer = consume reader
+      self.errors = consume listener
+      do throws(SystemError) {
+        for raw in raws { try loop.add(raw, [.input], self) }
+        child = try program.start()
+      } catch {
+        closeAnswer()
+        closeErrors()
+        throw error
+      }
+    } catch {
+      throw error.code == ENOENT ? .missing(name) : .unstarted(error)
+    }
+  }
+
+  func handle(_ descriptor: CInt, _ readiness: Readiness) {
+    if descriptor == answer?.raw { hearAnswer() } else { listen() }
+  }
+
+  /// Reads what it has said by now; not for ever, whatever its children write.
+  func listen() {
+    for _ in 0..<SSHProcess.mostReads {
+      guard let bytes = try? errors?.read(atMost: 4096) else { return }
+      if bytes.isEmpty { return closeErrors() }
+      partial += bytes
+      takeLines()
+    }
+  }
+
+  private func takeLines() {
+    while let end = partial.firstIndex(where: { $0 == 10 || $0 == 13 }) {
+      let line = String(decoding: partial[..<end], as: UTF8.self)
+      partial.removeFirst(end + 1)
+      if line.isEmpty { continue }
+      lines.append(line)
+      if lines.count > SSHProcess.mostLines { lines.removeFirst() }
+      heard(line)
+    }
+    // A line without an end must not grow for ever.
+    if partial.count > 4096 { partial = [] }
+  }
+
+  /// What it has written to its standard output.
+  var answerText: String { String(decoding: answered, as: UTF8.self) }
+
+  /// Reads on past what is kept: its writing must not block.
+  private func hearAnswer() {
+    for _ in 0..<SSHProcess.mostReads {
+      guard let bytes = try? answer?.read(atMost: 1 << 16) else { return }
+      if bytes.isEmpty { return closeAnswer() }
+      answered += bytes.prefix(SSHProcess.longestAnswer - answered.count)
+    }
+  }
+
+  /// Whether it is gone or going: the kernel marks a process before it closes its descriptors, so
+  /// an end of file from a process that is not marked is one that was meant.
+  var isEnding: Bool {
+    guard let child else { return true }
+    return Process.isExiting(child)
+  }
+
+  /// To be called whenever a child may have ended.
+  ///
+  /// - Returns: the exit status, once, when it has ended
+  func reap() -> Int? {
+    guard let child, case .ended(let code) = Process.poll(child) else { return nil }
+    self.child = nil
+    listen()
+    closeErrors()
+    hearAnswer()
+    closeAnswer()
+    return code
+  }
+
+  /// Hears no more of it.
+  ///
+  /// - Returns: the child, for the caller to end and to wait for, unless it has ended
+  func letGo() -> pid_t? {
+    defer { child = nil }
+    closeAnswer()
+    closeErrors()
+    return child
+  }
+
+  private func closeAnswer() {
+    if let raw = answer?.raw { loop.remove(raw) }
+    answer = nil
+  }
+
+  private func closeErrors() {
+    if let raw = errors?.raw { loop.remove(raw) }
+    errors = nil
+  }
+}

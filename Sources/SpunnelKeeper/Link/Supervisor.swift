@@ -1,0 +1,246 @@
+// Starts ssh: asks it for its configuration first, and goes through srun where the node refuses it.
+
+import Glibc
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+/// What the supervisor tells its link.
+protocol SupervisorObserver: AnyObject {
+  /// ssh said a line on its standard error.
+  func sshSays(_ line: String)
+  /// ssh ended, or could not be started.
+  func sshEnded(_ diagnosis: SSHDiagnosis)
+}
+
+final class Supervisor {
+  /// Milliseconds between TERM and KILL.
+  private static let patience = 500
+  /// Milliseconds that an srun may take to end its step in order.
+  private static let srunPatience = 1000
+  /// Milliseconds between two looks whether the ssh before is gone.
+  private static let pause = 20
+
+  private let loop: EventLoop
+  private let node: NodeName
+  private let settings: Settings
+  private let number: Int
+  private let record: Record
+  private let endings: Endings
+  weak var observer: (any SupervisorObserver)?
+  /// The one that runs, or the last that ran.
+  private var ssh: SSHProcess?
+  private var configuration: SSHConfiguration?
+  private var choice: TransportChoice
+  private var srun: SrunTransport?
+  /// Whether what runs is `ssh -G`.
+  private var isAsking = false
+  /// When the first attempt began, in milliseconds of the monotonic clock.
+  private var began: Int?
+  /// Runs while the ssh before is still to go.
+  private var delay: EventLoop.Timer?
+  private var shareTimer: EventLoop.Timer?
+
+  /// - Parameters:
+  ///   - settings: the site's program, arguments and timeout
+  ///   - node: where to
+  ///   - number: of the node in its step; names the control socket
+  ///   - record: the tunnel's, for its job, for the control socket and for keys
+  ///   - endings: where an ssh goes that is to end
+  init(
+    _ loop: EventLoop, _ settings: Settings, node: NodeName, number: Int, record: Record,
+    endings: Endings
+  ) {
+    self.loop = loop
+    self.settings = settings
+    self.node = node
+    self.number = number
+    self.record = record
+    self.endings = endings
+    choice = TransportChoice(settings.transport)
+  }
+
+  /// The way that ssh takes, or will take next.
+  var transport: Transport { choice.current }
+
+  /// The tunnel is up.
+  func succeeded() { choice.succeeded() }
+
+  /// ssh's process id, `nil` while none runs.
+  var child: pid_t? { ssh?.child }
+
+  /// Whether ssh runs, or is about to.
+  var isBusy: Bool { child != nil || delay != nil }
+
+  private var controlPath: String { record.controlPath(of: number) }
+
+  /// What ssh said since it was started, the newest last.
+  var lines: [String] { ssh?.lines ?? [] }
+
+  /// Starts ssh, now or when the one before is gone.
+  ///
+  /// - Returns: what is wrong when it cannot be started
+  func start() -> SSHDiagnosis? {
+    begin()
+    // At its end that one removes the control socket by name, whosever it is by then.
+    if endings.mayTouch(controlPath) {
+      delay = loop.after(milliseconds: Supervisor.pause) { [weak self] in self?.startLate() }
+      return nil
+    }
+    while true {
+      do throws(SSHDiagnosis) {
+        try attempt()
+        return nil
+      } catch {
+        if let told = failed(error) { return told }
+      }
+    }
+  }
+
+  private func startLate() {
+    delay = nil
+    if let told = start() { observer?.sshEnded(told) }
+  }
+
+  private func attempt() throws(SSHDiagnosis) {
+    ssh = nil
+    record.removeControl(of: number)
+    isAsking = choice.current == .ssh && configuration == nil
+    var settings = settings
+    if choice.current == .srun {
+      let srun = try preparedSrun()
+      try launch(
+        SSHCommand(settings, controlPath: controlPath, through: srun),
+        environment: srun.environment(from: Process.environment()))
+    } else if let configuration {
+      // Of an ssh that may be given up, the connecting ends in time for the other way.
+      if choice.mayTurn { settings.timeout = share }
+      let command = SSHCommand(settings, node: node, controlPath: controlPath, configuration)
+      let environment = command.needsShell ? SSHCommand.withShell(Process.environment()) : nil
+      try launch(command, environment: environment)
+    } else {
+      try launch(SSHCommand(asking: settings, node: node))
+    }
+  }
+
+  private func launch(
+    _ command: SSHCommand, environment: [ByteString]? = nil
+  ) throws(SSHDiagnosis) {
+    ssh = try SSHProcess(loop, command, environment: environment) { [weak self] line in
+      self?.observer?.sshSays(line)
+    }
+  }
+
+  /// To be called whenever a child may have ended.
+  func reap() {
+    guard let ssh, let process = ssh.child, let code = ssh.reap() else { return }
+    if isAsking {
+      // When it has written nothing, the real ssh will say what is wrong.
+      configuration = SSHConfiguration(ssh.answerText)
+      guard let diagnosis = start() else { return }
+      observer?.sshEnded(diagnosis)
+    } else if choice.current == .srun, let srun {
+      // Its srun may be about to end.
+      endings.add(
+        Ending(leftBy: process, rest: Supervisor.srunPatience * 2), of: controlPath)
+      ended(SSHDiagnosis(lines: lines, through: srun, exitCode: code))
+    } else {
+      ended(
+        SSHDiagnosis(
+          lines: SSHDiagnosis.reasons(lines), node: node, exitCode: code,
+          over: configuration?.jumpHosts(settings)))
+    }
+  }
+
+  /// Ends ssh, without waiting for it.
+  func stop() {
+    loop.cancel(delay)
+    delay = nil
+    guard let child = ssh?.letGo() else { return }
+    // An srun ends by itself, once its ssh is gone and it has ended its step.
+    let rest = choice.current == .srun ? Supervisor.srunPatience : nil
+    endings.add(Ending(child, patience: Supervisor.patience, rest: rest), of: controlPath)
+  }
+
+  /// Reads what ssh has said by now.
+  func listen() { ssh?.listen() }
+
+  /// Why ssh could not connect to a port of the far host, as it said last.
+  var lastRefusal: String? {
+    listen()
+    return lines.last { $0.mentions("open failed") }
+  }
+
+  /// Whether ssh is gone or going.
+  var isEnding: Bool { ssh?.isEnding ?? true }
+}
+
+// MARK: - The way through srun
+
+extension Supervisor {
+  /// Seconds for ssh, when srun may come after it.
+  private var share: Int { max(1, settings.timeout / 2) }
+
+  /// The first attempt: ssh gets its share of the time, however it stalls.
+  private func begin() {
+    if began != nil { return }
+    began = Clock.milliseconds()
+    guard choice.mayTurn else { return }
+    shareTimer = loop.after(milliseconds: share * 1000) { [weak self] in self?.shareIsOver() }
+  }
+
+  /// To be called once ssh has logged in: no idle keeper is woken for nothing.
+  func hasLoggedIn() { loop.cancel(shareTimer) }
+
+  private func shareIsOver() {
+    // Once its control socket is there ssh has logged in.
+    guard choice.mayTurn, child != nil, unsafe access(controlPath, F_OK) != 0 else { return }
+    stop()
+    ended(SSHDiagnosis(silent: node, seconds: share))
+  }
+
+  /// - Returns: what to tell, `nil` when the other way is to be tried
+  private func failed(_ diagnosis: SSHDiagnosis) -> SSHDiagnosis? {
+    let elapsed = Clock.milliseconds() - (began ?? 0)
+    if let told = choice.failed(diagnosis, elapsed: elapsed) { return told }
+    observer?.sshSays("\(node) refuses ssh (\(diagnosis.said)): going through srun")
+    return nil
+  }
+
+  private func ended(_ diagnosis: SSHDiagnosis) {
+    if let told = failed(diagnosis) ?? start() { observer?.sshEnded(told) }
+  }
+
+  /// The way through srun: what is needed is found and keys are made once for all attempts.
+  private func preparedSrun() throws(SSHDiagnosis) -> SrunTransport {
+    if let srun { return srun }
+    var programs: [String] = []
+    for name in ["srun", "ssh-keygen"] {
+      guard let path = Program.find(name) else { throw .missingForSrun(name) }
+      programs.append(path)
+    }
+    // Without links: the node may know only where they lead, or only them.
+    guard let folder = Host.programFolder else {
+      throw .missingForSrun(SrunTransport.helperName)
+    }
+    let keys: TunnelKeys
+    do throws(TunnelKeysError) {
+      keys = try TunnelKeys.make(for: node, in: record.directory, program: programs[1])
+    } catch { throw .keyless(error) }
+    do throws(UnsafePath) {
+      let made = try SrunTransport(
+        job: record.step.job, node: node, srun: programs[0],
+        helper: folder + "/" + SrunTransport.helperName, keys: keys)
+      srun = made
+      return made
+    } catch { throw .unsafe(error) }
+  }
+
+  /// Both ways' failure so far, while srun is under way after ssh was refused.
+  var unfinished: SSHDiagnosis? {
+    guard let refusal = choice.refusal, child != nil, let srun else { return nil }
+    listen()
+    return SSHDiagnosis(
+      refusal, then: SSHDiagnosis(lines: lines, pending: srun, seconds: settings.timeout))
+  }
+}

@@ -1,0 +1,379 @@
+// The process between srun and ssh: one for each tunnel, one thread, one event loop.
+//
+// It lives as long as its lifeline, or as long as its job. srun holds the other end of the
+// lifeline, and however srun dies the kernel closes it. A second, tiny process (KeeperProcess)
+// removes the record if this one is killed.
+
+import Glibc
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+final class Keeper: EventHandler {
+  /// Milliseconds after the start before code that only the start needed is let go.
+  private static let settled = 100
+  /// Milliseconds that a keeper without forwards waits for the first command.
+  private static let idlePause = 5000
+  /// Milliseconds for which a record tells why there is no tunnel, where nobody tells that the job is
+  /// over: a day.
+  private static let blindPatience = 86_400_000
+
+  private let request: KeeperRequest
+  private let record: Record
+  private let installation: Installation
+  private let loop: EventLoop
+  private let signals: SignalWatch
+  private let changes: DirectoryWatch
+  private let ends: SubmitEnds
+  /// To whoever started the keeper. An srun that does not wait for its tunnel reads nothing before its end.
+  private var lifeline: LineSocket?
+  private var tunnel: Tunnel?
+  private var job: JobWatch?
+  private var commands: CommandServer?
+  /// Who asked for forwards and listens still.
+  private var askers: [ObjectIdentifier: Asker] = [:]
+  private let status: StatusWriter
+  private var wasUp = false
+  /// Whether somebody was told that there is a tunnel, or will be, and may have gone since.
+  private var isAnnounced = false
+  /// What was announced and could not be had.
+  private var failures = Failures()
+  /// Why nothing can be known of the job, when that is so.
+  private var blindness: String?
+
+  /// - Parameter installation: whose helper is asked about the job
+  init(_ request: KeeperRequest, _ record: Record, _ installation: Installation) throws(SystemError)
+  {
+    self.request = request
+    self.record = record
+    self.installation = installation
+    loop = try EventLoop()
+    signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
+    changes = try DirectoryWatch()
+    ends = SubmitEnds(stateDirectory: request.settings.stateDirectory)
+    status = StatusWriter(loop, record)
+    status.count = { [weak self] in self?.count(&$0) }
+    try record.watch(changes)
+    // Writing to what the other side has closed, and past `ulimit -f`: an error is enough.
+    for number in [SIGPIPE, SIGXFSZ] { _ = signal(number, SIG_IGN) }
+  }
+
+  /// Keeps the tunnel until its end is meant; the record is gone when it returns.
+  ///
+  /// - Parameters:
+  ///   - listeners: the claimed ports, to be owned
+  ///   - lifeline: to srun
+  func run(_ listeners: [CInt], lifeline: consuming FileDescriptor) {
+    do throws(SystemError) {
+      self.lifeline = try LineSocket(loop, lifeline) { [weak self] in self?.lifelineEnded() }
+      for listener in listeners { try ends.adopt(listener) }
+      try begin()
+      try loop.run()
+    } catch { fail("\(error)") }
+    tunnel?.stop()
+    job?.stop()
+    record.remove()
+  }
+
+  private func begin() throws(SystemError) {
+    let tunnel = try Tunnel(loop, record, request.settings, ends, observer: self)
+    self.tunnel = tunnel
+    status.enter(request.nodes.isEmpty ? .waiting : .starting)
+    try watch()
+    // First, as long as somebody hears that it cannot be.
+    if request.life == .job && !watchJob() { return }
+    if !request.nodes.isEmpty { tunnel.run(on: request.nodes) }
+    if let spec = request.spec {
+      open(spec, on: tunnel)
+    } else {
+      lifeline?.say(.done)
+      isAnnounced = true
+      loop.after(milliseconds: Keeper.idlePause) { [weak self] in self?.closeIfIdle() }
+    }
+  }
+
+  /// Opens what srun or sbatch has asked for, which start what shall listen after the tunnel or at the
+  /// same time.
+  private func open(_ spec: TunnelSpec, on tunnel: Tunnel) {
+    if request.life != .job {
+      let patience = request.life == .lifeline ? request.settings.timeout * 1000 : nil
+      tunnel.open(spec, patience: patience) { [weak self] in
+        self?.report($0, of: spec)
+      }
+      return
+    }
+    // Each by itself: whoever could mend one that fails is not there, and the others do not fall with it.
+    for forward in spec.forwards where status.state != .closing {
+      let alone = TunnelSpec(forwards: [forward])
+      tunnel.open(alone, patience: nil) { [weak self] in
+        self?.report($0, of: alone)
+      }
+    }
+    if status.state == .closing { return }
+    isAnnounced = true
+    lifeline?.say(.waiting(TunnelSpec(forwards: tunnel.grants.flatMap(\.spec.forwards))))
+  }
+
+  private func watch() throws(SystemError) {
+    try loop.add(signals.descriptor.raw, [.input], self)
+    try loop.add(changes.descriptor.raw, [.input], self)
+    commands = try CommandServer(
+      loop, path: record.commandPath, owner: getuid(), observer: self)
+  }
+
+  /// - Returns: whether it is watched; otherwise the tunnel is over
+  private func watchJob() -> Bool {
+    let job = JobWatch(
+      loop, program: installation.jobs, step: request.step, tunnels: record.folder
+    ) { [weak self] in self?.take($0) }
+    self.job = job
+    do throws(SystemError) { try job.start() } catch {
+      fail(KeeperFailure(unstarted: error).reason)
+      return false
+    }
+    return true
+  }
+
+  // MARK: Events
+
+  func handle(_ descriptor: CInt, _ readiness: Readiness) {
+    do throws(SystemError) {
+      if descriptor == signals.descriptor.raw {
+        for signal in try signals.take() { take(signal) }
+      } else {
+        try changes.clear()
+        if record.isGone { return close("the record was removed") }
+        if record.exitIsMeant { return close("it was closed with spunnelctl close") }
+        tunnel?.look()
+      }
+    } catch { fail("\(error)") }
+  }
+
+  /// Its holder sends nothing: whatever comes is its end.
+  private func lifelineEnded() {
+    if request.life == .job {
+      lifeline?.close()
+      lifeline = nil
+      return
+    }
+    lifeline?.stopHearing()
+    // An srun that did not wait reads this at its end.
+    if !wasUp, request.life == .patientLifeline, let reason = tunnel?.complaint {
+      lifeline?.say(.failed(reason))
+    }
+    close(KeeperReport.stepEnded)
+  }
+
+  private func take(_ signal: CInt) {
+    if signal != SIGCHLD {
+      return close("signal \(signal)", .failed("its keeper was ended by signal \(signal)"))
+    }
+    job?.reap()
+    tunnel?.reap()
+  }
+
+  private func take(_ news: JobNews) {
+    switch news {
+    case .lost, .untold: break
+    default: blindness = nil
+    }
+    switch news {
+    case .pending:
+      record.log("the job is pending")
+      tunnel?.standBy()
+    case .running(let nodes):
+      record.log("the job runs on \(nodes.map(\.description).joined(separator: ","))")
+      tunnel?.run(on: nodes)
+    case .over(let detail): close("job \(request.step.job) is over: \(detail)")
+    case .lost(let reason): record.log("ask Slurm for the job: \(reason)")
+    case .untold(let reason): lookAway("ask Slurm for the job: \(reason)")
+    }
+    review()
+  }
+
+  /// Nothing was ever heard of the job, and nothing will be.
+  private func lookAway(_ reason: String) {
+    blindness = reason
+    tunnel?.fail(reason)
+    loop.after(milliseconds: Keeper.blindPatience) { [weak self] in
+      if self?.blindness != nil { self?.close("nothing was heard of the job for a day") }
+    }
+  }
+
+  // MARK: The end
+
+  /// - Parameter report: for those who listen, when it was not to end
+  private func close(_ why: String, _ report: KeeperReport? = nil) {
+    if status.state == .closing { return }
+    record.log("closing: \(why)")
+    tunnel?.relay.close()
+    ends.releaseAll()
+    status.enter(.closing)
+    // Whoever comes now finds none, rather than one that does not listen.
+    record.removeCommand()
+    commands?.end(report ?? .over(why))
+    loop.stop()
+  }
+
+  private func fail(_ reason: String) {
+    if !wasUp { lifeline?.say(.failed(reason)) }
+    close(reason, .failed(reason))
+  }
+
+  /// Forwards could not be had. If somebody may still count on them, the record says why as long as there
+  /// is what they lead to; nothing else of them is left.
+  private func lose(_ spec: TunnelSpec, _ reason: String) {
+    if status.state == .closing { return }
+    failures.add(spec, reason)
+    if tunnel?.grants.isEmpty ?? true { ends.releaseAll() }
+    review()
+  }
+
+  /// A tunnel that nobody wants anything of any more, not even to know why it is not there.
+  private func closeIfIdle() {
+    if tunnel?.grants.isEmpty ?? true, failures.isEmpty, commands?.isIdle ?? true {
+      close("nothing is left to do")
+    }
+  }
+
+  /// What became of forwards that the tunnel was started for.
+  private func report(_ report: KeeperReport, of spec: TunnelSpec) {
+    if case .failed(let reason) = report {
+      if !isAnnounced { return fail(reason) }
+      if !wasUp { lifeline?.say(report) }
+      return lose(spec, reason)
+    }
+    if request.life != .job { lifeline?.say(report) }
+    // Whoever does not wait for more goes on now.
+    if case .bound = report, request.life == .patientLifeline { isAnnounced = true }
+    guard case .ready = report, !wasUp else { return }
+    isAnnounced = true
+    wasUp = true
+    review()
+    // The last answers to the start come a moment later and need some of it again.
+    loop.after(milliseconds: Keeper.settled) { Process.releaseCode() }
+  }
+
+  // MARK: Status
+
+  /// Looks at the tunnel as a whole, after something has changed.
+  private func review() {
+    guard let tunnel, status.state != .closing else { return }
+    status.host = HostFile(
+      nodes: tunnel.nodes, forwards: tunnel.routes.map(\.forward),
+      waiting: tunnel.grants.filter(\.routes.isEmpty).map(\.spec), failed: failures.specs)
+    let state: Status.State =
+      if tunnel.grants.isEmpty {
+        failures.isEmpty ? status.state : .failed
+      } else if tunnel.nodes.isEmpty {
+        .waiting
+      } else if tunnel.isUp {
+        wasUp || request.spec == nil ? .up : .starting
+      } else {
+        wasUp ? .reconnecting : .starting
+      }
+    if tunnel.isUp && request.spec == nil { wasUp = true }
+    if state != status.state { status.enter(state) } else { status.write() }
+    tellAskers()
+  }
+
+  private func tellAskers() {
+    guard let tunnel else { return }
+    for asker in askers.values { asker.look(tunnel) }
+  }
+
+  private func count(_ status: inout Status) {
+    guard let tunnel else { return }
+    status.ssh = Int(tunnel.process ?? 0)
+    status.transport = tunnel.transport
+    status.connections = tunnel.relay.open
+    (status.accepted, status.refused) = (tunnel.relay.accepted, tunnel.relay.refused)
+    (status.sent, status.received) = tunnel.relay.bytes
+    status.far = tunnel.routes.map(\.far)
+    status.reasons = failures.lines
+  }
+}
+
+extension Keeper: TunnelObserver {
+  func tunnelNotes(_ line: String) { record.log(line) }
+
+  func tunnelChanged() { review() }
+
+  func tunnelIsCut() { job?.ask() }
+
+  /// A job that is watched may have been requeued.
+  func tunnelMissesJob() { if job == nil { close("the job has ended") } }
+
+  func tunnelCounted() {
+    tellAskers()
+    status.writeLater()
+  }
+}
+
+extension Keeper: CommandObserver {
+  func commanded(_ command: KeeperCommand, by client: CommandClient) {
+    guard let tunnel, status.state != .closing else { return }
+    switch command {
+    case .probe:
+      tunnel.probe { [weak self] in
+        self?.review()
+        client.say(.done)
+      }
+    case .close(let spec):
+      let found = tunnel.close(matching: spec)
+      let (closed, missing) = (found.closed, found.missing.filter { !failures.remove($0) })
+      // Whoever asks for more at the answer finds no keeper, rather than one that ends.
+      if tunnel.grants.isEmpty { record.removeCommand() }
+      let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
+      client.say(
+        missing.isEmpty
+          ? .closed(TunnelSpec(forwards: closed)) : .failed("no forward listens at \(ends)"))
+      for asker in askers.values where asker.isHeld && !tunnel.grants.contains(asker.grant) {
+        asker.say(.over("its forwards were closed"))
+      }
+      if tunnel.grants.isEmpty { close("its last forward was closed") }
+    case .open(let spec, let isHeld):
+      if let blindness, tunnel.nodes.isEmpty { return client.say(.failed(blindness)) }
+      for forward in spec.forwards { failures.remove(forward) }
+      open(spec, Asker(client, isHeld: isHeld), tunnel)
+    }
+  }
+
+  private func open(_ spec: TunnelSpec, _ asker: Asker, _ tunnel: Tunnel) {
+    // Somebody waits for it, so it fails in time; once there it is kept like any other.
+    let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
+      [weak self, weak asker] report in
+      asker?.say(report)
+      switch report {
+      case .failed(let reason):
+        // With --background the asker went when the job was waited for.
+        let isHeard = asker?.client.isOpen ?? false
+        if isHeard { self?.closeIfUnused() } else { self?.lose(spec, reason) }
+      // The probe may have found out something already.
+      case .ready: self?.tellAskers()
+      default: break
+      }
+    }
+    asker.grant = grant
+    if !asker.client.isOpen { return asker.isHeld ? tunnel.close(grant) : () }
+    guard tunnel.grants.contains(grant) else { return }
+    askers[ObjectIdentifier(asker.client)] = asker
+    asker.lookAhead(tunnel)
+  }
+
+  func commandEnded(_ client: CommandClient) {
+    if let asker = askers.removeValue(forKey: ObjectIdentifier(client)), let grant = asker.grant {
+      if asker.isHeld { tunnel?.close(grant) }
+      // Nobody waits for it any more: when the job starts it is tried for as long as that lives.
+      grant.patience = nil
+    }
+    closeIfUnused()
+  }
+
+  /// Once there were forwards, their end is the tunnel's.
+  private func closeIfUnused() { loop.postpone { [weak self] in self?.closeIfIdle() } }
+}
+
+extension [Grant] {
+  fileprivate func contains(_ grant: Grant?) -> Bool { contains { $0 === grant } }
+}

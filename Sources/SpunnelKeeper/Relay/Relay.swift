@@ -1,0 +1,224 @@
+// The submit side of a tunnel: accepts on the claimed ports, lets the right user in, and keeps
+// the connections.
+
+import Glibc
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+/// What the relay tells its tunnel and asks of it.
+protocol RelayObserver: AnyObject {
+  /// A line for the log.
+  func relayNotes(_ line: String)
+  /// Counters changed.
+  func relayChanged()
+  /// Connects to the service of a forward, without waiting: `nil` while there is no way to it.
+  func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor?
+  /// The way to a host that a SOCKS client named; `nil` when it may not go there.
+  func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route?
+  /// Finds out whether an end of file from the ssh of a forward is none; see `CutQuestion`.
+  func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void)
+  /// A connection that had a service ended.
+  ///
+  /// - Parameters:
+  ///   - received: bytes from the service
+  ///   - end: how
+  func relayEnded(_ route: Route, received: Int, _ end: PumpEnd)
+}
+
+final class Relay: EventHandler {
+  /// Milliseconds before another attempt when descriptors or ssh's queue are used up.
+  private static let pause = 50
+  /// Connections accepted in a row before the open ones get their turn.
+  private static let budget = 64
+
+  private let loop: EventLoop
+  private let access: Settings.Access
+  private let owner: uid_t
+  /// Milliseconds that a connection waits for a tunnel that is not up.
+  private let patience: Int
+  private var listeners: [CInt: Route] = [:]
+  private var greetings: [ObjectIdentifier: SocksGreeting] = [:]
+  private var connections: [ObjectIdentifier: Connection] = [:]
+  private var lookup: PeerLookup
+  private let pool = PipePool()
+  weak var observer: (any RelayObserver)?
+  private var strangers = Strangers()
+  private var retry: EventLoop.Timer?
+  private var closed = (sent: 0, received: 0)
+
+  private(set) var accepted = 0
+  private(set) var refused = 0
+
+  /// - Parameters:
+  ///   - access: who may connect
+  ///   - owner: the tunnel's owner
+  ///   - patience: milliseconds that a connection waits for a tunnel that is not up
+  init(
+    _ loop: EventLoop, access: Settings.Access, owner: uid_t, patience: Int
+  ) throws(SystemError) {
+    self.loop = loop
+    self.access = access
+    self.owner = owner
+    self.patience = patience
+    lookup = try PeerLookup()
+  }
+
+  /// Connections that clients have open now.
+  var open: Int { connections.count + greetings.count }
+
+  /// Bytes that went each way, of all connections.
+  var bytes: (sent: Int, received: Int) {
+    connections.values.reduce(closed) { sum, connection in
+      let bytes = connection.bytes
+      return (sum.sent + bytes.sent, sum.received + bytes.received)
+    }
+  }
+
+  /// Accepts on a listening socket from now on.
+  ///
+  /// - Parameter listener: borrowed until the route is removed
+  func add(_ listener: CInt, _ route: Route) throws(SystemError) {
+    listeners[listener] = route
+    try loop.add(listener, [.input], self)
+  }
+
+  /// Accepts no more for a forward and cuts what it has.
+  func remove(_ route: Route) {
+    for (raw, other) in listeners where other === route {
+      loop.remove(raw)
+      listeners[raw] = nil
+    }
+    for connection in connections.values where connection.entrance === route { connection.cut() }
+    for greeting in greetings.values where greeting.route === route { greeting.cut() }
+  }
+
+  /// There is a way to services that had none: connections that wait are served.
+  func serveWaiting() {
+    for connection in connections.values where connection.isWaiting { _ = connect(connection) }
+  }
+
+  /// Whether a connection waits for a way to this node.
+  func isAwaited(_ node: NodeName) -> Bool {
+    connections.values.contains { $0.isWaiting && $0.route.forward.node == node }
+  }
+
+  /// The ssh to a node is gone: what was open is cut, new connections wait.
+  func cut(_ node: NodeName) {
+    for connection in connections.values
+    where connection.route.forward.node == node && !connection.isWaiting { connection.cut() }
+  }
+
+  /// Accepts no more and cuts everything.
+  func close() {
+    for raw in listeners.keys { loop.remove(raw) }
+    listeners = [:]
+    for connection in connections.values { connection.cut() }
+    for greeting in greetings.values { greeting.cut() }
+  }
+
+  func handle(_ descriptor: CInt, _ readiness: Readiness) {
+    guard let route = listeners[descriptor] else { return }
+    do throws(SystemError) {
+      for _ in 0..<Relay.budget {
+        guard let socket = try Socket.accept(from: descriptor) else { return }
+        admit(socket, route)
+      }
+    } catch {
+      // Out of descriptors.
+      observer?.relayNotes("accept on \(route.forward.listen.named): \(error.reason)")
+      loop.rest(descriptor, milliseconds: Relay.pause, [.input], self) { [weak self, weak route] in
+        route != nil && self?.listeners[descriptor] === route
+      }
+    }
+  }
+
+  private func admit(_ socket: consuming AcceptedSocket, _ route: Route) {
+    if let stranger = stranger(socket) {
+      refused += 1
+      for line in strangers.note("refused \(stranger) on \(route.forward.listen.named)") {
+        observer?.relayNotes(line)
+      }
+      observer?.relayChanged()
+      return Socket.resetOnClose(socket.descriptor.raw)
+    }
+    accepted += 1
+    if route.forward.kind == .dynamic {
+      greet(socket.descriptor, route)
+    } else {
+      serve(socket.descriptor, route, entrance: route)
+    }
+    observer?.relayChanged()
+  }
+
+  private func greet(_ client: consuming FileDescriptor, _ route: Route) {
+    let greeting = SocksGreeting(
+      loop, client, route, patience: patience,
+      resolve: { [weak self] in self?.observer?.relayResolves($0, $1, for: route) },
+      done: { [weak self] greeting, client, target in
+        self?.greetings[ObjectIdentifier(greeting)] = nil
+        if let target { self?.serve(client, target, entrance: route) }
+      })
+    greetings[ObjectIdentifier(greeting)] = greeting
+    greeting.start()
+  }
+
+  private func serve(_ client: consuming FileDescriptor?, _ route: Route, entrance: Route) {
+    guard let client else { return }
+    let connection = Connection(
+      loop, client, route, entrance: entrance, pool: pool,
+      askIfCut: { [weak self] end, answer in
+        guard let observer = self?.observer else { return answer(true) }
+        observer.relayAsksIfCut(route, end, answer)
+      },
+      changed: { [weak self] in self?.observer?.relayChanged() },
+      ended: { [weak self] in self?.forget($0) })
+    connections[ObjectIdentifier(connection)] = connection
+    if !connect(connection) { connection.wait(patience: patience) }
+  }
+
+  /// Who it is, in words, when it is nobody who may connect.
+  private func stranger(_ socket: borrowing AcceptedSocket) -> String? {
+    if access == .host { return nil }
+    do throws(SystemError) {
+      switch try peer(socket) {
+      case .user(let user): return user == owner || user == 0 ? nil : "uid \(user)"
+      case .unknown: return "a process that is gone already"
+      }
+    } catch { return "a process of an unknown user (\(error))" }
+  }
+
+  private func peer(_ socket: borrowing AcceptedSocket) throws(SystemError) -> PeerOwner {
+    if socket.local.family == AF_UNIX {
+      return .user(try Socket.peerUser(of: socket.descriptor.raw))
+    }
+    return try lookup.owner(of: socket)
+  }
+
+  private func connect(_ connection: Connection) -> Bool {
+    do throws(SystemError) {
+      guard let service = try observer?.relayConnects(connection.route) else { return false }
+      connection.connect(service)
+      return true
+    } catch {
+      // Out of descriptors, or ssh is busy or gone: this connection waits, the others go on.
+      if retry == nil {
+        retry = loop.after(milliseconds: Relay.pause) { [weak self] in
+          self?.retry = nil
+          self?.serveWaiting()
+        }
+      }
+      return false
+    }
+  }
+
+  private func forget(_ connection: Connection) {
+    guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+    let bytes = connection.bytes
+    closed = (closed.sent + bytes.sent, closed.received + bytes.received)
+    if let end = connection.end {
+      observer?.relayEnded(connection.route, received: bytes.received, end)
+    }
+    observer?.relayChanged()
+  }
+}

@@ -1,0 +1,375 @@
+// All forwards of one step: what was asked for, the links that carry it, and the relay that serves
+// it. Knows nothing of srun, of commands, or of how long it lives.
+
+import Glibc
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+/// What a tunnel tells its keeper.
+protocol TunnelObserver: AnyObject {
+  /// A line for the log.
+  func tunnelNotes(_ line: String)
+  /// A link came or went, or forwards did.
+  func tunnelChanged()
+  /// Counters changed.
+  func tunnelCounted()
+  /// A link was lost: the end of the job would explain it.
+  func tunnelIsCut()
+  /// Slurm said that there is no job any more.
+  func tunnelMissesJob()
+}
+
+final class Tunnel {
+  private let loop: EventLoop
+  private let record: Record
+  private let settings: Settings
+  private let ends: SubmitEnds
+  private weak var observer: (any TunnelObserver)?
+  let relay: Relay
+  private let links: Links
+  private(set) var grants: [Grant] = []
+
+  /// - Parameters:
+  ///   - ends: with what srun has claimed
+  ///   - observer: told what happens
+  init(
+    _ loop: EventLoop, _ record: Record, _ settings: Settings, _ ends: SubmitEnds,
+    observer: any TunnelObserver
+  ) throws(SystemError) {
+    self.loop = loop
+    self.record = record
+    self.settings = settings
+    self.ends = ends
+    self.observer = observer
+    relay = try Relay(
+      loop, access: settings.access, owner: getuid(), patience: settings.timeout * 1000)
+    links = Links(loop, record, settings)
+    relay.observer = self
+    links.observer = self
+  }
+
+  /// Empty while the job has not started.
+  var nodes: [NodeName] { links.nodes }
+
+  var routes: [Route] { grants.flatMap(\.routes) }
+
+  /// Whether every link is up.
+  var isUp: Bool { !nodes.isEmpty && links.areUp }
+
+  /// ssh's process id, to the first node that has one.
+  var process: pid_t? { links.first(\.process) }
+
+  /// The way that ssh takes to the first node that has one.
+  var transport: Transport? { links.first(\.transport) }
+
+  /// Why there is no way to a node, as the first that has none was heard last; `nil` when nothing was.
+  var complaint: String? { links.first(\.complaint) }
+
+  /// The way to a node, while there is one.
+  func link(to node: NodeName) -> Link? { links[node] }
+
+  // MARK: What is asked for
+
+  /// Opens forwards, now or when the job starts.
+  ///
+  /// - Parameters:
+  ///   - patience: milliseconds after which they have failed; `nil`: it is tried for ever
+  ///   - report: told `waiting`, `bound` and in the end `ready` or `failed`; again after the job
+  ///     started anew
+  @discardableResult
+  func open(
+    _ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void
+  ) -> Grant {
+    let grant = Grant(spec, patience: patience, report: report)
+    grants.append(grant)
+    if nodes.isEmpty {
+      hold(grant)
+    } else {
+      serve(grant)
+    }
+    observer?.tunnelChanged()
+    return grant
+  }
+
+  /// Holds the submit ends of forwards that lead nowhere yet, and chooses those that may be chosen.
+  private func hold(_ grant: Grant) {
+    if let twice = submitEnds(grant.spec).first(where: { isTaken($0, besides: grant) }) {
+      return fail(grant, "'\(twice)' is there already: see spunnelctl status")
+    }
+    var held: [ForwardRequest] = []
+    do throws(SubmitError) {
+      for request in grant.spec.forwards {
+        guard request.kind != .remote else {
+          held.append(request)
+          continue
+        }
+        switch request.listen {
+        case .port, .path:
+          for end in submitEnds(TunnelSpec(forwards: [request])) { _ = try ends.claim(end) }
+        // Of a forward to every node it is not known yet how many it wants.
+        case .any where request.host != .all:
+          if case .port(let port) = try ends.claim(.free) {
+            held.append(request.listening(on: port))
+            continue
+          }
+        default: break
+        }
+        held.append(request)
+      }
+      grant.spec = TunnelSpec(forwards: held)
+      grant.report(.waiting(grant.spec))
+    } catch {
+      // What was chosen by now is given back as well.
+      grant.spec = TunnelSpec(forwards: held)
+      fail(grant, "\(error)")
+    }
+  }
+
+  /// The submit ends that are known whatever the nodes are.
+  private func submitEnds(_ spec: TunnelSpec) -> [Endpoint] {
+    // One that cannot be is told when the job starts.
+    let paths = (try? spec.paths(known: record.step)) ?? []
+    return spec.ports.map { .port($0) } + paths.map { .path($0) }
+  }
+
+  /// Whether forwards that were asked for apart from these have a submit end.
+  private func isTaken(_ end: Endpoint, besides grant: Grant) -> Bool {
+    grants.contains { other in
+      other !== grant
+        && (submitEnds(other.spec).contains(end)
+          || other.routes.contains { $0.forward.kind != .remote && $0.forward.listen == end })
+    }
+  }
+
+  private var facts: StepFacts {
+    // As where a path is known before the nodes are (PathPattern).
+    let namesUser = grants.contains { $0.spec.description.mentions("%u") }
+    let user = namesUser ? PathFacts.ownUser : ""
+    return StepFacts(step: record.step, nodes: nodes, user: user)
+  }
+
+  private func serve(_ grant: Grant) {
+    do throws(SpecError) {
+      let planned = try grant.spec.plan(facts, anywhere: settings.targets == .any)
+      let taken = Set(routes.compactMap(\.forward.place))
+      let twice = planned.joined().first { $0.place.map(taken.contains) ?? false }
+      if let twice {
+        return fail(grant, "'\(twice.listen)' is there already: see spunnelctl status")
+      }
+      do throws(SubmitError) { try bind(grant, planned) } catch { return fail(grant, "\(error)") }
+    } catch { return fail(grant, "\(error)") }
+    grant.report(.bound(grant.routes.map(\.forward)))
+    connect(grant)
+  }
+
+  private func bind(_ grant: Grant, _ planned: [[Forward]]) throws(SubmitError) {
+    var bound: [[Forward]] = []
+    for list in planned {
+      var done: [Forward] = []
+      for var forward in list {
+        if forward.kind != .remote { forward.listen = try ends.claim(forward.listen) }
+        grant.routes.append(Route(forward))
+        done.append(forward)
+      }
+      bound.append(done)
+    }
+    grant.spec = grant.spec.pinned(to: bound)
+    do throws(SystemError) {
+      for route in grant.routes where route.forward.kind != .remote {
+        for raw in ends.descriptors(of: route.forward.listen) { try relay.add(raw, route) }
+      }
+    } catch { throw .system(error) }
+  }
+
+  private func connect(_ grant: Grant) {
+    var byNode: [NodeName: [Route]] = [:]
+    for route in grant.routes { byNode[route.forward.node, default: []].append(route) }
+    grant.unopened = byNode.count
+    for (node, routes) in byNode {
+      // One may fail at once, and with it all of them.
+      guard grants.contains(where: { $0 === grant }) else { return }
+      let link = links.link(to: node)
+      link.add(routes, patience: grant.patience) { [weak self, weak grant] outcome in
+        if let self, let grant { self.opened(grant, outcome) }
+      }
+    }
+  }
+
+  private func opened(_ grant: Grant, _ outcome: Cargo.Outcome) {
+    guard grants.contains(where: { $0 === grant }) else { return }
+    switch outcome {
+    case .failed(let reason): fail(grant, reason)
+    case .ready:
+      grant.unopened -= 1
+      if grant.unopened > 0 { return }
+      // Somebody waited for the first time only; after that it is kept like any other.
+      grant.patience = nil
+      observer?.tunnelChanged()
+      grant.report(.ready(grant.routes.map(\.forward)))
+    }
+  }
+
+  private func fail(_ grant: Grant, _ reason: String) {
+    observer?.tunnelNotes("\(grant.spec): \(reason)")
+    close(grant)
+    grant.report(.failed(reason))
+  }
+
+  /// All that was asked for has failed, for one reason.
+  func fail(_ reason: String) {
+    for grant in grants { fail(grant, reason) }
+  }
+
+  /// Gives forwards up: their connections are cut, their ports are free.
+  func close(_ grant: Grant) {
+    guard grants.contains(where: { $0 === grant }) else { return }
+    grants.removeAll { $0 === grant }
+    withdraw(grant)
+    for end in submitEnds(grant.spec) where !isTaken(end, besides: grant) { ends.release(end) }
+    observer?.tunnelChanged()
+  }
+
+  private func withdraw(_ grant: Grant) {
+    for route in grant.routes { withdraw(route) }
+    grant.routes = []
+  }
+
+  private func withdraw(_ route: Route) {
+    relay.remove(route)
+    links.remove(route)
+    if route.forward.kind != .remote { ends.release(route.forward.listen) }
+    let isLast = !routes.contains { $0.isSocksEntrance && $0 !== route }
+    if route.isSocksEntrance && isLast { links.forgetVisits() }
+  }
+
+  /// Gives up the forwards that listen where these would.
+  ///
+  /// - Returns: what was given up, and those of the spec that there were none of
+  func close(matching spec: TunnelSpec) -> (closed: [ForwardRequest], missing: [ForwardRequest]) {
+    var (closed, missing): ([ForwardRequest], [ForwardRequest]) = ([], [])
+    for request in spec.forwards {
+      var found = false
+      for grant in grants {
+        guard let matched = grant.match(request, facts: facts) else { continue }
+        found = true
+        closed += matched.named
+        for route in matched.routes { withdraw(route) }
+        grant.routes.removeAll { route in matched.routes.contains { $0 === route } }
+        grant.spec = matched.rest
+        // Of a job that has not started it is held without a forward.
+        for end in submitEnds(TunnelSpec(forwards: matched.named)) { ends.release(end) }
+        if grant.spec.forwards.isEmpty || (!nodes.isEmpty && grant.routes.isEmpty) {
+          close(grant)
+        }
+      }
+      if !found { missing.append(request) }
+    }
+    observer?.tunnelChanged()
+    return (closed, missing)
+  }
+
+  // MARK: The job
+
+  /// The job runs on these nodes.
+  func run(on nodes: [NodeName]) {
+    if nodes == self.nodes { return }
+    standBy()
+    links.start(on: nodes)
+    for grant in grants { serve(grant) }
+    observer?.tunnelChanged()
+  }
+
+  /// The job does not run: the submit ends are kept as far as they will be the same, everything else
+  /// goes.
+  func standBy() {
+    if nodes.isEmpty { return }
+    for route in routes { relay.remove(route) }
+    links.stop()
+    for grant in grants {
+      // Free ports of a forward to every node have no port of their own to keep, and a path may be
+      // another one on another node.
+      let kept = submitEnds(grant.spec)
+      for route in grant.routes where route.forward.kind != .remote {
+        if !kept.contains(route.forward.listen) { ends.release(route.forward.listen) }
+      }
+      grant.routes = []
+      hold(grant)
+    }
+    observer?.tunnelChanged()
+  }
+
+  /// Ends everything and waits for it, a bounded time; the ports first: whoever waits for them need not
+  /// wait for ssh.
+  func stop() {
+    relay.close()
+    ends.releaseAll()
+    links.stop()
+    links.finish()
+  }
+
+  // MARK: Links
+
+  /// To be called whenever something has changed in the record.
+  func look() { links.look() }
+
+  /// To be called whenever a child may have ended.
+  func reap() { links.reap() }
+
+  /// Finds out whether anything listens at the far ends.
+  ///
+  /// - Parameter done: told once
+  func probe(_ done: @escaping () -> Void) { links.probe(done) }
+}
+
+extension Tunnel: LinkObserver {
+  func linkNotes(_ line: String) { observer?.tunnelNotes(line) }
+
+  func linkIsUp(_ link: Link) {
+    relay.serveWaiting()
+    observer?.tunnelChanged()
+  }
+
+  func linkIsLost(_ link: Link) {
+    relay.cut(link.node)
+    observer?.tunnelChanged()
+    observer?.tunnelIsCut()
+  }
+
+  func linkMissesJob(_ link: Link) { observer?.tunnelMissesJob() }
+
+  func linkIsAwaited(_ link: Link) -> Bool { relay.isAwaited(link.node) }
+}
+
+extension Tunnel: RelayObserver {
+  func relayNotes(_ line: String) { observer?.tunnelNotes(line) }
+
+  func relayChanged() { observer?.tunnelCounted() }
+
+  func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor? {
+    try links[route.forward.node]?.connect(route)
+  }
+
+  func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
+    guard let link = links[route.forward.node] else { return answer(true) }
+    link.askIfCut(end, answer)
+  }
+
+  func relayEnded(_ route: Route, received: Int, _ end: PumpEnd) {
+    if received > 0 {
+      route.far = .listening
+    } else if end == .unanswered, links[route.forward.node]?.takeRefusal() ?? false {
+      route.far = .refused
+    }
+  }
+
+  func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route? {
+    // The nodes by their names: what listens on their loopback addresses alone is reached as well.
+    let node = nodes.first { $0.description == host.description }
+    if node == nil && !host.isLoopback && settings.targets != .any { return nil }
+    return links.visit(
+      Forward(
+        .dynamic, node: node ?? route.forward.node, listen: route.forward.listen,
+        host: node == nil && !host.isLoopback ? host : .localhost, connect: .port(port)))
+  }
+}

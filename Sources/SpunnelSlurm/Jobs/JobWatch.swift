@@ -1,0 +1,230 @@
+// What becomes of a job, as spunnel-jobs tells: a child that asks Slurm and writes a line at each
+// change. The keeper itself knows no Slurm.
+
+import Glibc
+import SpunnelSystem
+
+/// One line of `spunnel-jobs watch`.
+public enum JobNews: Equatable, Sendable {
+  case pending
+  /// The job runs, or runs again, on these nodes.
+  case running([NodeName])
+  /// The job is gone for good.
+  case over(String)
+  /// slurmctld does not answer; nothing is known to have changed.
+  case lost(String)
+  /// No line: spunnel-jobs ended again and again without any.
+  case untold(String)
+
+  /// - Returns: `nil` for a line that is none
+  init?(line: some StringProtocol) {
+    let parts = String(line).split(separator: " ", maxSplits: 1).map(String.init)
+    let rest = parts.count == 2 ? parts[1] : ""
+    switch parts.first {
+    case "pending": self = .pending
+    case "over": self = .over(printable(rest))
+    case "lost": self = .lost(printable(rest))
+    case "running":
+      guard let nodes = NodeName.list(rest) else { return nil }
+      self = .running(nodes)
+    default: return nil
+    }
+  }
+}
+
+public final class JobWatch: EventHandler {
+  /// How many times the pause it is once it has ended so too often: somebody may mend it.
+  private static let longPause = 30
+  /// Ends without ever a word after which no word is waited for: of a program that cannot run here, and
+  /// of one that says why and may only have come while Slurm was starting.
+  private static let mostFailures = (unable: 3, other: 15)
+  private static let longestLine = 1 << 20
+
+  private let loop: EventLoop
+  private let program: String
+  private let step: StepName
+  private let tunnels: String
+  private let pause: Int
+  private let tell: (JobNews) -> Void
+  private var child: pid_t?
+  private var news: FileDescriptor?
+  private var question: FileDescriptor?
+  private var errors: FileDescriptor?
+  private var partial: [UInt8] = []
+  /// The end of what it said on its standard error.
+  private var said: [UInt8] = []
+  private var lastComplaint: String?
+  private var failures = 0
+  private var hasTold = false
+  private var isOver = false
+
+  /// - Parameters:
+  ///   - program: the path of spunnel-jobs
+  ///   - step: the job's; the extern step stands for the job as a whole
+  ///   - tunnels: the folder of the user's records: the more there are, the less often each one asks
+  ///   - pause: milliseconds before a child that ended by itself is started again
+  ///   - tell: told each change
+  public init(
+    _ loop: EventLoop, program: String, step: StepName, tunnels: String, pause: Int = 2000,
+    tell: @escaping (JobNews) -> Void
+  ) {
+    self.loop = loop
+    self.program = program
+    self.step = step
+    self.tunnels = tunnels
+    self.pause = pause
+    self.tell = tell
+  }
+
+  public func start() throws(SystemError) {
+    let questions = try FileDescriptor.pipe(childHas: .reader)
+    let answers = try FileDescriptor.pipe(childHas: .writer)
+    let complaints = try FileDescriptor.pipe(childHas: .writer)
+    let job = step.isWholeJob ? String(step.job) : "\(step.job).\(step.stepLabel)"
+    var watch = Program(
+      path: program, arguments: ["spunnel-jobs", "watch", job, tunnels],
+      descriptors: [questions.reader.raw, answers.writer.raw, complaints.writer.raw])
+    watch.parentDeathSignal = SIGKILL
+    let reader = answers.reader
+    let writer = questions.writer
+    let listener = complaints.reader
+    let raws = [reader.raw, listener.raw]
+    news = consume reader
+    question = consume writer
+    errors = consume listener
+    do throws(SystemError) {
+      for raw in raws { try loop.add(raw, [.input], self) }
+      child = try watch.start()
+    } catch {
+      forget()
+      forgetErrors()
+      throw error
+    }
+  }
+
+  /// Has Slurm asked at once: something happened that the end of the job would explain.
+  public func ask() {
+    do throws(SystemError) { try question?.writeAll([10]) } catch {}
+  }
+
+  public func stop() {
+    isOver = true
+    forget()
+    forgetErrors()
+    guard let child else { return }
+    self.child = nil
+    Process.end(group: child, patience: 100)
+  }
+
+  /// To be called whenever a child may have ended.
+  public func reap() {
+    guard let child, case .ended(let code) = Process.poll(child) else { return }
+    self.child = nil
+    while listen() {}
+    while hearErrors() {}
+    let complaint = takeComplaint()
+    forget()
+    forgetErrors()
+    if isOver { return }
+    // It was killed, for one: the job has not ended by that.
+    restart(after: judge(code, complaint) ? pause * JobWatch.longPause : pause)
+  }
+
+  /// Judges an end by itself.
+  ///
+  /// - Returns: whether there have been too many of them without ever a word
+  private func judge(_ code: Int, _ complaint: String?) -> Bool {
+    if hasTold || JobWatch.isKill(code) {
+      if let complaint { tellOnce(complaint) }
+      return false
+    }
+    failures += 1
+    let isUnable = code == JobWatch.unable
+    let reason =
+      (complaint ?? "\(program) ended with status \(code) and without a word")
+      + (isUnable ? ": build spunnel-jobs again for this Slurm (make build/spunnel-jobs)" : "")
+    let most = isUnable ? JobWatch.mostFailures.unable : JobWatch.mostFailures.other
+    if failures == most { tell(.untold(reason)) } else { tellOnce(reason) }
+    return failures >= most
+  }
+
+  /// The exit status of a program that the loader finds no library or no symbol for (ld.so(8)), or that
+  /// is no program.
+  private static let unable = 127
+
+  /// Whether somebody ended it, rather than itself or its own mistake.
+  private static func isKill(_ code: Int) -> Bool {
+    [SIGKILL, SIGTERM, SIGINT, SIGHUP].contains { code == 128 + Int($0) }
+  }
+
+  /// However often it ends, its reason is told when it is a new one.
+  private func tellOnce(_ complaint: String) {
+    if complaint == lastComplaint { return }
+    lastComplaint = complaint
+    tell(.lost(complaint))
+  }
+
+  private func restart(after milliseconds: Int) {
+    loop.after(milliseconds: milliseconds) { [weak self] in self?.restart() }
+  }
+
+  private func restart() {
+    if isOver || child != nil { return }
+    do throws(SystemError) { try start() } catch {
+      tellOnce("\(error)")
+      restart(after: pause)
+    }
+  }
+
+  public func handle(_ descriptor: CInt, _ readiness: Readiness) {
+    _ = descriptor == errors?.raw ? hearErrors() : listen()
+  }
+
+  /// - Returns: whether there may be more
+  private func listen() -> Bool {
+    guard let bytes = try? news?.read(atMost: 1 << 16) else { return false }
+    if bytes.isEmpty || partial.count > JobWatch.longestLine {
+      forget()
+      return false
+    }
+    partial += bytes
+    while let end = partial.firstIndex(of: 10) {
+      let line = String(decoding: partial[..<end], as: UTF8.self)
+      partial.removeFirst(end + 1)
+      if let news = JobNews(line: line) {
+        hasTold = true
+        if case .over = news { isOver = true }
+        tell(news)
+      }
+    }
+    return true
+  }
+
+  /// - Returns: whether there may be more
+  private func hearErrors() -> Bool {
+    guard let bytes = try? errors?.read(atMost: 4096) else { return false }
+    if bytes.isEmpty { forgetErrors() }
+    said = (said + bytes).suffix(4096)
+    return !bytes.isEmpty
+  }
+
+  /// The last line of what it said since it was started.
+  private func takeComplaint() -> String? {
+    defer { said = [] }
+    return said.split(whereSeparator: { $0 == 10 || $0 == 13 }).last.map {
+      printable(String(decoding: $0, as: UTF8.self))
+    }
+  }
+
+  private func forgetErrors() {
+    if let raw = errors?.raw { loop.remove(raw) }
+    errors = nil
+  }
+
+  private func forget() {
+    if let raw = news?.raw { loop.remove(raw) }
+    news = nil
+    question = nil
+    partial = []
+  }
+}

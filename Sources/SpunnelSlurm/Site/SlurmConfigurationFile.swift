@@ -1,0 +1,123 @@
+// slurm.conf, as far as a user's command reads it: where the site has its plugstack.conf.
+
+/// One key of slurm.conf and of what it includes, read as Slurm reads them (parse_config.c).
+public struct SlurmConfigurationFile: Sendable {
+  /// The file that `PlugStackConfig=` names, the last one if there are several.
+  public private(set) var pluginStack: String?
+  private var clusterName = ""
+  private let folder: String
+
+  /// - Parameter path: what cannot be read says nothing
+  public init(_ path: String) {
+    folder = SiteFile.folder(of: path)
+    read(path, depth: 0)
+  }
+
+  private mutating func read(_ path: String, depth: Int) {
+    guard depth < SiteFile.mostNested, let content = SiteFile.content(of: path) else { return }
+    for line in SlurmConfigurationFile.lines(of: content) {
+      if let file = SlurmConfigurationFile.included(by: line) {
+        read(place(of: file), depth: depth + 1)
+      } else if let (key, value) = SlurmConfigurationFile.pair(line) {
+        switch key {
+        case "plugstackconfig": pluginStack = value
+        case "clustername": clusterName = value.lowercased()
+        default: continue
+        }
+      }
+    }
+  }
+
+  /// Before 23.02 Slurm went by the folder of the file that includes, which is nearly always the same.
+  private func place(of file: ArraySlice<UInt8>) -> String {
+    SiteFile.path(SiteFile.text(expanded(file)), in: folder)
+  }
+
+  /// With the cluster's name for each `%c`.
+  private func expanded(_ name: ArraySlice<UInt8>) -> [UInt8] {
+    var (expanded, rest): ([UInt8], ArraySlice<UInt8>) = ([], name)
+    while let byte = rest.first {
+      let isMark = rest.starts(with: "%c".utf8)
+      expanded += isMark ? Array(clusterName.utf8) : [byte]
+      rest = rest.dropFirst(isMark ? 2 : 1)
+    }
+    return expanded
+  }
+}
+
+// MARK: - Lines
+
+extension SlurmConfigurationFile {
+  private static let backslash = UInt8(ascii: "\\")
+
+  /// The lines without comments and escapes; those that end in a backslash are joined with the next.
+  static func lines(of content: [UInt8]) -> [[UInt8]] {
+    var (lines, begun): ([[UInt8]], [UInt8]) = ([], [])
+    for physical in content.split(separator: 10, omittingEmptySubsequences: false) {
+      let line = withoutComment(physical)
+      if let end = continuation(of: line) {
+        begun += line[..<end]
+      } else {
+        lines.append(withoutEscapes(begun + line))
+        begun = []
+      }
+    }
+    return begun.isEmpty ? lines : lines + [withoutEscapes(begun)]
+  }
+
+  /// Up to the first `#` that is not escaped; quotes do not matter.
+  private static func withoutComment(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    var isEscaped = false
+    for (index, byte) in zip(line.indices, line) {
+      if byte == UInt8(ascii: "#") && !isEscaped { return line[..<index] }
+      isEscaped = byte == backslash && !isEscaped
+    }
+    return line
+  }
+
+  /// Where the backslash is that joins a line with the next: the last of an odd number.
+  private static func continuation(of line: ArraySlice<UInt8>) -> Int? {
+    guard let last = line.lastIndex(where: { !SiteFile.isSpace($0) }) else { return nil }
+    let backslashes = line[...last].reversed().prefix { $0 == backslash }.count
+    return backslashes % 2 == 1 ? last : nil
+  }
+
+  private static func withoutEscapes(_ line: [UInt8]) -> [UInt8] {
+    var isEscaped = false
+    return line.filter { byte in
+      isEscaped = byte == backslash && !isEscaped
+      return !isEscaped
+    }
+  }
+
+  /// The file of `Include FILE`, which begins its line.
+  static func included(by line: [UInt8]) -> ArraySlice<UInt8>? {
+    let word = line.prefix { !SiteFile.isSpace($0) }
+    guard SiteFile.text(word).lowercased() == "include", word.count < line.count
+    else { return nil }
+    return line[word.count...].drop(while: SiteFile.isSpace).prefix { !SiteFile.isSpace($0) }
+  }
+
+  /// `KEY=VALUE` at the beginning of a line, the key in small letters. A value is quoted, or ends at a space.
+  static func pair(_ line: [UInt8]) -> (key: String, value: String)? {
+    var rest = line.drop(while: SiteFile.isSpace)
+    let key = rest.prefix(while: isKey)
+    rest = rest.dropFirst(key.count).drop(while: SiteFile.isSpace)
+    guard rest.first == UInt8(ascii: "=") else { return nil }
+    rest = rest.dropFirst().drop(while: SiteFile.isSpace)
+    let quote = UInt8(ascii: "\"")
+    if rest.first == quote, let end = rest.dropFirst().firstIndex(of: quote) {
+      return (SiteFile.text(key).lowercased(), SiteFile.text(rest[(rest.startIndex + 1)..<end]))
+    }
+    return (SiteFile.text(key).lowercased(), SiteFile.text(rest.prefix { !SiteFile.isSpace($0) }))
+  }
+
+  private static func isKey(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "."):
+      true
+    default: false
+    }
+  }
+}

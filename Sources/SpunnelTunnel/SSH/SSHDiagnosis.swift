@@ -1,0 +1,180 @@
+// What ssh said when it gave up: the line that matters, what to do next, and whether to try again.
+
+import SpunnelSlurm
+import SpunnelSystem
+
+/// One failed attempt to connect, understood.
+public struct SSHDiagnosis: Error, Equatable {
+  /// Whether another attempt at once may succeed.
+  public enum Retry: Equatable, Sendable {
+    /// It will not help.
+    case never
+    /// For a moment: something may be restarting.
+    case briefly
+    /// Until the timeout: the node may not know the job yet.
+    case untilTimeout
+  }
+
+  /// ssh's own words, one line.
+  public let said: String
+  /// What the user can do.
+  let advice: String
+  public let retry: Retry
+  /// Whether this host is the reason, and no other way leads around it.
+  let isLocal: Bool
+
+  init(said: String, advice: String, retry: Retry, isLocal: Bool = false) {
+    self.said = said
+    self.advice = advice
+    self.retry = retry
+    self.isLocal = isLocal
+  }
+
+  /// A host that ssh logs in to, as a person names it.
+  private struct Place {
+    let name: String
+    /// What ssh is told, as in `-p 2222 me@gate`.
+    let login: String
+    /// As known_hosts has it.
+    let key: String
+
+    init(_ node: NodeName) {
+      (name, login, key) = (node.description, node.description, node.description)
+    }
+
+    init(_ hop: JumpHosts.Hop) {
+      name = hop.host.description
+      let port = hop.port.map { "-p \($0) " } ?? ""
+      login = port + (hop.user.map { "\($0)@" } ?? "") + name
+      key = hop.port.map { "'[\(hop.host)]:\($0)'" } ?? name
+    }
+  }
+
+  private struct Rule: Sendable {
+    let sign: String
+    let advice: @Sendable (Place) -> String
+    let retry: Retry
+  }
+
+  /// The first rule whose sign is in what ssh said decides, so the more specific comes first.
+  private static let rules: [Rule] = [
+    Rule(
+      sign: "REMOTE HOST IDENTIFICATION HAS CHANGED",
+      advice: {
+        "the host key of \($0.name) changed: ask your administrator whether it was reinstalled, then "
+          + "run ssh-keygen -R \($0.key)"
+      }, retry: .never),
+    Rule(
+      sign: "Host key verification failed",
+      advice: {
+        "the host key of \($0.name) is unknown: run ssh \($0.login) once and accept it, or ask your "
+          + "administrator to list it in /etc/ssh/ssh_known_hosts"
+      }, retry: .never),
+    Rule(
+      sign: "active jobs on this node",
+      advice: { "\($0.name) does not know the job yet or refuses logins: try again" },
+      retry: .untilTimeout),
+    Rule(
+      sign: "Permission denied (",
+      advice: {
+        "\($0.name) took none of your keys: make ssh \($0.login) work without a question first, with a key "
+          + "in ~/.ssh/authorized_keys"
+      }, retry: .briefly),
+    Rule(
+      sign: "administratively prohibited",
+      advice: {
+        "sshd on \($0.name) forbids forwarding (AllowTcpForwarding, PermitOpen in sshd_config): "
+          + "ask your administrator"
+      }, retry: .never),
+    Rule(
+      sign: "Could not resolve hostname",
+      advice: { "this host knows no address for \($0.name): ask your administrator" }, retry: .never
+    ),
+    Rule(
+      sign: "Connection refused",
+      advice: { "no sshd answers on \($0.name): ask your administrator" }, retry: .briefly),
+    Rule(
+      sign: "No route to host", advice: { "\($0.name) is down or cut off: ask your administrator" },
+      retry: .briefly),
+    Rule(
+      sign: "Network is unreachable",
+      advice: { "\($0.name) is not reachable from this host: ask your administrator" },
+      retry: .briefly),
+    Rule(
+      sign: "Connection timed out",
+      advice: { "\($0.name) does not answer: ask your administrator, or raise timeout=" },
+      retry: .briefly),
+    Rule(
+      sign: "onfiguration option",
+      advice: { _ in "mend ~/.ssh/config, or ask your administrator to mend /etc/ssh/ssh_config" },
+      retry: .never),
+    Rule(
+      sign: "Connection closed by",
+      advice: { "\($0.name) closed the connection: see whether ssh \($0.login) works" },
+      retry: .untilTimeout),
+    Rule(
+      sign: "Connection reset by",
+      advice: { "\($0.name) closed the connection: see whether ssh \($0.login) works" },
+      retry: .untilTimeout),
+  ]
+
+  /// - Parameters:
+  ///   - lines: what ssh wrote to its standard error, in order
+  ///   - node: where to
+  ///   - exitCode: ssh's own, for when it said nothing
+  ///   - jumps: the hosts on the way, where ssh goes there by our own command
+  public init(lines: [String], node: NodeName, exitCode: Int, over jumps: JumpHosts? = nil) {
+    for rule in SSHDiagnosis.rules {
+      guard var index = lines.lastIndex(where: { $0.mentions(rule.sign) }) else { continue }
+      let hop = jumps?[SSHDiagnosis.distance(of: index, in: lines)]
+      // After a bad configuration ssh counts what was wrong; what it was stands before.
+      if index > 0 && lines[index].mentions(": terminating, ") { index -= 1 }
+      self.init(
+        said: SSHDiagnosis.plain(lines[index]),
+        advice: rule.advice(hop.map { Place($0) } ?? Place(node)), retry: rule.retry)
+      return
+    }
+    self.init(
+      said: lines.last.map(SSHDiagnosis.plain) ?? SSHDiagnosis.end(exitCode),
+      advice: "see whether ssh \(node) works", retry: .never)
+  }
+
+  /// How many hosts before the node the ssh was to log in that said a line: each ssh after it says of
+  /// its own way, which is no socket, that it was closed. Of a channel the ssh before it has spoken.
+  private static func distance(of index: Int, in lines: [String]) -> Int {
+    let closed = lines[index...].dropFirst().count { $0.mentions("UNKNOWN port 65535") }
+    return closed - (lines[index].hasPrefix("channel ") ? 1 : 0)
+  }
+
+  /// What ssh said of its own end. Of single connections it has spoken before, and that is not why it
+  /// ended, unless it was the one over a jump host to the node: another ssh has said so, and ended.
+  public static func reasons(_ lines: [String]) -> [String] {
+    let end = lines.lastIndex { $0.hasPrefix("stdio forwarding failed") }
+    let jump = lines[..<(end ?? 0)].lastIndex {
+      $0.hasPrefix("channel ") && $0.mentions("connect failed")
+    }
+    return lines.indices.filter { $0 == jump || !lines[$0].hasPrefix("channel ") }.map { lines[$0] }
+  }
+
+  /// A channel that the far sshd refused to open.
+  public init(refusal line: String, node: NodeName) {
+    self.init(lines: [line], node: node, exitCode: 0)
+  }
+
+  /// The whole in one line: `<what ssh said>: <what to do>`.
+  public var message: String { "\(said): \(advice)" }
+
+  /// How ssh ended, when it said nothing.
+  static func end(_ exitCode: Int) -> String {
+    (129..<255).contains(exitCode)
+      ? "ssh was killed by signal \(exitCode - 128)" : "ssh ended with status \(exitCode)"
+  }
+
+  /// Without ssh's decoration: `@@@ … @@@` around a warning, a full stop at the end.
+  static func plain(_ line: String) -> String {
+    var text = Substring(printable(line))
+    while let last = text.last, "@. ".contains(last) { text.removeLast() }
+    while let first = text.first, "@ ".contains(first) { text.removeFirst() }
+    return String(text)
+  }
+}

@@ -1,0 +1,122 @@
+// What srun, the program on the node and its sshd say when the way through srun fails, quoted from
+// Slurm 22.05 to 26.05 and OpenSSH 9.2.
+
+import SpunnelSystem
+
+extension SSHDiagnosis {
+  private struct Sign: Sendable {
+    let sign: String
+    let advice: @Sendable (SrunTransport) -> String
+    let retry: Retry
+  }
+
+  /// Of a job that has ended: no way leads there any more.
+  private static let ends = [
+    "already completing or completed", "Invalid job id", "has expired", "Expired or invalid job",
+  ]
+
+  private static let gone: @Sendable (SrunTransport) -> String = { "job \($0.job) has ended" }
+
+  private static let signs: [Sign] =
+    ends.map { Sign(sign: $0, advice: gone, retry: .never) } + [
+      Sign(
+        sign: "Requested nodes are busy",
+        advice: { "another step holds job \($0.job) for itself: start it with --overlap" },
+        retry: .never),
+      Sign(
+        sign: "step creation temporarily disabled",
+        advice: { _ in "Slurm starts no step now: try again, or raise timeout=" },
+        retry: .untilTimeout),
+      Sign(
+        sign: "step creation still disabled",
+        advice: { _ in "Slurm starts no step now: try again, or raise timeout=" },
+        retry: .untilTimeout),
+      Sign(
+        sign: "Unable to create step",
+        advice: { "see whether srun --overlap --jobid=\($0.job) -w \($0.node) hostname works" },
+        retry: .never),
+      Sign(
+        sign: "Task launch for",
+        advice: { "\($0.node) does not start the step: ask your administrator" },
+        retry: .briefly),
+      Sign(
+        sign: "execve(): ",
+        advice: { "install Spunnel on \($0.node) too, as '\($0.helper)'" }, retry: .never),
+      Sign(
+        sign: "Missing privilege separation directory",
+        advice: { "ask your administrator to make it on \($0.node)" }, retry: .never),
+      Sign(
+        sign: "not allowed because",
+        advice: { "ask your administrator to mend your account on \($0.node)" }, retry: .never),
+      Sign(
+        sign: "onfiguration option",
+        advice: { "the sshd of \($0.node) is too old: ask your administrator" }, retry: .never),
+      Sign(
+        sign: "verification failed",
+        advice: {
+          "what answers on \($0.node) is not what Spunnel started: tell your administrator"
+        },
+        retry: .never),
+      Sign(
+        sign: "Permission denied (",
+        advice: { "the sshd of \($0.node) did not take the tunnel's key: ask your administrator" },
+        retry: .never),
+    ]
+
+  /// What is said as well when nothing is wrong.
+  private static let chatter = [
+    "channel ", "connect_to ", "Accepted publickey for ", "Received disconnect from ",
+    "Disconnected from ", "rexec line ", "/proc/",
+    "srun: cluster configuration lacks support for cpu binding",
+  ]
+
+  /// - Parameters:
+  ///   - lines: what came on ssh's standard error, srun's and sshd's words among it, in order
+  ///   - srun: the way
+  ///   - exitCode: ssh's own, for when nothing was said
+  public init(lines: [String], through srun: SrunTransport, exitCode: Int) {
+    let helper = "\(SrunTransport.helperName): "
+    if let line = lines.last(where: { $0.hasPrefix(helper) }) {
+      self.init(helperSaid: String(line.dropFirst(helper.count)), srun)
+      return
+    }
+    for sign in SSHDiagnosis.signs {
+      guard let line = lines.last(where: { $0.mentions(sign.sign) }) else { continue }
+      self.init(said: SSHDiagnosis.plain(line), advice: sign.advice(srun), retry: sign.retry)
+      return
+    }
+    let reasons = lines.filter { line in
+      !SSHDiagnosis.chatter.contains { line.hasPrefix($0) }
+    }
+    self.init(
+      said: reasons.last.map(SSHDiagnosis.plain) ?? SSHDiagnosis.end(exitCode),
+      advice: "see whether srun --overlap --jobid=\(srun.job) -w \(srun.node) hostname works",
+      retry: .briefly)
+  }
+
+  /// srun has not come through yet.
+  ///
+  /// - Parameter seconds: that all of it may take
+  public init(lines: [String], pending srun: SrunTransport, seconds: Int) {
+    let spoken = SSHDiagnosis(lines: lines, through: srun, exitCode: 0)
+    let isSilent = spoken.said == SSHDiagnosis.end(0)
+    self.init(
+      said: isSilent ? "no answer within \(seconds) seconds" : spoken.said,
+      advice: spoken.advice, retry: spoken.retry)
+  }
+
+  /// The program on the node ends its line with what to do.
+  private init(helperSaid line: String, _ srun: SrunTransport) {
+    let plain = SSHDiagnosis.plain(line)
+    guard let end = plain.indices.last(where: { plain[$0...].hasPrefix(": ") }) else {
+      self.init(said: "\(srun.node): \(plain)", advice: "ask your administrator", retry: .never)
+      return
+    }
+    self.init(
+      said: "\(srun.node): \(plain[..<end])", advice: String(plain[end...].dropFirst(2)),
+      retry: .never)
+  }
+
+  /// Whether the job is over, and with it every tunnel into it.
+  public var jobIsGone: Bool { SSHDiagnosis.ends.contains { said.mentions($0) } }
+}

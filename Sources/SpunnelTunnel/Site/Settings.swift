@@ -1,0 +1,122 @@
+// What plugstack.conf says behind the plugin's path: defaults first, unknown keys refused by name.
+
+import SpunnelSystem
+
+/// The plugin's arguments.
+public struct Settings: Equatable, Sendable {
+  /// Who may connect to a submit port.
+  public enum Access: String, Sendable {
+    /// Processes of the tunnel's owner, and of root.
+    case owner
+    /// Every process on the submit host, as with plain `ssh -L`.
+    case host
+  }
+
+  /// Where the exec host may connect to for a forward.
+  public enum Targets: String, Sendable {
+    /// The nodes of the step.
+    case job
+    /// Any host that the node reaches, as with plain `ssh -L`.
+    case any
+  }
+
+  /// Which way ssh takes to the node.
+  public enum Transport: String, Sendable {
+    /// ssh, and srun where the node refuses ssh.
+    case auto
+    case ssh
+    case srun
+  }
+
+  /// The ssh program and its first arguments; a name without a slash is looked up on PATH.
+  public var sshCommand = ["ssh"]
+  /// More arguments for ssh; they win over Spunnel's preferences, not over what it needs.
+  public var sshArguments: [String] = []
+  /// Where `spunnel-<uid>` is made; an absolute path.
+  public var stateDirectory = "/tmp"
+  /// The longest wait for a tunnel, in seconds.
+  public var timeout = 15
+  public var access = Access.owner
+  /// Where forwards may lead.
+  public var targets = Targets.job
+  /// Whether srun waits for the tunnel before it starts the tasks.
+  public var wait = true
+  public var transport = Transport.auto
+  /// Whether the lines at the start are left out; errors are always said.
+  public var quiet = false
+
+  public init() {}
+
+  /// Reads the words behind the plugin's path.
+  public init(arguments: [String]) throws(SettingsError) {
+    for argument in arguments { try apply(argument) }
+  }
+
+  private mutating func apply(_ argument: String) throws(SettingsError) {
+    let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    let (key, value) = (String(parts[0]), parts.count == 2 ? String(parts[1]) : nil)
+    switch (key, value) {
+    case ("ssh_cmd", let value?): sshCommand = try words(value, of: argument)
+    case ("ssh_args", let value?), ("args", let value?):
+      sshArguments = try words(value, of: argument)
+    case ("state_dir", let value?):
+      guard value.hasPrefix("/") else {
+        throw .malformed(argument, "an absolute path, as in state_dir=/var/tmp")
+      }
+      stateDirectory = value
+    case ("timeout", let value?):
+      guard let seconds = wholeNumber(value), (1...3600).contains(seconds) else {
+        throw .malformed(argument, "whole seconds from 1 to 3600, as in timeout=15")
+      }
+      timeout = seconds
+    case ("access", let value?):
+      guard let value = Access(rawValue: value) else {
+        throw .malformed(argument, "access=owner or access=host")
+      }
+      access = value
+    case ("targets", let value?):
+      guard let value = Targets(rawValue: value) else {
+        throw .malformed(argument, "targets=job or targets=any")
+      }
+      targets = value
+    case ("wait", let value?):
+      guard ["yes", "no"].contains(value) else { throw .malformed(argument, "wait=yes or wait=no") }
+      wait = value == "yes"
+    case ("transport", let value?):
+      guard let value = Transport(rawValue: value) else {
+        throw .malformed(argument, "transport=auto, transport=ssh or transport=srun")
+      }
+      transport = value
+    case ("quiet", nil): quiet = true
+    case ("quiet", _): throw .malformed(argument, "quiet alone")
+    case ("ssh_cmd", nil), ("ssh_args", nil), ("args", nil), ("state_dir", nil), ("timeout", nil),
+      ("access", nil), ("targets", nil), ("wait", nil), ("transport", nil):
+      throw .malformed(argument, "\(key)=<value>")
+    default: throw .unknown(argument)
+    }
+  }
+
+  /// Splits at `|`: plugstack.conf itself splits at spaces.
+  private func words(_ value: String, of argument: String) throws(SettingsError) -> [String] {
+    let words = value.split(separator: "|").map(String.init)
+    if words.isEmpty { throw .malformed(argument, "words separated by |") }
+    return words
+  }
+}
+
+/// Why an argument in plugstack.conf is refused.
+public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
+  case unknown(String)
+  /// The argument, and what belongs there.
+  case malformed(String, String)
+
+  public var description: String {
+    switch self {
+    case .unknown(let argument):
+      "unknown argument '\(printable(argument))': there are ssh_cmd=, ssh_args=, state_dir=, "
+        + "timeout=, access=, targets=, transport=, wait= and quiet"
+    case .malformed(let argument, let wanted):
+      "malformed argument '\(printable(argument))': write \(wanted)"
+    }
+  }
+}

@@ -1,0 +1,112 @@
+// What a spec means for one step, once its nodes are known.
+
+import SpunnelSlurm
+import SpunnelSystem
+
+/// The step that a tunnel leads to.
+public struct StepFacts: Equatable, Sendable {
+  let step: StepName
+  /// In Slurm's order, at least one.
+  public let nodes: [NodeName]
+  /// The login name of the tunnel's owner.
+  let user: String
+
+  /// - Parameters:
+  ///   - step: the step, or a job as a whole
+  ///   - nodes: in Slurm's order; empty while the job has not started
+  ///   - user: the login name of the tunnel's owner
+  public init(step: StepName, nodes: [NodeName], user: String) {
+    self.step = step
+    self.nodes = nodes
+    self.user = user
+  }
+}
+
+extension TunnelSpec {
+  /// The forwards of the spec, a list for each that was typed, with ports that are still to be
+  /// chosen as `Endpoint.free`.
+  ///
+  /// - Parameter anywhere: whether a forward may lead to a host that is no node of the step
+  public func plan(_ facts: StepFacts, anywhere: Bool) throws(SpecError) -> [[Forward]] {
+    let planned = try forwards.map { request throws(SpecError) in
+      try request.plan(facts, anywhere: anywhere)
+    }
+    var taken: Set<Forward.Place> = []
+    for forward in planned.joined() {
+      guard let place = forward.place, !taken.insert(place).inserted else { continue }
+      throw forward.kind == .remote
+        ? .execEndTwice(end: "\(forward.listen)") : .submitEndTwice(end: "\(forward.listen)")
+    }
+    return planned
+  }
+
+  /// The same spec with the submit ports that were chosen, where a forward leads to one place.
+  ///
+  /// - Parameter planned: made by `plan`, with free submit ports filled in
+  public func pinned(to planned: [[Forward]]) -> TunnelSpec {
+    TunnelSpec(
+      forwards: zip(forwards, planned).map { request, forwards in
+        guard request.host != .all, request.listen == .any,
+          case .port(let port)? = forwards.first?.listen
+        else { return request }
+        return request.listening(on: port)
+      })
+  }
+}
+
+extension ForwardRequest {
+  /// The same forward, with a submit port that was chosen.
+  public func listening(on port: Port) -> ForwardRequest {
+    ForwardRequest(kind: kind, listen: .port(port), host: host, connect: connect)
+  }
+
+  /// Where it listens in a step: a list for a forward to every node.
+  public func listens(_ facts: StepFacts) throws(SpecError) -> [Endpoint] {
+    try plan(facts, anywhere: true).map(\.listen)
+  }
+
+  fileprivate func plan(_ facts: StepFacts, anywhere: Bool) throws(SpecError) -> [Forward] {
+    try targets(facts, anywhere: anywhere).map { target throws(SpecError) in
+      let place = PathFacts(step: facts.step, user: facts.user, place: target.place)
+      return Forward(
+        kind, node: facts.nodes[target.place], listen: try end(listen, place),
+        host: target.host, connect: try end(connect, place))
+    }
+  }
+
+  /// The places of the nodes that carry it, and the host that is connected to from there.
+  private func targets(
+    _ facts: StepFacts, anywhere: Bool
+  ) throws(SpecError) -> [(place: Int, host: HostName)] {
+    switch host {
+    case .nearest: return [(0, .localhost)]
+    case .all: return facts.nodes.indices.map { ($0, .localhost) }
+    case .after(let places):
+      guard facts.nodes.indices.contains(places) else { throw foreign("+\(places)", facts) }
+      return [(places, .localhost)]
+    case .named(let host):
+      let place = facts.nodes.firstIndex { $0.description == host.description }
+      if kind == .local, let place { return [(place, .localhost)] }
+      if !anywhere { throw foreign(host.description, facts) }
+      return [(0, host)]
+    }
+  }
+
+  private func foreign(_ text: String, _ facts: StepFacts) -> SpecError {
+    let shown = facts.nodes.prefix(8).map(\.description).joined(separator: ", ")
+    return .noNode(
+      text: printable(text), forward: printable(description), step: facts.step.words,
+      nodes: facts.nodes.count > 8 ? shown + ", …" : shown)
+  }
+
+  private func end(_ requested: RequestedEnd, _ place: PathFacts) throws(SpecError) -> Endpoint {
+    switch requested {
+    case .port(let port): return .port(port)
+    case .any: return .free
+    case .path(let pattern):
+      do throws(PathPattern.Refusal) { return .path(try pattern.path(place)) } catch {
+        throw SpecError(error, text: pattern.description, forward: description)
+      }
+    }
+  }
+}

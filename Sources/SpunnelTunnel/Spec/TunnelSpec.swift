@@ -1,0 +1,126 @@
+// What stands after `--tunnel`: text becomes a value that cannot be wrong, or an error that quotes
+// it. The grammar is that of ssh's -L, -R and -D where these have one.
+
+import SpunnelSlurm
+import SpunnelSystem
+
+/// One end of a forward, as it is typed.
+public enum RequestedEnd: Hashable, Sendable, CustomStringConvertible {
+  case port(Port)
+  /// A free port, chosen on the host that the end is on.
+  case any
+  case path(PathPattern)
+
+  /// In a sentence.
+  var named: String { if case .path = self { description } else { "port \(self)" } }
+
+  public var description: String {
+    switch self {
+    case .port(let port): port.description
+    case .any: "0"
+    case .path(let path): path.description
+    }
+  }
+}
+
+/// Which hosts a forward leads to, as it is typed.
+public enum RequestedHost: Hashable, Sendable {
+  /// The first node of the step; for `R:` the submit host.
+  case nearest
+  case named(HostName)
+  /// So many places after the first node.
+  case after(Int)
+  /// A forward for each node of the step.
+  case all
+}
+
+/// One forward, as it is typed.
+public struct ForwardRequest: Hashable, Sendable {
+  public let kind: Forward.Kind
+  public let listen: RequestedEnd
+  public let host: RequestedHost
+  /// `any` when `kind` is `dynamic`.
+  public let connect: RequestedEnd
+}
+
+/// All the forwards of one tunnel, at least one.
+public struct TunnelSpec: Equatable, Sendable {
+  public let forwards: [ForwardRequest]
+
+  /// Reads `<forward>[,<forward>…]`.
+  ///
+  /// - Parameter text: as typed, nothing trimmed
+  public init(_ text: String) throws(SpecError) {
+    if text.isEmpty { throw .empty }
+    var forwards: [ForwardRequest] = []
+    var submitEnds: Set<RequestedEnd> = []
+    var execEnds: Set<RequestedEnd> = []
+    for item in text.split(separator: ",", omittingEmptySubsequences: false) {
+      if item.isEmpty { throw .emptyForward(spec: printable(text)) }
+      let forward = try SpecParser(String(item)).forward()
+      if forward.listen != .any {
+        if forward.kind == .remote {
+          guard execEnds.insert(forward.listen).inserted else {
+            throw .execEndTwice(end: "\(forward.listen)")
+          }
+        } else if !submitEnds.insert(forward.listen).inserted {
+          throw .submitEndTwice(end: "\(forward.listen)")
+        }
+      }
+      forwards.append(forward)
+    }
+    self.forwards = forwards
+  }
+
+  public init(forwards: [ForwardRequest]) { self.forwards = forwards }
+
+  /// The submit ports that are named: they can be claimed before anything else is known.
+  public var ports: [Port] {
+    forwards.compactMap { forward in
+      if forward.kind != .remote, case .port(let port) = forward.listen { port } else { nil }
+    }
+  }
+
+  /// The submit sockets whose paths are known before the nodes are.
+  ///
+  /// - Parameter step: `nil` while there is no job
+  public func paths(known step: StepName?) throws(SpecError) -> [String] {
+    var paths: [String] = []
+    for forward in forwards where forward.kind != .remote {
+      guard case .path(let pattern) = forward.listen else { continue }
+      do throws(PathPattern.Refusal) {
+        if let path = try pattern.path(known: step) { paths.append(path) }
+      } catch {
+        throw SpecError(error, text: pattern.description, forward: forward.description)
+      }
+    }
+    return paths
+  }
+
+  /// Whether an exec port is to be chosen.
+  public var wantsExecPort: Bool { forwards.contains { $0.kind == .local && $0.connect == .any } }
+}
+
+extension ForwardRequest: CustomStringConvertible {
+  /// As it may be typed.
+  public var description: String {
+    switch kind {
+    case .local: "\(listen):\(hostPart)\(connect == .any ? "auto" : connect.description)"
+    case .remote: "R:\(listen):\(hostPart)\(connect)"
+    case .dynamic: "D:\(listen)"
+    }
+  }
+
+  private var hostPart: String {
+    switch host {
+    case .nearest: ""
+    case .named(let host): host.bracketed + ":"
+    case .after(let places): "+\(places):"
+    case .all: "all:"
+    }
+  }
+}
+
+extension TunnelSpec: CustomStringConvertible {
+  public var description: String { forwards.map(\.description).joined(separator: ",") }
+}
