@@ -25,7 +25,7 @@ package struct NodeInfo: Sendable {
   package let gresUsed: String
   package let reason: String
 
-  init(_ record: Record) {
+  init(_ record: HelperRecord) {
     name = record.text("name")
     address = record.text("address")
     host = record.text("host")
@@ -74,7 +74,7 @@ package struct PartitionInfo: Sendable {
   package let groups: [String]
   package let qos: [String]
 
-  init(_ record: Record) {
+  init(_ record: HelperRecord) {
     name = record.text("name")
     state = record.text("state")
     isDefault = record.number("default") == 1
@@ -117,7 +117,7 @@ package struct ConfigurationInfo: Sendable {
   /// The release of Slurm that spunnel-jobs is built for: `22.05`.
   package let builtFor: String
 
-  init(_ record: Record) {
+  init(_ record: HelperRecord) {
     path = record.text("path")
     cluster = record.text("cluster")
     plugstack = record.text("plugstack")
@@ -135,7 +135,7 @@ package struct ConfigurationInfo: Sendable {
   package var hasAccounting: Bool { accounting.hasSuffix("slurmdbd") }
 }
 
-extension Record {
+extension HelperRecord {
   /// Words with commas between them.
   func list(_ column: String) -> [String] {
     text(column).split(separator: ",").map(String.init)

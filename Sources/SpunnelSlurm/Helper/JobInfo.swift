@@ -19,7 +19,7 @@ package enum Limit: Equatable, Sendable {
   }
 }
 
-extension Record {
+extension HelperRecord {
   /// A number or `unlimited`; `nil` when it is not known.
   package func limit(_ column: String) -> Limit? {
     if let value = number(column) { return .of(value) }
@@ -115,7 +115,7 @@ package struct JobInfo: Sendable {
   }
 
   /// - Returns: `nil` for a record that lacks what each job has
-  package init?(_ record: Record) {
+  package init?(_ record: HelperRecord) {
     guard let id = record.identifier("id"), let user = record.identifier("user"),
       let phase = JobPhase(rawValue: record.text("phase"))
     else { return nil }
@@ -126,7 +126,7 @@ package struct JobInfo: Sendable {
     readFiles(record)
   }
 
-  private mutating func readIdentity(_ record: Record) {
+  private mutating func readIdentity(_ record: HelperRecord) {
     array = record.identifier("array")
     task = record.identifier("task")
     tasks = record.text("tasks")
@@ -138,7 +138,7 @@ package struct JobInfo: Sendable {
     comment = record.text("comment")
   }
 
-  private mutating func readState(_ record: Record) {
+  private mutating func readState(_ record: HelperRecord) {
     state = record.text("state")
     isCompleting = record.number("completing") == 1
     reason = record.text("reason")
@@ -157,7 +157,7 @@ package struct JobInfo: Sendable {
     tresUsed = record.text("tres_used")
   }
 
-  private mutating func readWishes(_ record: Record) {
+  private mutating func readWishes(_ record: HelperRecord) {
     partition = record.text("partition")
     qos = record.text("qos")
     nodeCount = record.number("node_count")
@@ -179,7 +179,7 @@ package struct JobInfo: Sendable {
     nice = record.number("nice") ?? 0
   }
 
-  private mutating func readFiles(_ record: Record) {
+  private mutating func readFiles(_ record: HelperRecord) {
     folder = record.text("folder")
     output = record.text("output")
     errors = record.text("errors")

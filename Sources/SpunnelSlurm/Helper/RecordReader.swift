@@ -2,7 +2,7 @@
 // Sources/SlurmHelper/record.h.
 
 /// One record of an answer: a value for each column.
-package struct Record {
+package struct HelperRecord {
   /// Where each column is, by its name.
   private(set) var columns: [String: Int] = [:]
   fileprivate(set) var bytes: [UInt8] = []
@@ -77,7 +77,7 @@ package struct RecordReader {
 
   private let kind: String
   private var pending: [UInt8] = []
-  private var record = Record()
+  private var record = HelperRecord()
   private var lineNumber = 0
   private var count = 0
   private var hasFormat = false
@@ -88,7 +88,7 @@ package struct RecordReader {
 
   /// Takes the next bytes, and hands over each record that is whole.
   package mutating func take(
-    _ bytes: [UInt8], _ body: (Record) -> Void
+    _ bytes: [UInt8], _ body: (HelperRecord) -> Void
   ) throws(Problem) {
     record.bytes = []
     pending += bytes
@@ -109,7 +109,7 @@ package struct RecordReader {
   }
 
   private mutating func takeLine(
-    _ line: Range<Int>, _ body: (Record) -> Void
+    _ line: Range<Int>, _ body: (HelperRecord) -> Void
   ) throws(Problem) {
     lineNumber += 1
     split(line)

@@ -61,7 +61,7 @@ package struct SlurmHelper: Sendable {
   ///
   /// - Parameter columns: names as in Sources/SlurmHelper/list.c
   package func eachJob(
-    _ selection: Selection, columns: [String], _ body: (Record) -> Void
+    _ selection: Selection, columns: [String], _ body: (HelperRecord) -> Void
   ) throws(SlurmError) {
     if case .jobs(let numbers) = selection, numbers.isEmpty { return }
     let words = ["list"] + SlurmHelper.words(selection)
@@ -110,7 +110,7 @@ extension SlurmHelper {
 
   /// Runs the helper to its end and hands over each record as it comes.
   private func records(
-    _ kind: String, _ words: [String], _ body: (Record) -> Void
+    _ kind: String, _ words: [String], _ body: (HelperRecord) -> Void
   ) throws(SlurmError) {
     let (status, complaint, problem) = try run(kind, words, body)
     if status == 0 {
@@ -125,7 +125,7 @@ extension SlurmHelper {
   private typealias Ending = (status: Int, complaint: String?, problem: RecordReader.Problem?)
 
   private func run(
-    _ kind: String, _ words: [String], _ body: (Record) -> Void
+    _ kind: String, _ words: [String], _ body: (HelperRecord) -> Void
   ) throws(SlurmError) -> Ending {
     do throws(SystemError) {
       let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
@@ -154,7 +154,7 @@ extension SlurmHelper {
   private static func close(_ end: consuming FileDescriptor) { _ = consume end }
 
   private static func read(
-    _ answer: borrowing FileDescriptor, _ reader: RecordReader, _ body: (Record) -> Void
+    _ answer: borrowing FileDescriptor, _ reader: RecordReader, _ body: (HelperRecord) -> Void
   ) throws(SystemError) -> RecordReader.Problem? {
     var reader = reader
     var problem: RecordReader.Problem?
