@@ -11,8 +11,10 @@ bin     := $(DESTDIR)$(PREFIX)/bin
 libexec := $(DESTDIR)$(PREFIX)/libexec/spunnel
 doc     := $(DESTDIR)$(PREFIX)/share/doc/spunnel
 man     := $(DESTDIR)$(PREFIX)/share/man
-# Where bash-completion looks for that of a command in $(bin).
+# Where the shells look for the completion of a command in $(bin).
 bash    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zsh     := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fish    := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 # What swift build is told on top, as in --scratch-path, and where its products are then.
 SWIFT_FLAGS ?=
@@ -54,7 +56,7 @@ JOBS_SOURCES := $(wildcard Sources/SlurmHelper/*.c Sources/CSlurm/*.c)
 JOBS_HEADERS := $(wildcard Sources/SlurmHelper/*.h Sources/CSlurm/*.h)
 JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 
-SHELL_SCRIPTS = $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks completions .ci)
+SHELL_SCRIPTS = $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
 
 .PHONY: all
 all: began slurm $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
@@ -124,6 +126,11 @@ define install_whole
 	mv -f $(2).new $(2)
 endef
 
+define install_completion
+	$(release)/spunnelctl completion $(1) >$(2).new
+	chmod 644 $(2).new && mv -f $(2).new $(2)
+endef
+
 # built FILE...: an installation builds nothing, as root has other compilers on his PATH, or none.
 built = @for file in $(1); do [ -e "$$file" ] || { \
 	echo "install: $$file: not built: run 'make' first, as yourself" >&2; exit 1; }; done
@@ -141,7 +148,7 @@ install: install-core install-slurm ## Install what was built under PREFIX (/opt
 install-core: $(filter all,$(MAKECMDGOALS)) ## Install all that depends on no Slurm
 	$(call built,$(addprefix $(release)/,$(products)) $(out)/loopback.so $(out)/spunnel-sshd)
 	$(newer)
-	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8 $(bash)
+	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8 $(bash) $(zsh) $(fish)
 	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
@@ -152,7 +159,9 @@ install-core: $(filter all,$(MAKECMDGOALS)) ## Install all that depends on no Sl
 	$(INSTALL) -m 644 docs/*.md $(doc)/docs
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
 	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8
-	$(INSTALL) -m 644 completions/spunnelctl $(bash)
+	$(call install_completion,bash,$(bash)/spunnelctl)
+	$(call install_completion,zsh,$(zsh)/_spunnelctl)
+	$(call install_completion,fish,$(fish)/spunnelctl.fish)
 
 .PHONY: install-slurm
 install-slurm: $(filter all slurm,$(MAKECMDGOALS)) ## Install only what is compiled against Slurm
@@ -167,10 +176,12 @@ uninstall: ## Remove what install laid down
 	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md LICENSE $(wildcard docs/*.md))
 	rm -f $(addprefix $(man)/man1/,$(notdir $(wildcard docs/man/*.1)))
-	rm -f $(addprefix $(man)/man8/,$(notdir $(wildcard docs/man/*.8))) $(bash)/spunnelctl
+	rm -f $(addprefix $(man)/man8/,$(notdir $(wildcard docs/man/*.8)))
+	rm -f $(bash)/spunnelctl $(zsh)/_spunnelctl $(fish)/spunnelctl.fish
 	@# Only what lies below PREFIX, and only what is empty.
 	-[ ! -d $(DESTDIR)$(PREFIX) ] || { cd $(DESTDIR)$(PREFIX) && for folder in lib/spunnel libexec/spunnel bin \
-		share/doc/spunnel/docs share/man/man1 share/man/man8 share/bash-completion/completions; do \
+		share/doc/spunnel/docs share/man/man1 share/man/man8 share/bash-completion/completions \
+		share/zsh/site-functions share/fish/vendor_completions.d; do \
 		[ ! -d $$folder ] || rmdir -p --ignore-fail-on-non-empty $$folder; done; }
 	-[ ! -d $(DESTDIR)$(PREFIX) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
 
@@ -180,6 +191,10 @@ quietly = log=$$(mktemp) && { $(MAKE) --no-print-directory all $(1) DESTDIR= >"$
 
 # Where the tests and the demo install: any user of the test cluster must be able to read it.
 TEST_PREFIX ?= /opt/spunnel-test
+
+.PHONY: manual
+manual: ## Write the synopsis in spunnelctl's manual anew, from the table of its commands
+	@Tools/manual docs/man/spunnelctl.1 $(release)/spunnelctl
 
 .PHONY: setup
 setup: ## Install the Debian packages that tests and demo need

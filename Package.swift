@@ -71,19 +71,15 @@ let package = Package(
       dependencies: ["SpunnelSystem"],
       swiftSettings: strict
     ),
-    .target(
-      name: "SpunnelOutput",
-      dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
-      swiftSettings: strict
-    ),
     .executableTarget(
       name: "spunnelctl",
       dependencies: [
-        "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelOutput",
+        "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelCLI",
       ],
       swiftSettings: strict,
       linkerSettings: [
-        .unsafeFlags(["-static-stdlib"]),
+        // Not for tests, which link the command's commands and reports.
+        .unsafeFlags(["-static-stdlib"], .when(configuration: .release)),
         // The oldest C library that Packaging/floor links for kept threads and dlopen in libraries
         // of their own. A newer one still has both, empty.
         .unsafeFlags(
@@ -100,7 +96,7 @@ let package = Package(
       name: "SpunnelTests",
       dependencies: [
         "Spunnel", "SpunnelKeeper", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem",
-        "SpunnelCLI", "SpunnelCluster", "SpunnelOutput",
+        "SpunnelCLI", "SpunnelCluster", "spunnelctl",
       ],
       swiftSettings: strict),
   ]

@@ -60,7 +60,7 @@ public struct MemorySize: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Which waiting job is next.
-public enum Policy: String, Sendable {
+public enum Policy: String, CaseIterable, Sendable {
   /// The one that was submitted first.
   case fifo
   /// The one that asks for the most cores; of two that ask for as many, the first.

@@ -19,15 +19,23 @@ public enum StandardStream: CInt, Sendable {
   /// - Returns: whether it was written
   @discardableResult
   public func write(_ text: String) -> Bool {
+    do throws(SystemError) { try put(text) } catch { return false }
+    return true
+  }
+
+  /// Writes a text as it is, or tells why not.
+  public func put(_ text: String) throws(SystemError) {
     // Borrowed for the moment: this process did not open it and must not close it.
     let borrowed = FileDescriptor(owning: rawValue)
-    let isWritten: Bool
-    do throws(SystemError) {
-      try borrowed.writeAll(Array(text.utf8))
-      isWritten = true
-    } catch { isWritten = false }
+    var failure: SystemError?
+    do throws(SystemError) { try borrowed.writeAll(Array(text.utf8)) } catch { failure = error }
     _ = borrowed.release()
-    return isWritten
+    if let failure { throw failure }
+  }
+
+  /// Closes the stream: some file systems tell only then that what was written has no room.
+  public func close() throws(SystemError) {
+    try check("close") { Glibc.close(rawValue) }
   }
 
   /// Columns and rows, when it is a terminal.

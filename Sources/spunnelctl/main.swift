@@ -1,7 +1,8 @@
 // The command-line tool: looks at the tunnels that srun opens, and cleans up after accidents.
 
 import Glibc
+import SpunnelCLI
 import SpunnelSystem
 
 Process.keepChildren()
-exit(CommandLineTool.run(Array(CommandLine.arguments.dropFirst())))
+exit(Tool(CommandTree.root, version: "spunnel \(spunnelVersion)").main())

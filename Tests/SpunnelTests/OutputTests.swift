@@ -5,7 +5,8 @@ import SpunnelSystem
 import Testing
 
 @testable import SpunnelKeeper
-@testable import SpunnelOutput
+@testable import SpunnelCLI
+@testable import spunnelctl
 @testable import SpunnelSlurm
 @testable import SpunnelTunnel
 

@@ -26,13 +26,11 @@ let package = Package(
     .target(
       name: "SpunnelCluster", dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
       swiftSettings: fuzzed),
-    .target(
-      name: "SpunnelOutput", dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
-      swiftSettings: fuzzed),
+    .target(name: "SpunnelCLI", dependencies: ["SpunnelSystem"], swiftSettings: fuzzed),
     .target(
       name: "spunnelctl",
       dependencies: [
-        "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelOutput",
+        "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelCLI",
       ],
       exclude: ["main.swift"],
       swiftSettings: fuzzed + [.unsafeFlags(["-parse-as-library"])]),

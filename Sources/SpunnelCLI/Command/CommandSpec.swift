@@ -73,8 +73,8 @@ package struct CommandSpec: Sendable {
     programWords: ProgramWords? = nil, forms: [String] = [], details: String = "",
     examples: [Example] = [], exitStatuses: [(status: String, meaning: String)] = [],
     subcommands: [CommandSpec] = [],
-    adviceOnOption: @escaping @Sendable (String) -> String? = { _ in nil },
-    action: Action? = nil
+    action: Action? = nil,
+    adviceOnOption: @escaping @Sendable (String) -> String? = { _ in nil }
   ) {
     self.name = name
     self.summary = summary

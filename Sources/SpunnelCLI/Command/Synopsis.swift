@@ -15,9 +15,11 @@ struct Synopsis {
     if spec.action == nil { return [["COMMAND"] + bracketed(options)] }
     let forms =
       spec.forms.isEmpty ? [spec.operands.map(\.helpTitle).joined(separator: " ")] : spec.forms
+    let named = Set(
+      forms.flatMap { $0.split(separator: " ") }
+        .map { String($0.drop { $0 == "[" }.prefix { $0 != "]" }) })
     return forms.map { form in
       let words = form.split(separator: " ").map(String.init)
-      let named = Set(words.map { $0.drop { $0 == "[" }.prefix { $0 != "]" } }.map(String.init))
       return words + bracketed(options.filter { !named.contains($0.title) })
         + (spec.foreignOptions.map { ["[\($0.program)'s options]"] } ?? []) + programWords
     }

@@ -1,5 +1,6 @@
 // Runs a command line: parses it, runs the command, and tells what went wrong.
 
+import Glibc
 import SpunnelSystem
 
 /// A program with a table of commands.
@@ -13,28 +14,66 @@ package struct Tool: Sendable {
     self.version = version
   }
 
+  /// Runs the command line of this process, as the last thing that it does.
+  ///
+  /// - Returns: the exit status
+  package func main() -> CInt {
+    let code = run(Array(Process.arguments().dropFirst()))
+    do throws(CommandError) { try endOutput() } catch {
+      for line in error.lines { complain(line) }
+      return code == 0 ? error.status.rawValue : code
+    }
+    return code
+  }
+
   /// - Parameter words: the command line behind the program's name
   /// - Returns: the exit status
   package func run(_ words: [ByteString]) -> CInt {
+    switch words.first?.text {
+    case CompletionCommand.question: return complete(words.dropFirst())
+    case Manual.question: return show(Manual.synopsis(of: root))
+    default: return parseAndRun(words)
+    }
+  }
+
+  private func parseAndRun(_ words: [ByteString]) -> CInt {
     do throws(Parser.Problem) {
       let request = try Parser(root).parse(words)
-      do throws(CommandError) { return try run(request).rawValue } catch {
-        return tell(error, request).rawValue
-      }
+      do throws(CommandError) {
+        return try run(request).rawValue
+      } catch { return tell(error, request).rawValue }
     } catch {
       complain("\(error.message); see \(error.command) --help")
       return ExitCode.usage.rawValue
     }
   }
 
+  private func complete(_ words: ArraySlice<ByteString>) -> CInt {
+    let lines = Completer(root).answer(words.map(\.text)).lines
+    return lines.isEmpty ? 0 : show(lines.joined(separator: "\n"))
+  }
+
+  private func show(_ text: String) -> CInt {
+    do throws(CommandError) { try say(text) } catch { return error.status.rawValue }
+    return 0
+  }
+
   private func run(_ request: Request) throws(CommandError) -> ExitCode {
     switch request {
-    case .help(let path): try print(Help(path).text)
-    case .version: try print(version)
+    case .help(let path): try say(Help(path).text)
+    case .version: try say(version)
     case .run(let call):
       return try call.spec.action?(call) ?? .success
     }
     return .success
+  }
+
+  /// Some file systems tell only now that what was written has no room. A stream that was never open is
+  /// none that was written to.
+  private func endOutput() throws(CommandError) {
+    do throws(SystemError) { try StandardStream.output.close() } catch {
+      if error.code != EBADF { throw .unwritten(error) }
+    }
   }
 
   private func tell(_ error: CommandError, _ request: Request) -> ExitCode {
@@ -47,11 +86,6 @@ package struct Tool: Sendable {
   }
 
   private func complain(_ line: String) {
-    StandardStream.error.write(line: "\(root.name): \(line)")
+    remark("\(root.name): \(line)")
   }
-}
-
-/// Writes a line, or lines, to standard output.
-package func print(_ text: String) throws(CommandError) {
-  StandardStream.output.write(line: text)
 }

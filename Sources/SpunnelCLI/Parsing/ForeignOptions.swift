@@ -17,6 +17,8 @@ package struct ForeignOptions: Sendable {
   private(set) var longs: [String: Arity]
   private(set) var letters: [Character: Arity]
   private let lookup: @Sendable (String) -> Lookup
+  /// What completes values, by the option with its dashes.
+  private var completions: [String: Completion] = [:]
 
   /// - Parameters:
   ///   - letters: as getopt(3) writes them, with a colon behind each that takes a value, two behind
@@ -39,6 +41,7 @@ package struct ForeignOptions: Sendable {
     program = other.program
     longs = other.longs
     letters = other.letters
+    completions = other.completions
     self.lookup = lookup
   }
 
@@ -46,6 +49,16 @@ package struct ForeignOptions: Sendable {
   package func asking(_ lookup: @escaping @Sendable (String) -> Lookup) -> ForeignOptions {
     ForeignOptions(self, lookup: lookup)
   }
+
+  /// The same table, with what completes values: by the option with its dashes, as `--partition`, `-p`.
+  package func completing(_ completions: [String: Completion]) -> ForeignOptions {
+    var table = self
+    table.completions.merge(completions) { _, new in new }
+    return table
+  }
+
+  /// - Parameter option: with its dashes
+  func completion(of option: String) -> Completion { completions[option] ?? .nothing }
 
   private static func parsed(_ letters: String) -> [Character: Arity] {
     var result: [Character: Arity] = [:]

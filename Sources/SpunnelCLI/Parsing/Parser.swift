@@ -39,6 +39,17 @@ package struct Parser {
     do throws(Wrong) { return try reader.read() } catch { throw problem(error.message, path) }
   }
 
+  /// The command that is meant, as far as the words can be understood, and the words without the names.
+  func descend(_ words: [ByteString]) -> (path: [CommandSpec], rest: [ByteString]) {
+    var path = [root]
+    var rest = words
+    while let (command, others) = try? next(path, rest) {
+      path.append(command)
+      rest = others
+    }
+    return (path, rest)
+  }
+
   /// The subcommand that the first operand names, and the words without it.
   private func next(
     _ path: [CommandSpec], _ words: [ByteString]

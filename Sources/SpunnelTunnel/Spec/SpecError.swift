@@ -68,10 +68,17 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension SpecError {
+  private static let waysOfSSH = "write 8001:8000 for ssh's -L, R:9000:5432 for -R, D:1080 for -D"
+
+  /// What to say of ssh's own option in the place of one of ours.
+  public static func optionOfSSH(_ word: String) -> String {
+    "'\(printable(word))' is an option of ssh's: \(waysOfSSH)"
+  }
+
   /// What to write instead, where it is plain what was meant.
   private static func meaning(of text: String, in forward: String) -> String? {
     if isOptionOfSSH(text) {
-      return "write 8001:8000 for ssh's -L, R:9000:5432 for -R, D:1080 for -D"
+      return waysOfSSH
     }
     if text.contains(where: \.isWhitespace) {
       return "separate forwards by a comma alone, as in 8001:8000,8889:8888"

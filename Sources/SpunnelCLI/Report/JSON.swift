@@ -1,0 +1,113 @@
+// JSON as RFC 8259 has it, as far as it is written here: without fractions, and in the order in which
+// a report tells things.
+
+import SpunnelSystem
+
+/// A value for programs.
+package enum JSON: Equatable, Sendable {
+  case string(String)
+  case number(Int)
+  case bool(Bool)
+  case array([JSON])
+  case object([Pair])
+
+  package struct Pair: Equatable, Sendable {
+    let key: String
+    let value: JSON
+  }
+
+  /// An object; a pair without a value is left out.
+  package init(_ pairs: KeyValuePairs<String, JSON?>) {
+    self = .object(pairs.compactMap { key, value in value.map { Pair(key: key, value: $0) } })
+  }
+
+  /// A number, unless there is none.
+  package static func number(_ value: (some BinaryInteger)?) -> JSON? {
+    value.map { .number(Int($0)) }
+  }
+
+  /// A text, unless there is none.
+  package static func string(_ value: String?) -> JSON? { value.map { .string($0) } }
+
+  package static func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
+
+  /// An object with more pairs behind its own; anything else stays as it is.
+  package func adding(_ more: KeyValuePairs<String, JSON?>) -> JSON {
+    guard case .object(let pairs) = self, case .object(let others) = JSON(more) else { return self }
+    return .object(pairs + others)
+  }
+
+  /// - Parameter isIndented: for people who look at it; otherwise one line
+  package func text(isIndented: Bool) -> String {
+    var writer = Writer(isIndented: isIndented)
+    writer.write(self, depth: 0)
+    return String(decoding: writer.bytes, as: UTF8.self)
+  }
+}
+
+private struct Writer {
+  let isIndented: Bool
+  private(set) var bytes: [UInt8] = []
+
+  init(isIndented: Bool) { self.isIndented = isIndented }
+
+  mutating func write(_ value: JSON, depth: Int) {
+    switch value {
+    case .string(let text): write(text)
+    case .number(let number): append(String(number))
+    case .bool(let truth): append(truth ? "true" : "false")
+    case .array(let items):
+      list("[", "]", items, depth) { writer, item in writer.write(item, depth: depth + 1) }
+    case .object(let pairs):
+      list("{", "}", pairs, depth) { writer, pair in
+        writer.write(pair.key)
+        writer.append(writer.isIndented ? ": " : ":")
+        writer.write(pair.value, depth: depth + 1)
+      }
+    }
+  }
+
+  private mutating func list<Item>(
+    _ begin: String, _ end: String, _ items: [Item], _ depth: Int,
+    _ writeItem: (inout Writer, Item) -> Void
+  ) {
+    append(begin)
+    for (index, item) in items.enumerated() {
+      if index > 0 { append(",") }
+      startLine(depth + 1)
+      writeItem(&self, item)
+    }
+    if !items.isEmpty { startLine(depth) }
+    append(end)
+  }
+
+  private mutating func startLine(_ depth: Int) {
+    if isIndented { append("\n" + String(repeating: "  ", count: depth)) }
+  }
+
+  private mutating func append(_ text: String) { bytes += text.utf8 }
+
+  private mutating func write(_ text: String) {
+    append("\"")
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": append("\\\"")
+      case "\\": append("\\\\")
+      case "\n": append("\\n")
+      case "\t": append("\\t")
+      case " "..."~": bytes.append(UInt8(scalar.value))
+      default: write(unusual: scalar)
+      }
+    }
+    append("\"")
+  }
+
+  /// Controls as escapes, more of them than must be: a terminal may show it.
+  private mutating func write(unusual scalar: Unicode.Scalar) {
+    if !scalar.isControl { return bytes += String(scalar).utf8 }
+    for unit in String(scalar).utf16 {
+      let digits = String(unit, radix: 16)
+      append("\\u" + String(repeating: "0", count: 4 - digits.count) + digits)
+    }
+  }
+}

@@ -1,0 +1,39 @@
+// Times and sizes, as people read them.
+
+import Glibc
+
+package enum Units {
+  /// A point in time as Slurm's commands print it, in the local time zone.
+  ///
+  /// - Parameter milliseconds: since 1970; 0: not known
+  package static func localTime(_ milliseconds: Int) -> String {
+    if milliseconds == 0 { return "?" }
+    var seconds = time_t(milliseconds / 1000)
+    var parts = unsafe tm()
+    guard unsafe localtime_r(&seconds, &parts) != nil else { return "?" }
+    return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
+      guard let start = buffer.baseAddress else { return "?" }
+      let count = unsafe strftime(start, buffer.count, "%Y-%m-%dT%H:%M:%S", &parts)
+      return unsafe String(decoding: UnsafeRawBufferPointer(buffer)[..<count], as: UTF8.self)
+    }
+  }
+
+  /// A number of bytes as `ls -h` prints it.
+  package static func byteCount(_ bytes: Int) -> String {
+    var (value, unit) = (Double(bytes), 0)
+    let units = ["", "K", "M", "G", "T", "P", "E"]
+    while value >= 1024 && unit < units.count - 1 {
+      value /= 1024
+      unit += 1
+    }
+    if unit == 0 { return String(bytes) }
+    let tenths = Int((value * 10).rounded())
+    let number = tenths < 100 ? "\(tenths / 10).\(tenths % 10)" : "\(tenths / 10)"
+    return number + units[unit]
+  }
+
+  /// `1 connection`, `2 connections`.
+  package static func count(_ number: Int, _ noun: String) -> String {
+    "\(number) \(noun)\(number == 1 ? "" : "s")"
+  }
+}

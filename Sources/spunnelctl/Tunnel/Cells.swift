@@ -1,0 +1,42 @@
+// What a tunnel's line in the table says.
+
+import SpunnelCLI
+import SpunnelSlurm
+import SpunnelTunnel
+
+extension RecordView {
+  /// Where the forwards lead, each node once; the step's first one while there is no forward.
+  var nodes: [NodeName] {
+    guard let host else { return [] }
+    var seen: Set<NodeName> = []
+    let nodes = host.forwards.map(\.node).filter { seen.insert($0).inserted }
+    return nodes.isEmpty ? Array(host.nodes.prefix(1)) : nodes
+  }
+
+  var nodeCell: String {
+    guard host != nil else { return "?" }
+    let most = 3
+    let names = nodes.prefix(most).map(\.description) + (nodes.count > most ? ["…"] : [])
+    return names.isEmpty ? "-" : names.joined(separator: ",")
+  }
+
+  /// As one would type them, and what waits for the job; what could not be had when there is nothing
+  /// else.
+  var forwardsCell: String {
+    guard let host else { return "?" }
+    let isAlone = nodes.count == 1
+    let forwards = host.forwards.map { isAlone ? $0.withoutNode : $0.description }
+    let rest = host.waiting + (state == .failed ? host.failed : [])
+    let all = forwards + rest.map(\.description)
+    return all.isEmpty ? "-" : all.joined(separator: ",")
+  }
+
+  var stateCell: String { state?.rawValue ?? "?" }
+}
+
+extension Forward {
+  /// `8001:8000`, where only one node can be meant.
+  fileprivate var withoutNode: String {
+    kind == .local && host.isLocal ? "\(listen):\(connect)" : description
+  }
+}

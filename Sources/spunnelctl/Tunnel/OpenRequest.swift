@@ -1,0 +1,191 @@
+// What spunnelctl open asks of a keeper, and what it hears until the end.
+
+import Glibc
+import SpunnelCLI
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+struct OpenRequest {
+  /// Milliseconds for a keeper to start and to answer, after one that is just ending has ended.
+  private static let patience = 10_000
+  /// Microseconds before the next look at one that is starting or ending.
+  private static let pause: UInt32 = 20_000
+
+  let job: String
+  var spec: TunnelSpec
+  let option: StateOption
+  let waits: Bool
+  /// Whether the forwards live as long as this process.
+  let isHeld: Bool
+  let output: Output
+
+  private enum Outcome {
+    case done
+    /// The keeper was just starting or ending: another attempt will tell.
+    case unanswered
+    /// The step whose tunnel carried the forwards has ended, and its job has not.
+    case outlived
+  }
+
+  mutating func run() throws(CommandError) {
+    var deadline = Clock.milliseconds() + OpenRequest.patience
+    while Clock.milliseconds() < deadline {
+      switch try attempt() {
+      case .done: return
+      case .unanswered: usleep(OpenRequest.pause)
+      case .outlived: deadline = Clock.milliseconds() + OpenRequest.patience
+      }
+    }
+    throw .failure("open job \(job): its keeper does not answer: see spunnelctl status")
+  }
+
+  private mutating func attempt() throws(CommandError) -> Outcome {
+    if let step = try present() {
+      guard let connection = try connect(step) else { return .unanswered }
+      return try follow(connection, step, danger(to: step))
+    }
+    let facts = try JobFacts.find(job)
+    try check(facts)
+    // Also without --background: somebody may ask its keeper for more, with it.
+    let logout = Logout.ahead(of: facts.step.job)
+    // Refused when somebody else was faster: then theirs is used.
+    let refusal = start(facts.step, logout)
+    if let connection = try connect(facts.step) {
+      let danger = refusal == nil ? logout.danger : danger(to: facts.step)
+      return try follow(connection, facts.step, danger)
+    }
+    if let refusal, refusal != RecordError.taken(facts.step).description {
+      throw .failure("open job \(job): \(refusal)")
+    }
+    return .unanswered
+  }
+
+  /// The tunnel that is there and will do. A step's ends with it, and the job may not: it serves a
+  /// job only as long as somebody is here who opens another one then.
+  private func present() throws(CommandError) -> StepName? {
+    guard let argument = TunnelArgument(ifJob: job) else { return nil }
+    let steps = try liveTunnels(in: option.stateDirectory).map(\.step)
+      .filter { argument.matches($0) }
+    if let whole = steps.first(where: \.isWholeJob) { return whole }
+    return steps.count == 1 && (argument.namesStep || isHeld) ? steps.first : nil
+  }
+
+  private func check(_ facts: JobFacts) throws(CommandError) {
+    if facts.user != getuid() {
+      throw .failure("open job \(job): it is not yours, but \(facts.owner)'s")
+    }
+    if facts.isArray {
+      throw .failure(
+        "open job \(job): it is a job array: name one task, as in \(facts.step.job)_1")
+    }
+    switch facts.state {
+    // Tasks that wait are one job, of the array's number.
+    case "pending" where job.hasPrefix("\(facts.step.job)_"):
+      throw .failure(
+        "open job \(job): it has not started (\(facts.detail)): a task of an array cannot be waited "
+          + "for: open it once it runs")
+    case "pending" where !waits:
+      throw .failure("open job \(job): it has not started (\(facts.detail)): add --wait")
+    case "over": throw .failure("open job \(job): it is over (\(facts.detail))")
+    default: return
+    }
+  }
+
+  /// - Returns: why there is no keeper
+  private func start(_ step: StepName, _ logout: Logout) -> String? {
+    guard let installation = Installation.current else { return Installation.absence }
+    do throws(SettingsError) {
+      let request = try KeeperRequest(
+        .job, step: step, nodes: [], spec: nil, arguments: option.arguments)
+      do throws(KeeperFailure) {
+        let keeper = try KeeperStart(request, installation, logout: logout)
+        _ = try keeper.hear(seconds: 2) { $0 == .done }
+      } catch { return error.reason }
+    } catch { return "plugstack.conf: \(error)" }
+    return nil
+  }
+
+  /// What threatens the tunnel that was there.
+  private func danger(to step: StepName) -> Logout.Danger? {
+    // What is held ends before any logout.
+    guard !isHeld, let found = try? liveTunnels(in: option.stateDirectory),
+      let view = found.first(where: { $0.step == step })
+    else { return nil }
+    return Logout.danger(to: view.status.keeper)
+  }
+
+  private func connect(_ step: StepName) throws(CommandError) -> KeeperConnection? {
+    do throws(RecordError) {
+      return try KeeperConnection.ask(
+        .open(spec, isHeld: isHeld), of: step, in: option.stateDirectory, user: getuid())
+    } catch { throw .failure("open job \(job): \(error)") }
+  }
+
+  // MARK: What is heard
+
+  private mutating func follow(
+    _ connection: consuming KeeperConnection, _ step: StepName, _ danger: Logout.Danger?
+  ) throws(CommandError) -> Outcome {
+    var connection = connection
+    let asked = spec
+    var hasAnswer = false
+    while let report = connection.next() {
+      // A keeper that ends before it has heard of the forwards.
+      if case .over = report, !hasAnswer { return .unanswered }
+      if try take(report, step, isFirst: !hasAnswer) {
+        if let danger, !isHeld { output.remark("spunnel: \(danger.line(step.job, asked))") }
+        return .done
+      }
+      if case .over(let reason) = report {
+        if reason == KeeperReport.stepEnded, try goesOn(without: step) { return .outlived }
+        output.remark("the tunnel ended: \(printable(reason))")
+        try output.tellOne(OpeningReport(step, .over(reason)))
+        return .done
+      }
+      hasAnswer = true
+    }
+    if !hasAnswer { return .unanswered }
+    throw .failure("open job \(job): the tunnel ended without a word: see spunnelctl status")
+  }
+
+  /// - Returns: whether there is nothing to wait for any more
+  private mutating func take(
+    _ report: KeeperReport, _ step: StepName, isFirst: Bool
+  ) throws(CommandError) -> Bool {
+    switch report {
+    case .failed(let reason): throw .failure("open job \(job): \(reason)")
+    case .ready(let forwards):
+      try output.tellOne(OpeningReport(step, .up(forwards)))
+      pin(to: forwards)
+      return !isHeld
+    case .waiting(let held):
+      // A keeper that has just started does not know yet that the job runs.
+      guard waits || !isFirst else { return false }
+      output.remark("job \(step.job) has not started: waiting")
+      if output.isJSON || !isHeld { try output.tellOne(OpeningReport(step, .waiting(held))) }
+      return !isHeld
+    case .news(let news):
+      output.remark(printable(news.text))
+      if output.isJSON && isHeld { try output.tellOne(OpeningReport(step, .news(news))) }
+      return false
+    case .over, .bound, .done, .closed: return false
+    }
+  }
+
+  /// Whoever opens them again gets the same ports, on the same nodes.
+  private mutating func pin(to forwards: [Forward]) {
+    let same = forwards.map(\.description).joined(separator: ",")
+    do throws(SpecError) { spec = try TunnelSpec(same) } catch {}
+  }
+
+  /// Whether the forwards were the job's, and the job is still there.
+  private func goesOn(without step: StepName) throws(CommandError) -> Bool {
+    guard isHeld, !step.isWholeJob, TunnelArgument(ifJob: job)?.namesStep == false else {
+      return false
+    }
+    guard let facts = try? JobFacts.ask(job), facts.state == "running" else { return false }
+    output.remark("step \(step.stepLabel) has ended: opening a tunnel of job \(step.job)'s own")
+    return true
+  }
+}

@@ -1,0 +1,54 @@
+// spunnelctl open: how far the forwards are that it asked for.
+
+import SpunnelCLI
+import SpunnelSlurm
+import SpunnelTunnel
+
+struct OpeningReport: Report {
+  enum Stage: Equatable, Sendable {
+    /// The job has not started; the submit ends are held.
+    case waiting(TunnelSpec)
+    case up([Forward])
+    /// Something befell forwards that go on.
+    case news(KeeperNews)
+    /// With the reason.
+    case over(String)
+  }
+
+  private let step: StepName
+  private let stage: Stage
+
+  init(_ step: StepName, _ stage: Stage) {
+    self.step = step
+    self.stage = stage
+  }
+
+  var text: String {
+    switch stage {
+    case .waiting(let spec): spec.forwards.map { $0.promise(step.job) }.joined(separator: "\n")
+    case .up(let forwards): lines(Announcement(forwards)).joined(separator: "\n")
+    case .news, .over: ""
+    }
+  }
+
+  private func lines(_ announcement: Announcement) -> [String] {
+    announcement.forwards
+      + (announcement.command.map { ["on your own computer: \($0)"] } ?? [])
+  }
+
+  var object: JSON {
+    var (state, reason): (String, String?) = ("up", nil)
+    var (forwards, waiting): ([Forward], [String]?) = ([], nil)
+    switch stage {
+    case .waiting(let spec): (state, waiting) = ("waiting", spec.forwards.map(\.description))
+    case .up(let list): forwards = list
+    case .news(let news): (state, reason) = (news.kind.rawValue, news.text)
+    case .over(let why): (state, reason) = ("over", why)
+    }
+    return JSON([
+      "job": .number(Int(step.job)), "step": .string(step.stepLabel), "state": .string(state),
+      "forwards": .array(forwards.map { $0.json() }), "waiting": waiting.map { .strings($0) },
+      "command": .string(Announcement(forwards).command), "reason": .string(reason),
+    ])
+  }
+}

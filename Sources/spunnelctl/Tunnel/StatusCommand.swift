@@ -1,0 +1,116 @@
+// spunnelctl status: the user's tunnels on this host, or everybody's, or all about a job's.
+
+import Glibc
+import SpunnelCLI
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+enum StatusCommand {
+  private static let jobs = Operand("JOB[.STEP]", .tunnel, .many)
+  private static let probe = Flag(
+    "probe",
+    "Find out now whether anything listens at the far ends: open and close each service's port once."
+  )
+  private static let all = Flag("all", "Show the tunnels of every user; only root may.")
+
+  static let spec = CommandSpec(
+    "status", "Show your tunnels on this host.",
+    operands: [jobs], options: [probe, Output.watch, Output.json, all, StateOption.option],
+    details: """
+      With a JOB, status shows all about its tunnels, with the last lines of their logs.
+
+      STATE is one of these:
+
+        waiting       the job has not started; the ports are held
+        starting      the connection is being made
+        up            the forwards are open
+        reconnecting  the connection was lost and is being made again; the ports
+                      are kept
+        failed        nothing could be opened, no port is held; status JOB says why
+        closing       the tunnel is about to end
+        stale         a crash left it; spunnelctl clean removes it
+
+      SINCE is when the state began. OPEN counts connections; SENT and RECEIVED are bytes to and
+      from the node. SERVICE is what was found at the far end when somebody connected last:
+      listening, nothing listens (and at which port, unless it is all of them), or not seen yet. A
+      ? stands for what a damaged record does not tell.
+      """,
+    examples: [
+      .init("spunnelctl status", "Show a line for each tunnel."),
+      .init("spunnelctl status 12 --probe", "Ask whether the services of job 12 answer."),
+    ], action: run)
+
+  private static func run(_ call: Call) throws(CommandError) -> ExitCode {
+    let directory = try StateOption(call).stateDirectory
+    if call[all] && getuid() != 0 {
+      throw .usage("status: --all shows the tunnels of every user and is for root")
+    }
+    var arguments: [TunnelArgument] = []
+    for word in call[jobs] { arguments.append(try TunnelArgument(word, in: call)) }
+    // A job has one owner: root need not say whose it is.
+    let isAnybodys = call[all] || (getuid() == 0 && !arguments.isEmpty)
+    let looker = Looker(directory: directory, user: isAnybodys ? nil : getuid(), jobs: arguments)
+    try tell(looker, Output(call), probes: call[probe])
+    return .success
+  }
+
+  private static func tell(
+    _ looker: Looker, _ output: Output, probes: Bool
+  ) throws(CommandError) {
+    var found = try looker.find()
+    if found.views.isEmpty, let job = looker.jobs.first, !output.watches {
+      throw job.absence
+    }
+    var unanswered: [String] = []
+    if probes {
+      unanswered = Probe.run(found.views, in: looker.directory)
+      found = try looker.find()
+    }
+    if !output.watches { return try output.tell(looker.report(found, unanswered)) }
+    let records: RecordWatch
+    do throws(SystemError) {
+      records = try RecordWatch(in: looker.directory, user: looker.user)
+    } catch { throw .failure("watch: \(error)") }
+    try Watch.run(output, records) { () throws(CommandError) in
+      looker.report(try looker.find(), unanswered)
+    }
+  }
+
+  /// Which tunnels are meant.
+  private struct Looker {
+    let directory: String
+    /// `nil`: everybody's.
+    let user: uid_t?
+    /// Empty: all of them.
+    let jobs: [TunnelArgument]
+
+    typealias Found = (views: [RecordView], problems: [String])
+
+    func find() throws(CommandError) -> Found {
+      do throws(RecordError) {
+        guard let user else {
+          let found = try AllRecords.find(in: directory, where: isMeant)
+          return (found.views, found.problems.map { "\($0)" })
+        }
+        return (try RecordView.all(in: directory, user: user, where: isMeant), [])
+      } catch { throw .failure("look at the tunnels: \(error)") }
+    }
+
+    private func isMeant(_ step: StepName) -> Bool {
+      jobs.isEmpty || jobs.contains { $0.matches(step) }
+    }
+
+    /// - Parameter problems: lines that are told besides
+    func report(_ found: Found, _ problems: [String]) -> any Report {
+      let problems = problems + found.problems
+      if jobs.isEmpty { return StatusReport(found.views, user: user, problems: problems) }
+      let stories = found.views.map { view in
+        (view, LogLine.last(10, of: view.step, in: directory, user: view.user))
+      }
+      return DetailReport(stories, user: user, problems: problems)
+    }
+  }
+}
+
+extension RecordWatch: ChangeNews {}

@@ -1,0 +1,108 @@
+// Which tunnels a command is about: `12` for all of a job, `12.0` for one step.
+
+import Glibc
+import SpunnelCLI
+import SpunnelSlurm
+import SpunnelSystem
+import SpunnelTunnel
+
+/// A job or a step, as Slurm's commands write it.
+struct TunnelArgument {
+  let text: String
+  private let job: UInt32
+  private let step: UInt32?
+
+  /// Asks Slurm where the word alone does not tell, as in `12_3` and `12+1`.
+  init(_ text: String, in call: Call) throws(CommandError) {
+    if let argument = TunnelArgument(ifJob: text) {
+      self = argument
+      return
+    }
+    try TunnelArgument.check(text, in: call)
+    let found = try JobFacts.find(text).step
+    self.text = text
+    job = found.job
+    step = text.contains(".") ? found.step : nil
+  }
+
+  /// - Returns: `nil` for what only Slurm can tell, as `12_3`
+  init?(ifJob text: String) {
+    self.text = text
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard let job = StepName("\(parts[0]).0")?.job, parts.count <= 2 else { return nil }
+    self.job = job
+    if parts.count == 1 {
+      step = nil
+    } else {
+      guard let named = StepName(job: job, label: parts[1]) else { return nil }
+      step = named.step
+    }
+  }
+
+  /// Refuses a word that cannot name a job.
+  static func check(_ text: String, in call: Call) throws(CommandError) {
+    if TunnelArgument(ifJob: text) != nil { return }
+    let job = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)[0]
+    let parts = job.split(omittingEmptySubsequences: false) { $0 == "_" || $0 == "+" }
+    if parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.allSatisfy(\.isASCIIDigit) }) {
+      return
+    }
+    let advice =
+      text.contains(":") || text.hasPrefix("/")
+      ? "name the job first, as in 12 8001:8000" : "write JOB or JOB.STEP, as in 12 or 12.0"
+    throw .usage("\(call.name): '\(printable(text))' is no job: \(advice)")
+  }
+
+  /// Whether one step is meant, rather than a job with all its steps.
+  var namesStep: Bool { step != nil }
+
+  func matches(_ name: StepName) -> Bool { name.job == job && (step ?? name.step) == name.step }
+
+  /// The tunnels that are meant and alive; at least one.
+  func tunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
+    let found = try reachableTunnels(in: stateDirectory, of: [self])
+    if found.isEmpty { throw absence }
+    return found
+  }
+
+  /// That there is none here. Records are each host's own: what another login node has is not seen.
+  var absence: CommandError {
+    .failure(
+      "no tunnel of job \(text) on \(Host.name): log in to the host that has it, by its own name, or "
+        + "open one here with spunnelctl open \(text) 8001:8000")
+  }
+}
+
+extension Character {
+  fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
+}
+
+/// All of the user's tunnels on this host that a keeper holds.
+func liveTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
+  do throws(RecordError) {
+    return try RecordView.all(in: stateDirectory, user: getuid()).filter(\.isHeld)
+  } catch { throw .failure("look at the tunnels: \(error)") }
+}
+
+/// Tunnels of these jobs that a keeper holds: the user's own, and for root everybody's.
+func reachableTunnels(
+  in stateDirectory: String, of jobs: [TunnelArgument]
+) throws(CommandError) -> [RecordView] {
+  func isMeant(_ step: StepName) -> Bool { jobs.contains { $0.matches(step) } }
+  if getuid() != 0 { return try liveTunnels(in: stateDirectory).filter { isMeant($0.step) } }
+  do throws(RecordError) {
+    return try AllRecords.find(in: stateDirectory, where: isMeant).views.filter(\.isHeld)
+  } catch { throw .failure("look at the tunnels: \(error)") }
+}
+
+extension JobFacts {
+  /// Asks Slurm for a job that was typed.
+  static func find(_ text: String) throws(CommandError) -> JobFacts {
+    do throws(JobFactsError) { return try ask(text) } catch {
+      switch error {
+      case .malformed(let line): throw .usage(line)
+      case .failed(let line): throw .failure(line)
+      }
+    }
+  }
+}
