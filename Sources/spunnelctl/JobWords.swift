@@ -10,6 +10,9 @@ extension ValueKind<String> {
   /// A job of the user's that Slurm knows.
   static var job: ValueKind { .text(.asked { _ in JobWords.jobs }) }
 
+  /// A forward, as srun --tunnel takes it, to a node of the job that stands first.
+  static var spec: ValueKind { .text(.asked { JobWords.nodes($0) }) }
+
   /// A job that has a tunnel on this host.
   static var tunnel: ValueKind { .text(.asked { JobWords.tunnels($0) }) }
 
@@ -26,6 +29,14 @@ enum JobWords {
     else { return [] }
     return jobs.filter { $0.phase != .over }
       .map { Candidate(String($0.id), "\($0.state) \(printable($0.name))") }
+  }
+
+  /// `8001:n1:` and `8001:n2:` behind `8001:`, of a job that runs.
+  static func nodes(_ context: CompletionContext) -> [Candidate] {
+    let parts = context.word.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 2, let job = context.operands.first, let facts = try? JobFacts.ask(job)
+    else { return [] }
+    return facts.nodes.map { Candidate("\(parts[0]):\($0):", "a node of job \(job)") }
   }
 
   /// Steps where a dot was typed, jobs otherwise.

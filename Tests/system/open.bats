@@ -592,7 +592,7 @@ told_times() { same "$1" "$(output "$2" | grep -cF -- "$3")"; }
         # shellcheck disable=SC2086 # words
         run ctl $command
         same 2 "$status"
-        same "spunnelctl: 'foo' is no job: write JOB or JOB.STEP, as in 12 or 12.0; see spunnelctl ${command%% *} --help" "$output"
+        same "spunnelctl: ${command%% *}: 'foo' is no job: write JOB or JOB.STEP, as in 12 or 12.0; see spunnelctl ${command%% *} --help" "$output"
     done
     run ctl open 8001:8000 12
     same 2 "$status"
@@ -612,7 +612,7 @@ told_times() { same "$1" "$(output "$2" | grep -cF -- "$3")"; }
     holds "see spunnelctl open --help"
     run ctl cluster exec --help
     same 0 "$status"
-    holds "usage: spunnelctl cluster"
+    holds "usage: spunnelctl cluster exec"
     run ctl cluster status --name nobodys
     same 1 "$status"
     holds "spunnelctl cluster up --name nobodys makes one"

@@ -52,28 +52,6 @@ counted() { same "$1" "$(json user1 | field "${@:2}")"; }
     same 0 "$status"
 }
 
-@test "bash completes commands, options, and the jobs that have a tunnel" {
-    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    # shellcheck disable=SC2016 # for the bash of the login
-    as user1 bash -c '
-        source "$1" && shift
-        complete -p spunnelctl >/dev/null
-        for line; do
-            read -ra COMP_WORDS <<<"$line"
-            [[ $line != *" " ]] || COMP_WORDS+=("")
-            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-            _spunnelctl && echo "$line> ${COMPREPLY[*]}"
-        done' - "$PREFIX/share/bash-completion/completions/spunnelctl" "spunnelctl cl" "spunnelctl open --" \
-        "spunnelctl cluster up --pol" "spunnelctl cluster up --policy " "spunnelctl url " "spunnelctl open " \
-        >"$BATS_TEST_TMPDIR/words"
-    same "spunnelctl cl> clean close cluster
-spunnelctl open --> --background --json --state-dir --wait
-spunnelctl cluster up --pol> --policy
-spunnelctl cluster up --policy > fifo largest-first
-spunnelctl url > $(job s)
-spunnelctl open > $(job s)" "$(<"$BATS_TEST_TMPDIR/words")"
-}
-
 @test "while ssh is lost the state is reconnecting" {
     # Another way would be found within a second.
     configure optional transport=ssh
@@ -128,10 +106,19 @@ shown() { as user1 spunnelctl status | grep -E "^$1 .* $2 "; }
 @test "a wrong command or option is a usage error that quotes it" {
     run as user1 spunnelctl bogus
     same 2 "$status"
-    holds "'bogus' is no command"
+    same "spunnelctl: unknown command 'bogus'; see spunnelctl --help" "$output"
+    run as user1 spunnelctl staus
+    same 2 "$status"
+    same "spunnelctl: unknown command 'staus': did you mean status?; see spunnelctl --help" "$output"
     run as user1 spunnelctl status --bogus
     same 2 "$status"
-    holds "'--bogus' is no option"
+    same "spunnelctl: status: unknown option '--bogus'; see spunnelctl status --help" "$output"
+    run as user1 spunnelctl open 12 8001:8000 --backgruond
+    same 2 "$status"
+    same "spunnelctl: open: unknown option '--backgruond': did you mean --background?; see spunnelctl open --help" "$output"
+    run as user1 spunnelctl open 12 -L 8001:localhost:8000
+    same 2 "$status"
+    holds "'-L' is an option of ssh's: write 8001:8000 for ssh's -L"
 }
 
 # --- The far ends ------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ public struct JobFacts {
   public let detail: String
   public let user: uid_t
   public let isArray: Bool
+  /// The nodes that it has, by their names.
+  public let nodes: [String]
 
   /// The login name, where this host knows one.
   public var owner: String {
@@ -69,6 +71,7 @@ public struct JobFacts {
     self.state = String(state)
     detail = printable(values["detail"] ?? "")
     self.user = user
+    nodes = (values["nodes"] ?? "").split(separator: ",").map(String.init)
   }
 }
 

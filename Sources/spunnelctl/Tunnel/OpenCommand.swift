@@ -8,7 +8,7 @@ import SpunnelTunnel
 
 enum OpenCommand {
   private static let job = Operand("JOB[.STEP]", .job)
-  private static let specs = Operand("SPEC", .text, .some)
+  private static let specs = Operand("SPEC", .spec, .some)
   private static let wait = Flag("wait", "Wait for a job that is pending.")
   private static let background = Flag(
     "background", "Leave it open; it ends with the job, or by spunnelctl close.")
