@@ -217,6 +217,17 @@ extension [ByteString] {
     #expect(text.split(separator: "\n").allSatisfy { $0.count <= 80 })
   }
 
+  @Test func aCommandsOwnLetterGoesBeforeOurs() throws {
+    let hold = Flag("hold", letter: "h", "Hold it.")
+    let root = CommandSpec("tool", "Try it.", options: [hold], action: action)
+    guard case .run(let call) = try Parser(root).parse(["-h"]) else {
+      Issue.record("-h is help")
+      return
+    }
+    #expect(call[hold])
+    #expect(Help([root]).text.contains("      --help     Show this help."))
+  }
+
   @Test func helpOfAnotherProgramIsItsOwn() throws {
     #expect(try call("cluster exec srun --help").program.words == ["srun", "--help"])
   }

@@ -29,6 +29,14 @@ package struct OptionSpec: CommandOption {
   package var spec: OptionSpec { self }
   /// The name by which values are kept.
   var key: String { long ?? letter.map(String.init) ?? "" }
+  /// The same option without its letter, where another option has that letter.
+  func withoutLetter(in taken: Set<Character>) -> OptionSpec {
+    guard let letter, taken.contains(letter) else { return self }
+    return OptionSpec(
+      long: long, letter: nil, arity: arity, placeholder: placeholder, summary: summary,
+      isHidden: isHidden, completion: completion, read: read)
+  }
+
   /// `--name`, or `-n` when there is no long name.
   package var title: String { long.map { "--\($0)" } ?? "-\(key)" }
 }

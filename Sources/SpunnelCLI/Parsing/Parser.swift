@@ -124,9 +124,9 @@ extension [CommandSpec] {
     // A command's own letter goes before ours.
     var options: [OptionSpec] = self.last?.options ?? []
     for command in self { options += command.sharedOptions }
-    options.append(BuiltIn.help.spec)
-    if count == 1 { options.append(BuiltIn.version.spec) }
-    return options
+    let letters = Set(options.compactMap(\.letter))
+    let builtIn = [BuiltIn.help.spec] + (count == 1 ? [BuiltIn.version.spec] : [])
+    return options + builtIn.map { $0.withoutLetter(in: letters) }
   }
 
   func scope(withOptionsBelow isDeep: Bool = false) -> Scope {
