@@ -29,48 +29,80 @@ public protocol EventHandler: AnyObject {
 }
 
 /// An epoll instance with its handlers and timers. Not thread-safe: one loop, one thread.
-public final class EventLoop {
+@safe public final class EventLoop {
   /// Names one timer.
   public struct Timer: Hashable { fileprivate let number: UInt64 }
 
+  /// What a descriptor is watched by; `handler` is `nil` while nobody watches it.
   private struct Registration {
-    let descriptor: CInt
-    let handler: any EventHandler
+    /// A number of its own and not the descriptor's: an event that was already fetched for a
+    /// descriptor closed a moment ago must not reach the one that took its place.
+    var generation: UInt32 = 0
+    var handler: (any EventHandler)?
   }
 
+  /// Events that one epoll_wait(2) fetches.
+  private static let mostEvents = 128
+
   private let epoll: FileDescriptor
-  private var registrations: [UInt64: Registration] = [:]
-  private var tokens: [CInt: UInt64] = [:]
+  /// By descriptor: the kernel gives out the lowest free number, so the array stays short.
+  private var registrations: [Registration] = []
+  private var events = unsafe [epoll_event](repeating: epoll_event(), count: EventLoop.mostEvents)
   private var timers: [(due: Int, timer: Timer, action: () -> Void)] = []
   private var later: [() -> Void] = []
-  private var lastNumber: UInt64 = 0
+  private var lastTimer: UInt64 = 0
   private var stopped = false
+  /// Counts the turns: a handler sees whether it was called in the turn before as well.
+  public private(set) var turns: UInt64 = 0
 
   public init() throws(SystemError) {
     epoll = FileDescriptor(
       owning: try check("epoll_create1") { epoll_create1(CInt(EPOLL_CLOEXEC)) })
   }
 
-  /// Watches a descriptor until `remove`; the loop keeps the handler alive so long.
+  /// Watches a descriptor until `remove` or `forget`; the loop keeps the handler alive so long.
   public func add(
     _ descriptor: CInt, _ readiness: Readiness, _ handler: any EventHandler
   ) throws(SystemError) {
-    // A number of its own and not the descriptor's: an event that was already fetched for a
-    // descriptor closed a moment ago must not reach the one that took its place.
-    lastNumber += 1
-    var event = unsafe epoll_event(
-      events: readiness.rawValue, data: epoll_data_t(u64: lastNumber))
-    try check("epoll_ctl") { unsafe epoll_ctl(epoll.raw, EPOLL_CTL_ADD, descriptor, &event) }
-    registrations[lastNumber] = Registration(descriptor: descriptor, handler: handler)
-    tokens[descriptor] = lastNumber
+    let index = Int(descriptor)
+    while registrations.count <= index { registrations.append(Registration()) }
+    registrations[index].generation &+= 1
+    try control(EPOLL_CTL_ADD, descriptor, readiness)
+    registrations[index].handler = handler
   }
 
-  /// Stops watching; to be called before the descriptor is closed.
+  /// Watches a descriptor that is watched already for something else. What is ready by now is
+  /// reported again, edges or not.
+  public func change(_ descriptor: CInt, _ readiness: Readiness) throws(SystemError) {
+    try control(EPOLL_CTL_MOD, descriptor, readiness)
+  }
+
+  private func control(
+    _ operation: CInt, _ descriptor: CInt, _ readiness: Readiness
+  ) throws(SystemError) {
+    let token = UInt64(registrations[Int(descriptor)].generation) << 32 | UInt64(descriptor)
+    var event = unsafe epoll_event(events: readiness.rawValue, data: epoll_data_t(u64: token))
+    try check("epoll_ctl") { unsafe epoll_ctl(epoll.raw, operation, descriptor, &event) }
+  }
+
+  /// Stops watching a descriptor that stays open, or of which another process may hold a copy.
   public func remove(_ descriptor: CInt) {
-    guard let token = tokens.removeValue(forKey: descriptor) else { return }
-    registrations[token] = nil
+    if !forget(descriptor) { return }
     var event = unsafe epoll_event()
     _ = unsafe epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor, &event)
+  }
+
+  /// Stops watching a descriptor that is closed next and that nobody holds a copy of: closing it takes
+  /// it out of the epoll instance (epoll(7), questions and answers), without a call for that.
+  ///
+  /// - Returns: whether it was watched
+  @discardableResult
+  public func forget(_ descriptor: CInt) -> Bool {
+    guard registrations.indices.contains(Int(descriptor)),
+      registrations[Int(descriptor)].handler != nil
+    else { return false }
+    registrations[Int(descriptor)].handler = nil
+    return true
   }
 
   /// Stops watching for a while: what cannot be taken now would be reported again at once, for nothing.
@@ -95,8 +127,8 @@ public final class EventLoop {
   /// Runs an action once, after at least so many milliseconds.
   @discardableResult
   public func after(milliseconds: Int, _ action: @escaping () -> Void) -> Timer {
-    lastNumber += 1
-    let timer = Timer(number: lastNumber)
+    lastTimer += 1
+    let timer = Timer(number: lastTimer)
     timers.append((Clock.milliseconds() + milliseconds, timer, action))
     return timer
   }
@@ -122,15 +154,19 @@ public final class EventLoop {
   ///
   /// - Parameter milliseconds: the longest wait; negative: for ever
   public func turn(milliseconds: Int) throws(SystemError) {
-    var events = unsafe [epoll_event](repeating: epoll_event(), count: 128)
+    turns &+= 1
     let wait = timeToNext(atMost: milliseconds)
     let count = try check("epoll_wait") {
-      unsafe epoll_wait(epoll.raw, &events, CInt(events.count), CInt(wait))
+      unsafe epoll_wait(epoll.raw, &events, CInt(EventLoop.mostEvents), CInt(wait))
     }
     for index in 0..<Int(count) {
       let (token, ready) = unsafe (events[index].data.u64, events[index].events)
-      guard let registration = registrations[token] else { continue }
-      registration.handler.handle(registration.descriptor, Readiness(rawValue: ready))
+      let descriptor = CInt(truncatingIfNeeded: token)
+      let registration = registrations[Int(descriptor)]
+      guard let handler = registration.handler,
+        registration.generation == UInt32(truncatingIfNeeded: token >> 32)
+      else { continue }
+      handler.handle(descriptor, Readiness(rawValue: ready))
     }
     runTimers()
     let work = later

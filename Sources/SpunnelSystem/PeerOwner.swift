@@ -39,12 +39,37 @@ public struct PeerLookup: ~Copyable {
     return accepted.descriptor.isHungUp() ? .unknown : found
   }
 
-  /// - Parameters:
-  ///   - peer: the far end's address, the source of the socket that is looked up
-  ///   - local: this end's address
   private mutating func owner(
     peer: SocketAddress, local: SocketAddress
   ) throws(SystemError) -> PeerOwner {
+    guard let found = try far(peer: peer, local: local) else { return .unknown }
+    // A socket without an inode has been closed by its process; older kernels then say uid 0,
+    // which is not root. A uid that is still told (Linux 6.17 and later) is the owner's.
+    if found.idiag_inode == 0 && found.idiag_uid == 0 { return .unknown }
+    return .user(found.idiag_uid)
+  }
+
+  /// Whether no process has the far end of a connection open any more, so that nobody can read from it.
+  /// A kernel that has no answer has none about its own lack of answers either: that is no `true`.
+  ///
+  /// - Parameters:
+  ///   - peer: the far end's address
+  ///   - local: this end's address
+  public mutating func isClosed(peer: SocketAddress, local: SocketAddress) -> Bool {
+    do throws(SystemError) {
+      return try far(peer: peer, local: local)?.idiag_inode == 0
+    } catch { return false }
+  }
+
+  /// Asks for one socket.
+  ///
+  /// - Parameters:
+  ///   - peer: the far end's address, the source of the socket that is looked up
+  ///   - local: this end's address
+  /// - Returns: `nil` when there is none
+  private mutating func far(
+    peer: SocketAddress, local: SocketAddress
+  ) throws(SystemError) -> inet_diag_msg? {
     questions &+= 1
     var request = Request()
     request.header.nlmsg_seq = questions
@@ -72,7 +97,7 @@ public struct PeerLookup: ~Copyable {
   /// Takes the answer to the last question, passing over what may be left of an earlier one.
   private borrowing func receive(
     expecting id: inet_diag_sockid
-  ) throws(SystemError) -> PeerOwner {
+  ) throws(SystemError) -> inet_diag_msg? {
     var reply = Reply()
     var count = 0
     repeat {
@@ -84,17 +109,14 @@ public struct PeerLookup: ~Copyable {
     } while reply.header.nlmsg_seq != questions
     // ENOENT comes as an error message: the peer's socket is gone.
     guard count >= MemoryLayout<Reply>.size, reply.header.nlmsg_type == UInt16(SOCK_DIAG_BY_FAMILY)
-    else { return .unknown }
+    else { return nil }
     let found = reply.message
     // The kernel falls back to a listener on the same port when the connection is gone; and who still
     // connects is not at the other end of what was accepted.
     guard found.id.idiag_sport == id.idiag_sport, found.id.idiag_dport == id.idiag_dport,
       !Reply.unconnected.contains(found.idiag_state)
-    else { return .unknown }
-    // A socket without an inode has been closed by its process; older kernels then say uid 0,
-    // which is not root. A uid that is still told (Linux 6.17 and later) is the owner's.
-    if found.idiag_inode == 0 && found.idiag_uid == 0 { return .unknown }
-    return .user(found.idiag_uid)
+    else { return nil }
+    return found
   }
 
   private struct Request {

@@ -119,6 +119,8 @@ public enum Socket {
     }
     let descriptor = try FileDescriptor(new: raw)
     set(descriptor.raw, SOL_SOCKET, SO_REUSEADDR)
+    // Connections have from their listener what is set on it.
+    set(descriptor.raw, CInt(IPPROTO_TCP), TCP_NODELAY)
     if loopback == .v6 { set(descriptor.raw, CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
     try check(what) { unsafe address.withPointer { unsafe bind(descriptor.raw, $0, $1) } }
     try check(what) { Glibc.listen(descriptor.raw, SOMAXCONN) }
@@ -198,18 +200,21 @@ public enum Socket {
     _ = shutdown(descriptor, CInt(SHUT_RD))
   }
 
-  /// Takes the next connection from a listener, non-blocking and without Nagle's delay.
+  /// Takes the next connection from a listener, non-blocking; of TCP without Nagle's delay, as `listen`
+  /// has set it.
   ///
+  /// - Parameter local: the listener's own address, where that is known to be one host's
   /// - Returns: `nil` when none is waiting
-  public static func accept(from listener: CInt) throws(SystemError) -> AcceptedSocket? {
+  public static func accept(
+    from listener: CInt, local: SocketAddress? = nil
+  ) throws(SystemError) -> AcceptedSocket? {
     var peer = SocketAddress()
     do throws(SystemError) {
       let raw = try checkNegated(
         "accept", unsafe csystem_accept(listener, &peer.storage, &peer.length))
       let descriptor = FileDescriptor(owning: raw)
-      set(raw, CInt(IPPROTO_TCP), TCP_NODELAY)
-      let local = try localAddress(of: raw)
-      return AcceptedSocket(descriptor: descriptor, peer: peer, local: local)
+      let here = if let local { local } else { try localAddress(of: raw) }
+      return AcceptedSocket(descriptor: descriptor, peer: peer, local: here)
     } catch {
       // ECONNABORTED: the peer gave up before it was its turn.
       if error.code == EAGAIN || error.code == ECONNABORTED { return nil }

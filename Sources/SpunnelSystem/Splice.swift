@@ -28,32 +28,28 @@ public enum Transfer: Equatable, Sendable {
   ///
   /// - Parameters:
   ///   - source: non-blocking
-  ///   - limit: bytes at the most
-  ///   - bytes: becomes what was read
+  ///   - buffer: receives what was read
   public static func read(
-    from source: CInt, atMost limit: Int, into bytes: inout [UInt8]
+    from source: CInt, into buffer: UnsafeMutableRawBufferPointer
   ) -> Transfer {
-    var result = Transfer.wouldBlock
-    unsafe bytes = Array(unsafeUninitializedCapacity: limit) { buffer, count in
-      result = attempt { unsafe Glibc.read(source, buffer.baseAddress, limit) }
-      if case .moved(let moved) = result { count = moved }
-    }
-    return result
+    attempt { unsafe Glibc.read(source, buffer.baseAddress, buffer.count) }
   }
 
   /// write(2).
   ///
   /// - Parameter target: non-blocking
-  public static func write(_ bytes: ArraySlice<UInt8>, to target: CInt) -> Transfer {
-    unsafe bytes.withUnsafeBytes { buffer in
-      attempt { unsafe Glibc.write(target, buffer.baseAddress, buffer.count) }
-    }
+  public static func write(_ bytes: UnsafeRawBufferPointer, to target: CInt) -> Transfer {
+    attempt { unsafe Glibc.write(target, bytes.baseAddress, bytes.count) }
   }
 
   private static func attempt(_ call: () -> Int) -> Transfer {
-    do throws(SystemError) {
-      let count = try check("transfer", call)
-      return count > 0 ? .moved(count) : .endOfFile
-    } catch { return error.code == EAGAIN ? .wouldBlock : .failed(error.code) }
+    while true {
+      let count = call()
+      if count > 0 { return .moved(count) }
+      if count == 0 { return .endOfFile }
+      let code = errno
+      if code == EINTR { continue }
+      return code == EAGAIN ? .wouldBlock : .failed(code)
+    }
   }
 }

@@ -20,7 +20,7 @@ private final class Rig {
     let route = Route(try forward("8001:8000"))
     connection = Connection(
       loop, pair.left, route, entrance: route, pool: pool, askIfCut: { $1(told.cut()) },
-      changed: { told.change() }, ended: { _ in told.end() })
+      changed: { _ in told.change() }, ended: { _ in told.end() })
     told = (
       { [weak self] in self?.isCut ?? true }, { [weak self] in self?.changes += 1 },
       { [weak self] in self?.ended += 1 }
@@ -176,8 +176,8 @@ private final class Rig {
     var ended = 0
     let route = Route(try forward("8001:8000"))
     let connection = Connection(
-      loop, file, route, entrance: route, pool: PipePool(), askIfCut: { $1(false) }, changed: {},
-      ended: { _ in ended += 1 })
+      loop, file, route, entrance: route, pool: PipePool(), askIfCut: { $1(false) },
+      changed: { _ in }, ended: { _ in ended += 1 })
     try serve(connection)
     #expect(ended == 1)
     #expect(!connection.isWaiting)

@@ -186,6 +186,40 @@ private final class Reaction: EventHandler {
     #expect(kept == nil)
   }
 
+  @Test func whatIsForgottenAndClosedIsNeverReported() throws {
+    var handled: [String] = []
+    let first = try PairBox()
+    let raw = first.near
+    try loop.add(raw, [.input], Reaction { _, _ in handled.append("first") })
+    try first.send()
+    #expect(loop.forget(raw))
+    #expect(!loop.forget(raw))
+    // The number is another socket's now, which nobody watches, and then one that is watched.
+    let second = try PairBox()
+    try second.send()
+    dup2(second.near, raw)
+    try loop.turn(milliseconds: 0)
+    #expect(handled == [])
+    try loop.add(raw, [.input], Reaction { _, _ in handled.append("second") })
+    try loop.turn(milliseconds: 0)
+    #expect(handled == ["second"])
+  }
+
+  @Test func aChangeReportsWhatIsReadyAlready() throws {
+    let pair = try PairBox()
+    var seen: [Readiness] = []
+    try loop.add(pair.near, [.input, .edges], Reaction { _, readiness in seen.append(readiness) })
+    try loop.turn(milliseconds: 0)
+    #expect(seen == [])
+    try loop.change(pair.near, [.input, .output, .edges])
+    try loop.turn(milliseconds: 0)
+    #expect(seen == [.output])
+    try loop.change(pair.near, [.input, .edges])
+    try pair.send()
+    try loop.turn(milliseconds: 0)
+    #expect(seen == [.output, .input])
+  }
+
   @Test func whatCannotBeWatchedIsAnError() throws {
     let file = try FileDescriptor.open("/etc/passwd", O_RDONLY)
     #expect(throws: SystemError("epoll_ctl", EPERM)) {

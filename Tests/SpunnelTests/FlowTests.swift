@@ -8,7 +8,7 @@ import Testing
 
 /// The wires of one direction, with the far ends in the test's hands.
 private final class Wires {
-  private let source: FileDescriptor
+  let source: FileDescriptor
   private let target: FileDescriptor
   let sender: End
   let receiver: End
@@ -34,12 +34,12 @@ private final class Wires {
 }
 
 @Suite struct FlowTests {
-  @Test func nothingToMoveIsBlockedAndNeedsNoPipe() throws {
+  @Test func nothingToMoveIsEmptyAndNeedsNoPipe() throws {
     let wires = try Wires()
     let pipe = try #require(wires.pool.borrow())
     let numbers = [pipe.reader, pipe.writer]
     wires.pool.giveBack(pipe)
-    #expect(wires.move() == .blocked)
+    #expect(wires.move() == .empty)
     let again = try #require(wires.pool.borrow())
     #expect([again.reader, again.writer] == numbers)
   }
@@ -47,12 +47,60 @@ private final class Wires {
   @Test func bytesAreMovedAndCounted() throws {
     let wires = try Wires()
     wires.sender.send("twelve bytes")
-    #expect(wires.move() == .blocked)
+    #expect(wires.move() == .empty)
     wires.receiver.receive()
     #expect(wires.receiver.text == "twelve bytes")
     #expect(wires.flow.total == 12)
     #expect(!wires.flow.isOver)
     #expect(try wires.poolIsClean())
+  }
+
+  @Test func aReadThatLeavesRoomIsTheLastUnlessMoreIsToBeExpected() throws {
+    let wires = try Wires()
+    wires.sender.send("all")
+    wires.sender.finish()
+    #expect(wires.move() == .empty)
+    wires.flow.expectEnd()
+    #expect(wires.move() == .ended)
+    let other = try Wires()
+    other.sender.send("all")
+    other.sender.finish()
+    other.flow.expectEnd()
+    #expect(other.move() == .ended)
+    other.receiver.receive()
+    #expect(other.receiver.text == "all")
+  }
+
+  @Test func onlyBulkGoesThroughAPipe() throws {
+    let zeros = try FileDescriptor.open("/dev/zero", O_RDONLY)
+    let null = try FileDescriptor.open("/dev/null", O_WRONLY)
+    let wires = try Wires()
+    wires.sender.send(noise(PipePool.bufferSize - 1, seed: 4))
+    _ = wires.flow.move(from: wires.source.raw, to: null.raw, wires.pool)
+    #expect(!wires.flow.carriesBulk)
+    #expect(wires.flow.move(from: zeros.raw, to: null.raw, wires.pool) == .busy)
+    #expect(wires.flow.carriesBulk)
+  }
+
+  @Test func aTargetThatTakesAPartIsFullUntilItTakesTheRest() throws {
+    let wires = try Wires()
+    let bytes = noise(9000, seed: 5)
+    wires.sender.send(bytes)
+    #expect(
+      eventually {
+        wires.sender.write()
+        return wires.move() == .full
+      })
+    #expect(wires.flow.isFull)
+    #expect(
+      eventually {
+        wires.receiver.receive(atMost: 1000)
+        wires.sender.write()
+        _ = wires.move()
+        return wires.receiver.received.count == bytes.count
+      })
+    wires.receiver.expectReceived(bytes)
+    #expect(!wires.flow.isFull)
   }
 
   @Test func theEndComesAfterAllBytesAndOnce() throws {
@@ -65,7 +113,7 @@ private final class Wires {
       eventually {
         wires.sender.write()
         let step = wires.move()
-        if step != .blocked && step != .busy { steps.append(step) }
+        if ![.empty, .full, .busy].contains(step) { steps.append(step) }
         wires.receiver.receive()
         return !steps.isEmpty
       })
@@ -73,7 +121,7 @@ private final class Wires {
     #expect(wires.flow.isOver)
     #expect(wires.flow.total == bytes.count)
     wires.receiver.expectReceived(bytes)
-    #expect(wires.move() == .blocked)
+    #expect(wires.move() == .empty)
     #expect(try wires.poolIsClean())
   }
 
@@ -84,7 +132,7 @@ private final class Wires {
       eventually {
         wires.sender.write()
         let before = wires.flow.total
-        return wires.move() == .blocked && before == wires.flow.total && !wires.sender.isSent
+        return wires.move() == .full && before == wires.flow.total && !wires.sender.isSent
       })
     wires.flow.drop(wires.pool)
     #expect(try wires.poolIsClean())
@@ -106,13 +154,13 @@ private final class Wires {
     let wires = try Wires()
     sender.reset()
     var flow = Flow()
-    var step = Flow.Step.blocked
+    var step = Flow.Step.empty
     let source = pair.left
     let target = try FileDescriptor.streamPair()
     #expect(
       eventually {
         step = flow.move(from: source.raw, to: target.left.raw, wires.pool)
-        return step != .blocked
+        return step != .empty
       })
     #expect(step == .broken)
     #expect(flow.isOver)
@@ -141,7 +189,7 @@ private final class Wires {
         wires.sender.write()
         step = wires.move()
       }
-      #expect(step == .blocked)
+      #expect(step == .full)
       #expect(!wires.sender.isSent)
       let hasEnded = eventually {
         wires.sender.write()

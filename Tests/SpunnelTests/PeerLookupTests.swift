@@ -122,4 +122,21 @@ private final class Accepted {
       #expect(try eventually { try owner(of: connection) == .unknown })
     }
   }
+
+  @Test(arguments: Loopback.allCases)
+  func onlyASocketThatItsProcessHasClosedIsClosed(loopback: Loopback) throws {
+    let server = try Server(loopback)
+    let client = try End(try connectLoopback(try server.port(), loopback))
+    let connection = try server.accept()
+    func isClosed() -> Bool {
+      lookup.netlink.isClosed(peer: connection.socket.peer, local: connection.socket.local)
+    }
+    #expect(!isClosed())
+    client.finish()
+    #expect(eventually { (try? connection.socket.descriptor.read(atMost: 1)) == [] })
+    // It may still read.
+    #expect(!isClosed())
+    client.close()
+    #expect(isClosed())
+  }
 }

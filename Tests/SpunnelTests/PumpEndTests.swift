@@ -224,4 +224,29 @@ import Testing
     try loop.settle { rig.work() }
     #expect(rig.ends == [.complete])
   }
+
+  @Test func aClientThatIsGoneIsNotWaitedFor() throws {
+    // What a service would still say to it nobody would read.
+    let rig = try PumpRig(loop)
+    rig.service.send("answer")
+    #expect(try turn(rig) { rig.client.text == "answer" })
+    rig.isGone = true
+    rig.client.send("last words")
+    rig.client.finish()
+    #expect(try turn(rig) { rig.service.sawEnd })
+    #expect(rig.service.text == "last words")
+    #expect(rig.ends == [.complete] && rig.asked.isEmpty)
+  }
+
+  @Test func aServiceThatHasNotAnsweredIsWaitedForThoughTheClientIsGone() throws {
+    let rig = try PumpRig(loop)
+    rig.isGone = true
+    rig.client.send("anybody there?")
+    rig.client.finish()
+    #expect(try turn(rig) { rig.service.sawEnd })
+    #expect(rig.ends == [])
+    rig.service.close()
+    #expect(try turn(rig) { !rig.ends.isEmpty })
+    #expect(rig.asked.count == 1)
+  }
 }

@@ -164,8 +164,9 @@ import Testing
     var client = try rig.client(route.forward)
     client.send("x")
     #expect(try rig.turn([client]) { client.text == "x" })
+    // Not when the connection ends, which may be the next day.
+    #expect(route.far == .listening)
     client.finish()
-    #expect(try rig.turn([client]) { route.far == .listening })
     let master = try #require(rig.ssh.masters[0])
     client = try rig.client(route.forward)
     #expect(try rig.turn { master.channels.count == 2 })

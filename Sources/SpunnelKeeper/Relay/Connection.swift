@@ -19,30 +19,33 @@ final class Connection {
   private var expiry: EventLoop.Timer?
   private var pump: Pump?
   private let askIfCut: CutQuestion
-  private let changed: () -> Void
+  private let clientIsGone: () -> Bool
+  private let changed: (Connection) -> Void
   private var ended: ((Connection) -> Void)?
 
   /// - Parameters:
-  ///   - client: accepted and allowed
+  ///   - client: accepted and allowed; closed by the kernel with a reset, until the service has ended the
+  ///     connection in order, so that a keeper that is killed cuts it as well
   ///   - route: where it goes
   ///   - entrance: where it came in
   ///   - pool: where pipes are borrowed
   ///   - askIfCut: asked at the service's end of file
+  ///   - clientIsGone: asked at the client's end of file, whether no process has its socket open
   ///   - changed: told after bytes have moved
   ///   - ended: told once, when nothing of it is left
   init(
     _ loop: EventLoop, _ client: consuming FileDescriptor, _ route: Route, entrance: Route,
-    pool: PipePool, askIfCut: @escaping CutQuestion, changed: @escaping () -> Void,
+    pool: PipePool, askIfCut: @escaping CutQuestion,
+    clientIsGone: @escaping () -> Bool = { false }, changed: @escaping (Connection) -> Void,
     ended: @escaping (Connection) -> Void
   ) {
     self.loop = loop
-    // Until the service has ended it in order: a keeper that is killed cuts it as well.
-    Socket.resetOnClose(client.raw)
     self.client = consume client
     self.route = route
     self.entrance = entrance
     self.pool = pool
     self.askIfCut = askIfCut
+    self.clientIsGone = clientIsGone
     self.changed = changed
     self.ended = ended
   }
@@ -52,6 +55,15 @@ final class Connection {
 
   /// Bytes from the client and to the client.
   var bytes: (sent: Int, received: Int) { (pump?.sent ?? 0, pump?.received ?? 0) }
+
+  private var wasAnswered = false
+
+  /// Whether the service has answered since this was asked last, for the first time.
+  var hasJustBeenAnswered: Bool {
+    if wasAnswered || pump?.received ?? 0 == 0 { return false }
+    wasAnswered = true
+    return true
+  }
 
   /// How it ended, when it ever had a service.
   private(set) var end: PumpEnd?
@@ -78,7 +90,8 @@ final class Connection {
     // Nobody is woken for a connection that waits no more.
     loop.cancel(expiry)
     let pump = Pump(
-      loop, client: client, service: service, pool: pool, askIfCut: askIfCut, moved: changed
+      loop, client: client, service: service, pool: pool, askIfCut: askIfCut,
+      clientIsGone: clientIsGone, moved: { [weak self] in if let self { self.changed(self) } }
     ) { [weak self] end in
       self?.end = end
       self?.finish()

@@ -1,5 +1,6 @@
-// One direction of a relay: fill a pipe from one socket, drain it into the other. What splice(2)
-// does not pass, and what there is no pipe for, is copied.
+// One direction of a relay. What fits one buffer is read and written: two calls. A direction that
+// carries bulk fills a pipe from one socket and drains it into the other, splice(2), so that its bytes
+// are not copied. What splice(2) does not pass, and what there is no pipe for, is copied as well.
 
 import Glibc
 import SpunnelSystem
@@ -7,8 +8,10 @@ import SpunnelSystem
 struct Flow {
   /// What a turn came to.
   enum Step: Equatable {
-    /// The source has nothing, or the target takes nothing now.
-    case blocked
+    /// The source has nothing now.
+    case empty
+    /// The target takes nothing now; there may be more in the source.
+    case full
     /// There is more; the other connections come first.
     case busy
     /// The source's end of file, with all bytes before it delivered.
@@ -20,8 +23,6 @@ struct Flow {
 
   /// Bytes that one splice may move.
   private static let chunk = 1 << 20
-  /// Bytes that one copy may hold.
-  private static let share = 1 << 16
   /// Fills and drains in a row before the other connections get their turn.
   private static let budget = 16
 
@@ -29,21 +30,44 @@ struct Flow {
   /// Holds what is on its way and in no pipe.
   private var copy: [UInt8] = []
   private var pending = 0
-  /// Whether the source has sent urgent data (tcp(7)).
-  var hasMetUrgentData = false
+  /// Whether the last bytes were more than one buffer holds.
+  private var isBulk = false
+  /// Whether a read that leaves room in the buffer may have left something in the source: its end, of
+  /// which an event has told, or what follows urgent data (tcp(7)), in front of which every read stops.
+  private var mustReadOn = false
+  /// Whether the source has sent urgent data.
+  private var hasMetUrgentData = false
+  /// Whether the target took nothing when it was last asked.
+  private(set) var isFull = false
   /// Bytes delivered.
   private(set) var total = 0
   /// Whether nothing will move any more.
   private(set) var isOver = false
 
-  /// Moves bytes until a call would block.
+  /// The source has sent urgent data, and may send more.
+  mutating func meetUrgentData() { (hasMetUrgentData, mustReadOn) = (true, true) }
+
+  /// The source has sent its end of file; bytes may stand before it.
+  mutating func expectEnd() { mustReadOn = true }
+
+  /// Whether the next bytes go through a pipe.
+  var carriesBulk: Bool { isBulk }
+
+  /// Moves bytes until the source is empty or the target is full.
   mutating func move(from source: CInt, to target: CInt, _ pool: PipePool) -> Step {
-    if isOver { return .blocked }
+    if isOver { return .empty }
+    isFull = false
     for _ in 0..<Flow.budget {
-      let step = pending == 0 ? fill(from: source, pool) : drain(into: target)
+      let step =
+        if pending > 0 { drain(into: target) } else if isBulk { fill(from: source, pool) } else {
+          pass(from: source, to: target, pool)
+        }
       switch step {
       case .busy: continue
-      case .blocked: return step
+      case .empty: return step
+      case .full:
+        isFull = true
+        return step
       case .ended, .deaf, .broken:
         stop(pool)
         return step
@@ -55,6 +79,7 @@ struct Flow {
   /// Nothing more can be delivered.
   mutating func stop(_ pool: PipePool) {
     isOver = true
+    isFull = false
     drop(pool)
   }
 
@@ -65,59 +90,83 @@ struct Flow {
     copy = []
   }
 
-  /// Only when nothing is on its way: a full pipe and an empty source would look the same.
-  private mutating func fill(from source: CInt, _ pool: PipePool) -> Step {
-    guard let pipe = pipe ?? pool.borrow() else { return copyIn(from: source, pool) }
-    self.pipe = pipe
-    switch Transfer.splice(from: source, to: pipe.writer, atMost: Flow.chunk) {
-    case .moved(let count):
-      pending = count
-      return .busy
-    case .wouldBlock where !hasMetUrgentData:
-      drop(pool)
-      return .blocked
-    // Urgent data may be in the way; at the end, some that no event has told of yet.
-    case .wouldBlock, .endOfFile: return copyIn(from: source, pool)
-    case .failed: return .broken
-    }
-  }
-
-  /// Passes urgent data, and needs no descriptor: an open connection is not cut for want of one.
-  private mutating func copyIn(from source: CInt, _ pool: PipePool) -> Step {
+  /// Reads into the buffer of all connections and writes on from there.
+  private mutating func pass(from source: CInt, to target: CInt, _ pool: PipePool) -> Step {
     drop(pool)
-    switch Transfer.read(from: source, atMost: Flow.share, into: &copy) {
+    switch unsafe Transfer.read(from: source, into: pool.buffer) {
     case .moved(let count):
-      pending = count
-      return .busy
-    case .wouldBlock:
-      copy = []
-      return .blocked
+      isBulk = count == PipePool.bufferSize
+      let step = unsafe write(UnsafeRawBufferPointer(rebasing: pool.buffer[..<count]), to: target)
+      // A read that leaves room has taken all there was (epoll(7), questions and answers).
+      return step == .busy && pending == 0 && !isBulk && !mustReadOn ? .empty : step
+    case .wouldBlock: return .empty
     case .endOfFile: return .ended
     case .failed: return .broken
     }
   }
 
-  private mutating func drain(into target: CInt) -> Step {
-    switch passOn(to: target) {
-    case .moved(let count):
-      pending -= count
-      total += count
+  /// Writes what was read, and keeps what the target does not take.
+  private mutating func write(_ bytes: UnsafeRawBufferPointer, to target: CInt) -> Step {
+    let result = unsafe Transfer.write(bytes, to: target)
+    let count = if case .moved(let count) = result { count } else { 0 }
+    total += count
+    pending = bytes.count - count
+    if pending > 0 { copy = unsafe Array(bytes[count...]) }
+    return step(result)
+  }
+
+  /// Only when nothing is on its way: a full pipe and an empty source would look the same.
+  private mutating func fill(from source: CInt, _ pool: PipePool) -> Step {
+    guard let pipe = pipe ?? pool.borrow() else {
+      // An open connection is not cut for want of a descriptor.
+      isBulk = false
       return .busy
-    case .wouldBlock: return .blocked
-    case .failed(EPIPE): return .deaf
-    case .endOfFile, .failed: return .broken
+    }
+    self.pipe = pipe
+    switch Transfer.splice(from: source, to: pipe.writer, atMost: Flow.chunk) {
+    case .moved(let count):
+      pending = count
+      isBulk = count >= PipePool.bufferSize
+      return .busy
+    case .wouldBlock where !hasMetUrgentData:
+      drop(pool)
+      return .empty
+    // Urgent data may be in the way; at the end, some that no event has told of yet.
+    case .wouldBlock, .endOfFile:
+      isBulk = false
+      return .busy
+    case .failed: return .broken
     }
   }
 
+  private mutating func drain(into target: CInt) -> Step {
+    let result = passOn(to: target)
+    if case .moved(let count) = result {
+      pending -= count
+      total += count
+    }
+    return step(result)
+  }
+
   private func passOn(to target: CInt) -> Transfer {
-    guard let pipe else { return Transfer.write(copy.suffix(pending), to: target) }
-    return Transfer.splice(from: pipe.reader, to: target, atMost: pending)
+    if let pipe { return Transfer.splice(from: pipe.reader, to: target, atMost: pending) }
+    return unsafe copy.suffix(pending).withUnsafeBytes { unsafe Transfer.write($0, to: target) }
+  }
+
+  /// What an attempt to deliver came to.
+  private func step(_ delivery: Transfer) -> Step {
+    switch delivery {
+    case .moved: .busy
+    case .wouldBlock: .full
+    case .failed(EPIPE): .deaf
+    case .endOfFile, .failed: .broken
+    }
   }
 }
 
 /// Pipes for bytes on their way. A connection needs one only while it has bytes to pass on, so few
 /// are needed for many connections.
-final class PipePool {
+@safe final class PipePool {
   /// A pipe in use by one direction.
   final class Loan {
     private let pipe: Pipe
@@ -131,6 +180,13 @@ final class PipePool {
   /// More lie idle only after a crowd.
   private static let mostIdle = 8
   private var idle: [Loan] = []
+  /// What one direction has read and not written yet, within one call: all have it in turn. A direction
+  /// that fills it carries bulk.
+  let buffer = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: PipePool.bufferSize, alignment: 16)
+  static let bufferSize = 1 << 14
+
+  deinit { unsafe buffer.deallocate() }
 
   /// - Returns: an empty pipe, `nil` when descriptors are used up
   func borrow() -> Loan? { idle.popLast() ?? (try? Loan()) }

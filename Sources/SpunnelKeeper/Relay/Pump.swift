@@ -1,14 +1,16 @@
 // The relay of one connection: bytes between a client's socket and the service's.
 //
 // Who owns what: the pump owns both sockets and closes them together, but one that ssh has closed
-// sooner; each direction borrows a pipe of the pool while bytes are on their way. The kernel owns the
-// bytes: they are spliced and, but for the few that a Flow copies, never seen here, so backpressure is
-// the sockets' own, and a peer that does not read stops nobody else.
+// sooner; a direction with bulk on its way borrows a pipe of the pool. What the target does not take is
+// kept, and nothing is read before it has been taken, so backpressure is the sockets' own, and a peer
+// that does not read stops nobody else.
 //
 //     client ──▶ pipe ──▶ service (ssh)      end of file: shutdown(2) of the other socket
 //     client ◀── pipe ◀── service (ssh)
 //
-// Both sockets are watched for edges, so every turn goes on until a call would block.
+// Both sockets are watched for edges: a turn goes on until the source is empty or the target is full. Room
+// in a socket is watched for only while a direction waits for it: ssh makes some with each message that it
+// reads, and would wake the keeper for nothing.
 
 import Glibc
 import SpunnelSystem
@@ -39,13 +41,20 @@ struct ServiceEnd: Equatable {
 typealias CutQuestion = (_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) -> Void
 
 final class Pump: EventHandler {
+  private static let events: Readiness = [.input, .peerClosed, .edges]
+
   private let loop: EventLoop
   private let pool: PipePool
   private var client: FileDescriptor?
   private var service: FileDescriptor?
   private var outward = Flow()
   private var inward = Flow()
+  /// The sockets of which it is watched whether they have room again.
+  private var awaitsRoom = (client: false, service: false)
+  /// What events have told of the service's end.
+  private var serviceEnd: Readiness = []
   private let askIfCut: CutQuestion
+  private let clientIsGone: () -> Bool
   private var isAsking = false
   /// Whether the client was told the service's end.
   private var hasPassedEnd = false
@@ -63,11 +72,14 @@ final class Pump: EventHandler {
   ///   - service: the same, to ssh
   ///   - pool: where pipes are borrowed
   ///   - askIfCut: asked at the service's end of file
+  ///   - clientIsGone: asked at the client's end of file, whether no process has its socket open, so that
+  ///     nobody is left to read an answer
   ///   - moved: told after bytes have moved
   ///   - finished: told once; both sockets are closed by then
   init(
     _ loop: EventLoop, client: consuming FileDescriptor, service: consuming FileDescriptor,
-    pool: PipePool, askIfCut: @escaping CutQuestion, moved: @escaping () -> Void,
+    pool: PipePool, askIfCut: @escaping CutQuestion,
+    clientIsGone: @escaping () -> Bool = { false }, moved: @escaping () -> Void,
     finished: @escaping (PumpEnd) -> Void
   ) {
     self.loop = loop
@@ -75,16 +87,17 @@ final class Pump: EventHandler {
     self.client = consume client
     self.service = consume service
     self.askIfCut = askIfCut
+    self.clientIsGone = clientIsGone
     self.moved = moved
     self.finished = finished
   }
 
   /// Begins; `finished` may be told before this returns.
   func start() throws(SystemError) {
-    let events: Readiness = [.input, .output, .peerClosed, .edges]
-    if let raw = client?.raw { try loop.add(raw, events.union(.urgent), self) }
-    if let raw = service?.raw { try loop.add(raw, events, self) }
-    work(outward: true, inward: true)
+    if let raw = client?.raw { try loop.add(raw, Pump.events.union(.urgent), self) }
+    if let raw = service?.raw { try loop.add(raw, Pump.events, self) }
+    // Most clients speak first, and this one has had time to.
+    work(outward: true, inward: false)
   }
 
   /// Breaks the connection: a client that has not been told the end sees a reset, and cannot take the cut for
@@ -92,15 +105,24 @@ final class Pump: EventHandler {
   func cut() { end(.broken) }
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
-    let isClient = descriptor == client?.raw
-    if isClient && readiness.contains(.error) { return end(.broken) }
-    // Once and for all: whoever has sent some may send more.
-    if isClient && readiness.contains(.urgent) { outward.hasMetUrgentData = true }
-    // ssh has closed its socket: what the client says from now on reaches nobody.
-    if !isClient && readiness.contains(.hangUp) { outward.stop(pool) }
-    let mayRead = !readiness.isDisjoint(with: [.input, .peerClosed, .hangUp, .error])
-    let mayWrite = !readiness.isDisjoint(with: [.output, .error])
-    work(outward: isClient ? mayRead : mayWrite, inward: isClient ? mayWrite : mayRead)
+    let isEnding = !readiness.isDisjoint(with: [.peerClosed, .hangUp])
+    let mayRead = isEnding || !readiness.isDisjoint(with: [.input, .error])
+    let hasRoom = !readiness.isDisjoint(with: [.output, .error])
+    if descriptor == client?.raw {
+      if readiness.contains(.error) { return end(.broken) }
+      // Once and for all: whoever has sent some may send more.
+      if readiness.contains(.urgent) { outward.meetUrgentData() }
+      if isEnding { outward.expectEnd() }
+      if hasRoom && !inward.isFull { leaveRoom() }
+      work(outward: mayRead && !outward.isFull, inward: hasRoom && inward.isFull)
+    } else {
+      if isEnding { inward.expectEnd() }
+      serviceEnd.formUnion(readiness)
+      // ssh has closed its socket: what the client says from now on reaches nobody.
+      if readiness.contains(.hangUp) { outward.stop(pool) }
+      if hasRoom && !outward.isFull { leaveRoom() }
+      work(outward: hasRoom && outward.isFull, inward: mayRead && !inward.isFull)
+    }
   }
 
   private func work(outward mayOutward: Bool, inward mayInward: Bool) {
@@ -118,17 +140,26 @@ final class Pump: EventHandler {
   private func pumpOutward() {
     guard let source = client?.raw, let target = service?.raw else { return }
     switch outward.move(from: source, to: target, pool) {
-    case .blocked, .deaf: return
+    case .empty, .deaf: return
+    case .full: awaitRoom()
     case .busy: postpone()
-    case .ended: _ = shutdown(target, CInt(SHUT_WR))
+    case .ended: endOutward(target)
     case .broken: end(.broken)
     }
+  }
+
+  private func endOutward(_ target: CInt) {
+    if inward.isOver && !isAsking { return }
+    // Of a service that has not answered yet it is still to be learnt whether there is one.
+    if received > 0, clientIsGone() { return end(.complete) }
+    _ = shutdown(target, CInt(SHUT_WR))
   }
 
   private func pumpInward() {
     guard let source = service?.raw, let target = client?.raw else { return }
     switch inward.move(from: source, to: target, pool) {
-    case .blocked: return
+    case .empty: return
+    case .full: awaitRoom()
     case .busy: postpone()
     case .ended: askAboutEnd()
     case .broken: breakInward()
@@ -136,10 +167,44 @@ final class Pump: EventHandler {
     }
   }
 
+  // MARK: Room
+
+  /// Has room reported of the sockets that have none; of one that has some by now at once.
+  private func awaitRoom() {
+    watchRoom(
+      client: awaitsRoom.client || inward.isFull, service: awaitsRoom.service || outward.isFull)
+  }
+
+  /// Room that nothing waits for is not reported any more, unless it is about to be waited for again.
+  private func leaveRoom() {
+    watchRoom(
+      client: awaitsRoom.client && (inward.isFull || inward.carriesBulk),
+      service: awaitsRoom.service && (outward.isFull || outward.carriesBulk))
+  }
+
+  private func watchRoom(client awaitsClient: Bool, service awaitsService: Bool) {
+    let before = awaitsRoom
+    awaitsRoom = (awaitsClient, awaitsService)
+    do throws(SystemError) {
+      if awaitsClient != before.client, let raw = client?.raw {
+        let events = Pump.events.union(.urgent)
+        try loop.change(raw, awaitsClient ? events.union(.output) : events)
+      }
+      if awaitsService != before.service, let raw = service?.raw {
+        try loop.change(raw, awaitsService ? Pump.events.union(.output) : Pump.events)
+      }
+    } catch { end(.broken) }
+  }
+
+  // MARK: The service's end
+
   private func askAboutEnd() {
     isAsking = true
-    let end = ServiceEnd(
-      isClosed: service?.isHungUp() ?? true, mayBeRefusal: received == 0 && sent == 0)
+    // An end that came alone was meant, whatever has become of ssh since.
+    let isClosed =
+      serviceEnd.contains(.hangUp)
+      || !serviceEnd.contains(.peerClosed) && (service?.isHungUp() ?? true)
+    let end = ServiceEnd(isClosed: isClosed, mayBeRefusal: received == 0 && sent == 0)
     // The question needs a descriptor, and there may be no other.
     if end.isClosed { closeService() }
     askIfCut(end) { [weak self] isCut in self?.ended(isCut: isCut) }
@@ -148,7 +213,7 @@ final class Pump: EventHandler {
   /// Nobody is at its other end any more.
   private func closeService() {
     outward.stop(pool)
-    if let raw = service?.raw { loop.remove(raw) }
+    if let raw = service?.raw { loop.forget(raw) }
     service = nil
   }
 
@@ -160,6 +225,7 @@ final class Pump: EventHandler {
     guard let target = client?.raw else { return }
     hasPassedEnd = true
     Socket.endOnClose(target)
+    // Before the close: where the client has sent what nobody read, that is a reset.
     _ = shutdown(target, CInt(SHUT_WR))
     endIfOver()
   }
@@ -177,7 +243,7 @@ final class Pump: EventHandler {
   private func end(_ end: PumpEnd) {
     guard let finished else { return }
     self.finished = nil
-    for raw in [client?.raw, service?.raw].compactMap({ $0 }) { loop.remove(raw) }
+    for raw in [client?.raw, service?.raw].compactMap({ $0 }) { loop.forget(raw) }
     // One that has all there is for it takes no cut for an end.
     if let raw = client?.raw, end != .complete, !hasPassedEnd { Socket.resetOnClose(raw) }
     client = nil

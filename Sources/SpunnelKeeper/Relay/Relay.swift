@@ -12,18 +12,16 @@ protocol RelayObserver: AnyObject {
   func relayNotes(_ line: String)
   /// Counters changed.
   func relayChanged()
+  /// A service has answered with its first byte.
+  func relayIsAnswered(_ route: Route)
   /// Connects to the service of a forward, without waiting: `nil` while there is no way to it.
   func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor?
   /// The way to a host that a SOCKS client named; `nil` when it may not go there.
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route?
   /// Finds out whether an end of file from the ssh of a forward is none; see `CutQuestion`.
   func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void)
-  /// A connection that had a service ended.
-  ///
-  /// - Parameters:
-  ///   - received: bytes from the service
-  ///   - end: how
-  func relayEnded(_ route: Route, received: Int, _ end: PumpEnd)
+  /// A connection that had a service ended without a byte of it.
+  func relayEndedUnanswered(_ route: Route, _ end: PumpEnd)
 }
 
 final class Relay: EventHandler {
@@ -32,12 +30,22 @@ final class Relay: EventHandler {
   /// Connections accepted in a row before the open ones get their turn.
   private static let budget = 64
 
+  /// A socket that clients connect to.
+  private struct Entrance {
+    let route: Route
+    let address: SocketAddress
+    /// The turn in which it was last accepted from.
+    var turn: UInt64 = 0
+    /// Connections to accept in one turn.
+    var share = 1
+  }
+
   private let loop: EventLoop
   private let access: Settings.Access
   private let owner: uid_t
   /// Milliseconds that a connection waits for a tunnel that is not up.
   private let patience: Int
-  private var listeners: [CInt: Route] = [:]
+  private var listeners: [CInt: Entrance] = [:]
   private var greetings: [ObjectIdentifier: SocksGreeting] = [:]
   private var connections: [ObjectIdentifier: Connection] = [:]
   private var lookup: PeerLookup
@@ -79,13 +87,16 @@ final class Relay: EventHandler {
   ///
   /// - Parameter listener: borrowed until the route is removed
   func add(_ listener: CInt, _ route: Route) throws(SystemError) {
-    listeners[listener] = route
+    let address = try Socket.localAddress(of: listener)
+    // Connections have it from their listener: the kernel cuts those of a keeper that is killed.
+    Socket.resetOnClose(listener)
+    listeners[listener] = Entrance(route: route, address: address)
     try loop.add(listener, [.input], self)
   }
 
   /// Accepts no more for a forward and cuts what it has.
   func remove(_ route: Route) {
-    for (raw, other) in listeners where other === route {
+    for (raw, entrance) in listeners where entrance.route === route {
       loop.remove(raw)
       listeners[raw] = nil
     }
@@ -118,19 +129,33 @@ final class Relay: EventHandler {
   }
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
-    guard let route = listeners[descriptor] else { return }
+    guard let entrance = listeners[descriptor] else { return }
+    let route = entrance.route
     do throws(SystemError) {
-      for _ in 0..<Relay.budget {
-        guard let socket = try Socket.accept(from: descriptor) else { return }
+      for _ in 0..<share(of: descriptor) {
+        guard let socket = try Socket.accept(from: descriptor, local: entrance.address) else {
+          return
+        }
         admit(socket, route)
       }
     } catch {
       // Out of descriptors.
       observer?.relayNotes("accept on \(route.forward.listen.named): \(error.reason)")
       loop.rest(descriptor, milliseconds: Relay.pause, [.input], self) { [weak self, weak route] in
-        route != nil && self?.listeners[descriptor] === route
+        route != nil && self?.listeners[descriptor]?.route === route
       }
     }
+  }
+
+  /// How many connections to accept now: one, as asking for a second is in vain for most; of a socket that
+  /// has more turn after turn, more.
+  private func share(of descriptor: CInt) -> Int {
+    guard var entrance = listeners[descriptor] else { return 0 }
+    let hasMore = entrance.turn + 1 == loop.turns
+    entrance.share = hasMore ? min(entrance.share * 2, Relay.budget) : 1
+    entrance.turn = loop.turns
+    listeners[descriptor] = entrance
+    return entrance.share
   }
 
   private func admit(_ socket: consuming AcceptedSocket, _ route: Route) {
@@ -143,27 +168,39 @@ final class Relay: EventHandler {
       return Socket.resetOnClose(socket.descriptor.raw)
     }
     accepted += 1
+    let (peer, local) = (socket.peer, socket.local)
+    let isGone = { [weak self] in self?.isGone(peer, local) ?? false }
     if route.forward.kind == .dynamic {
-      greet(socket.descriptor, route)
+      greet(socket.descriptor, route, isGone)
     } else {
-      serve(socket.descriptor, route, entrance: route)
+      serve(socket.descriptor, route, entrance: route, isGone)
     }
     observer?.relayChanged()
   }
 
-  private func greet(_ client: consuming FileDescriptor, _ route: Route) {
+  /// Whether no process has a client's socket open any more.
+  private func isGone(_ peer: SocketAddress, _ local: SocketAddress) -> Bool {
+    local.family != AF_UNIX && lookup.isClosed(peer: peer, local: local)
+  }
+
+  private func greet(
+    _ client: consuming FileDescriptor, _ route: Route, _ isGone: @escaping () -> Bool
+  ) {
     let greeting = SocksGreeting(
       loop, client, route, patience: patience,
       resolve: { [weak self] in self?.observer?.relayResolves($0, $1, for: route) },
       done: { [weak self] greeting, client, target in
         self?.greetings[ObjectIdentifier(greeting)] = nil
-        if let target { self?.serve(client, target, entrance: route) }
+        if let target { self?.serve(client, target, entrance: route, isGone) }
       })
     greetings[ObjectIdentifier(greeting)] = greeting
     greeting.start()
   }
 
-  private func serve(_ client: consuming FileDescriptor?, _ route: Route, entrance: Route) {
+  private func serve(
+    _ client: consuming FileDescriptor?, _ route: Route, entrance: Route,
+    _ isGone: @escaping () -> Bool
+  ) {
     guard let client else { return }
     let connection = Connection(
       loop, client, route, entrance: entrance, pool: pool,
@@ -171,10 +208,15 @@ final class Relay: EventHandler {
         guard let observer = self?.observer else { return answer(true) }
         observer.relayAsksIfCut(route, end, answer)
       },
-      changed: { [weak self] in self?.observer?.relayChanged() },
+      clientIsGone: isGone, changed: { [weak self] in self?.moved($0) },
       ended: { [weak self] in self?.forget($0) })
     connections[ObjectIdentifier(connection)] = connection
     if !connect(connection) { connection.wait(patience: patience) }
+  }
+
+  private func moved(_ connection: Connection) {
+    if connection.hasJustBeenAnswered { observer?.relayIsAnswered(connection.route) }
+    observer?.relayChanged()
   }
 
   /// Who it is, in words, when it is nobody who may connect.
@@ -216,8 +258,8 @@ final class Relay: EventHandler {
     guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
     let bytes = connection.bytes
     closed = (closed.sent + bytes.sent, closed.received + bytes.received)
-    if let end = connection.end {
-      observer?.relayEnded(connection.route, received: bytes.received, end)
+    if let end = connection.end, bytes.received == 0 {
+      observer?.relayEndedUnanswered(connection.route, end)
     }
     observer?.relayChanged()
   }

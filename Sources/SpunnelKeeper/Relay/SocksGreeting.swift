@@ -178,14 +178,18 @@ final class SocksGreeting: EventHandler {
 
   func cut() {
     if let raw = client?.raw { Socket.resetOnClose(raw) }
-    finish(nil)
+    finish(nil, answers: false)
   }
 
-  private func finish(_ target: Route?) {
+  private func finish(_ target: Route?, answers: Bool = true) {
     guard let done else { return }
     self.done = nil
     loop.cancel(deadline)
-    if let raw = client?.raw { loop.remove(raw) }
+    if let raw = client?.raw {
+      loop.remove(raw)
+      // A refusal is read to its end.
+      if target == nil && answers { Socket.endOnClose(raw) }
+    }
     done(self, client.take(), target)
   }
 }

@@ -355,11 +355,16 @@ extension Tunnel: RelayObserver {
     link.askIfCut(end, answer)
   }
 
-  func relayEnded(_ route: Route, received: Int, _ end: PumpEnd) {
-    if received > 0 {
-      route.far = .listening
-    } else if end == .unanswered, links[route.forward.node]?.takeRefusal() ?? false {
+  func relayIsAnswered(_ route: Route) {
+    if route.far == .listening { return }
+    route.far = .listening
+    observer?.tunnelChanged()
+  }
+
+  func relayEndedUnanswered(_ route: Route, _ end: PumpEnd) {
+    if end == .unanswered, links[route.forward.node]?.takeRefusal() ?? false {
       route.far = .refused
+      observer?.tunnelChanged()
     }
   }
 

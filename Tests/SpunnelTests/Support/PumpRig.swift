@@ -13,6 +13,8 @@ final class PumpRig {
   let service: End
   /// What the pump is told when it asks.
   var isCut = false
+  /// Whether no process has the client's socket open any more.
+  var isGone = false
   /// Whether the test gives the answer, later.
   var answersLater = false
   private(set) var asked: [(end: ServiceEnd, answer: (Bool) -> Void)] = []
@@ -24,16 +26,17 @@ final class PumpRig {
     let far = try Wire.unix.pair()
     client = try End(near.right)
     service = try End(far.right)
-    var told: (cut: CutQuestion, end: (PumpEnd) -> Void, move: () -> Void) =
-      ({ _, answer in answer(true) }, { _ in }, {})
+    var told: (cut: CutQuestion, gone: () -> Bool, end: (PumpEnd) -> Void, move: () -> Void) =
+      ({ _, answer in answer(true) }, { false }, { _ in }, {})
     let cut: CutQuestion = { told.cut($0, $1) }
     let end: (PumpEnd) -> Void = { told.end($0) }
     let move: () -> Void = { told.move() }
     pump = Pump(
-      loop, client: near.left, service: far.left, pool: pool, askIfCut: cut, moved: move,
-      finished: end)
+      loop, client: near.left, service: far.left, pool: pool, askIfCut: cut,
+      clientIsGone: { told.gone() }, moved: move, finished: end)
     told = (
-      { [weak self] in self?.answer($0, $1) }, { [weak self] in self?.ends.append($0) },
+      { [weak self] in self?.answer($0, $1) }, { [weak self] in self?.isGone ?? false },
+      { [weak self] in self?.ends.append($0) },
       { [weak self] in self?.moves += 1 }
     )
     try pump.start()

@@ -17,7 +17,8 @@ final class StandIn: RelayObserver {
   var isCut = false
   /// The way to what SOCKS clients name.
   var resolve: (HostName, Port) -> Route? = { _, _ in nil }
-  var ended: [(route: Route, received: Int)] = []
+  var answered: [Route] = []
+  var unanswered: [(route: Route, end: PumpEnd)] = []
 
   func relayNotes(_ line: String) { lines.append(line) }
 
@@ -35,7 +36,9 @@ final class StandIn: RelayObserver {
     answer(isCut)
   }
 
-  func relayEnded(_ route: Route, received: Int, _ end: PumpEnd) { ended.append((route, received)) }
+  func relayIsAnswered(_ route: Route) { answered.append(route) }
+
+  func relayEndedUnanswered(_ route: Route, _ end: PumpEnd) { unanswered.append((route, end)) }
 }
 
 /// Listening sockets, held as long as the test.
