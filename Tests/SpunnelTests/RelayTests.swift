@@ -44,13 +44,14 @@ import Testing
     let listener = try Socket.listen(.v4, port: 0)
     try relay.add(listener.raw, Route(try forward("8001:8000")))
     let client = try connectLoopback(try Socket.localAddress(of: listener.raw).port)
-    var accepted: AcceptedSocket?
+    var accepted: [FileDescriptorBox] = []
     let isAccepted = try eventually {
-      accepted = try Socket.accept(from: listener.raw)
-      return accepted != nil
+      guard let socket = try Socket.accept(from: listener.raw) else { return false }
+      accepted.append(FileDescriptorBox(socket.descriptor))
+      return true
     }
     #expect(isAccepted && client.raw >= 0)
-    let raw = try #require(accepted?.descriptor.raw)
+    let raw = try #require(accepted.first).raw
     var linger = linger()
     var size = socklen_t(MemoryLayout.size(ofValue: linger))
     #expect(unsafe getsockopt(raw, SOL_SOCKET, SO_LINGER, &linger, &size) == 0)
