@@ -7,11 +7,12 @@ import sys
 import end
 import figures
 import host
+import small
 import start
 import traffic
 import unused
 
-PARTS = {"unused": unused, "start": start, "traffic": traffic, "end": end}
+PARTS = {"unused": unused, "start": start, "traffic": traffic, "small": small, "end": end}
 
 
 def arguments():

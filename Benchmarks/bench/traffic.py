@@ -1,4 +1,4 @@
-"""Bytes, connections and round trips through a tunnel, compared with plain ssh -L.
+"""Bytes through a tunnel, compared with plain ssh -L; small.py measures small messages by the same tunnels.
 
 All tunnels lead to one service in one job and exist all the time; an idle one costs nothing."""
 
@@ -17,15 +17,18 @@ SAME_CIPHER = ["-o", "Ciphers=^aes128-gcm@openssh.com"]
 
 
 class Tunnel:
-    """One way to the service: its local ports, and the processes that carry the bytes."""
+    """One way to the services: its local ports, and the processes that carry the bytes."""
 
-    def __init__(self, echo, iperf):
+    def __init__(self, echo, other, services):
         self.echo = echo
-        self.iperf = iperf
+        # Of iperf3, or of what else is measured.
+        self.other = other
+        self.services = services
         self.processes = []
+        self.job = None
 
     def forwards(self):
-        return [(self.echo, ECHO_PORT), (self.iperf, IPERF_PORT)]
+        return list(zip((self.echo, self.other), self.services))
 
 
 def measure(options, report):
@@ -33,34 +36,38 @@ def measure(options, report):
     rounds = 4 if options.quick else 12
     with contextlib.ExitStack() as stack:
         tunnels = open_tunnels(stack, options)
-        report.part("Traffic through a tunnel, compared with ssh -L")
+        for name, tunnel in tunnels.items():
+            host.wait_until(lambda: iperf(tunnel, ["--bytes", "1K"]),
+                            f"iperf3 answers through {name}")
+        report.part("Bytes through a tunnel, compared with ssh -L")
         throughput(report, tunnels, rounds, seconds)
-        compare_all(report, "connections, one after the other", "/s", tunnels, rounds,
-                    lambda tunnel: connections(tunnel, seconds / 2), figures.at_least(1.0))
-        compare_all(report, "round trip of 64 bytes", "µs", tunnels, rounds,
-                    lambda tunnel: round_trip(tunnel, seconds / 2), figures.at_most(1.05))
 
 
 # --- Tunnels ---------------------------------------------------------------------------------------
 
 
-def open_tunnels(stack, options):
+def open_tunnels(stack, options, services=(ECHO_PORT, IPERF_PORT)):
     """The tunnel first, then those that it is compared with, in the order of the report."""
     ports = iter(host.free_ports(8))
-    service = [*host.SERVICE, str(ECHO_PORT), str(IPERF_PORT)]
-    tunnels = {"spunnel": Tunnel(next(ports), next(ports))}
+
+    def tunnel():
+        return Tunnel(next(ports), next(ports), services)
+
+    # iperf3 is started beside the echo where it is one of the services.
+    service = [*host.SERVICE, *(str(port) for port in services if port in (ECHO_PORT, IPERF_PORT))]
+    tunnels = {"spunnel": tunnel()}
     node, job = spunnel(stack, options.prefix, tunnels["spunnel"], [], service)
+    tunnels["spunnel"].job = job
     plain = {"ssh -L, same cipher": SAME_CIPHER, "ssh -L as it comes": []}
     for name, cipher in plain.items():
-        tunnels[name] = Tunnel(next(ports), next(ports))
+        tunnels[name] = tunnel()
         ssh(stack, node, tunnels[name], cipher)
     if options.against:
-        tunnels["the other"] = Tunnel(next(ports), next(ports))
+        tunnels["the other"] = tunnel()
         spunnel(stack, options.against, tunnels["the other"], [f"--jobid={job}", "--overlap"],
                 ["sh", "-c", "echo $SLURMD_NODENAME $SLURM_JOB_ID; sleep 3600"])
     for name, tunnel in tunnels.items():
         host.wait_until(lambda: host.answers(tunnel.echo), f"the service answers through {name}")
-        host.wait_until(lambda: iperf(tunnel, ["--bytes", "1K"]), f"iperf3 answers through {name}")
     return tunnels
 
 
@@ -112,7 +119,7 @@ def throughput(report, tunnels, rounds, seconds):
 
 
 def unmeasurable(tunnel):
-    raise host.Unmeasurable(f"iperf3 through port {tunnel.iperf}: no result")
+    raise host.Unmeasurable(f"iperf3 through port {tunnel.other}: no result")
 
 
 def compare_all(report, what, unit, tunnels, rounds, sample, bound):
@@ -134,7 +141,7 @@ def rows(report, what, unit, values, bound, places=1):
 
 def iperf(tunnel, flags):
     """Bytes that arrived and the seconds that they took; None when iperf3 is not ready."""
-    words = ["iperf3", "--client", "127.0.0.1", "--port", str(tunnel.iperf), "--json", *flags]
+    words = ["iperf3", "--client", "127.0.0.1", "--port", str(tunnel.other), "--json", *flags]
     with host.running(words, stdout=subprocess.PIPE) as client:
         result = json.loads(client.communicate(timeout=host.PATIENCE)[0] or "{}")
     if "end" not in result or "sum_received" not in result["end"]:
