@@ -56,7 +56,7 @@ JOBS_SOURCES := $(wildcard Sources/SlurmHelper/*.c Sources/CSlurm/*.c)
 JOBS_HEADERS := $(wildcard Sources/SlurmHelper/*.h Sources/CSlurm/*.h)
 JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 
-SHELL_SCRIPTS = $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Benchmarks .ci)
+SHELL_SCRIPTS = $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Packaging debian Benchmarks .ci)
 
 .PHONY: all
 all: began slurm $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
@@ -185,6 +185,20 @@ uninstall: ## Remove what install laid down
 		[ ! -d $$folder ] || rmdir -p --ignore-fail-on-non-empty $$folder; done; }
 	-[ ! -d $(DESTDIR)$(PREFIX) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
 
+# Packages are built from a copy of the source. PREBUILT=.build/release takes Swift's products from here.
+.PHONY: deb deb-slurm rpm rpm-slurm
+deb: ## Build the Debian packages, into build/packages
+	@PREBUILT='$(PREBUILT)' Packaging/deb $(out)/packages
+
+deb-slurm: ## Build only spunnel-slurm, without Swift
+	@DEB_BUILD_PROFILES=pkg.spunnel.slurm-only BUILD=binary Packaging/deb $(out)/packages
+
+rpm: ## Build the RPM packages, into build/packages
+	@PREBUILT='$(PREBUILT)' SLURM='$(SLURM)' Packaging/rpm $(out)/packages
+
+rpm-slurm: ## Build only spunnel-slurm, without Swift
+	@SLURM_ONLY=yes SLURM='$(SLURM)' Packaging/rpm $(out)/packages
+
 # Builds without a word, unless something fails.
 quietly = log=$$(mktemp) && { $(MAKE) --no-print-directory all $(1) DESTDIR= >"$$log" 2>&1 || \
 	{ cat "$$log"; exit 1; }; } && rm -f "$$log"
@@ -218,6 +232,12 @@ lint: setup ## Check format and shell scripts
 .PHONY: test
 test: setup ## Run the tests: versions of Slurm, units, system; fuzzing, torture, load in short
 	@Tests/run $(TEST_PREFIX)
+
+.PHONY: test-packages
+test-packages: ## Build, check, install and remove the packages as a whole, and a release twice (half an hour)
+	@Tools/setup packages
+	@$(call quietly,install PREFIX=$(TEST_PREFIX))
+	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) bats Tests/packages Tests/packages/whole
 
 # POLICIES="adopt traps,ipv6": a cluster for each word.
 .PHONY: policies
