@@ -25,7 +25,7 @@ PREBUILT ?=
 ifneq ($(PREBUILT),)
 release := $(PREBUILT)
 endif
-products := libSpunnel.so spunnel-keeper spunnelctl
+products := libSpunnel.so spunnel-keeper spunnel-pool spunnelctl
 # The oldest C library on which Swift's products and the small C programs run.
 FLOOR   := 2.28
 # Installed files are stripped; a packager's own tools may do that instead (STRIP=).
@@ -152,6 +152,7 @@ install-core: $(filter all,$(MAKECMDGOALS)) ## Install all that depends on no Sl
 	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
+	$(call install_whole,$(release)/spunnel-pool,$(libexec)/spunnel-pool)
 	$(call install_whole,$(out)/spunnel-sshd,$(libexec)/spunnel-sshd)
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
 	$(INSTALL) -d $(doc)/docs
@@ -173,7 +174,7 @@ install-slurm: $(filter all slurm,$(MAKECMDGOALS)) ## Install only what is compi
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(bin)/spunnelctl
-	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd
+	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd $(libexec)/spunnel-pool
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md LICENSE $(wildcard docs/*.md))
 	rm -f $(addprefix $(man)/man1/,$(notdir $(wildcard docs/man/*.1)))
 	rm -f $(addprefix $(man)/man8/,$(notdir $(wildcard docs/man/*.8)))

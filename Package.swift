@@ -22,6 +22,7 @@ let package = Package(
   products: [
     .library(name: "Spunnel", type: .dynamic, targets: ["Spunnel"]),
     .executable(name: "spunnel-keeper", targets: ["spunnel-keeper"]),
+    .executable(name: "spunnel-pool", targets: ["spunnel-pool"]),
     .executable(name: "spunnelctl", targets: ["spunnelctl"]),
   ],
   targets: [
@@ -61,6 +62,14 @@ let package = Package(
       // can be linked into such a program.
       linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
     ),
+    .target(name: "SpunnelPool", dependencies: ["CSystem", "SpunnelSystem"], swiftSettings: small),
+    // Coordinator and agent of a pool: it runs on nodes without Swift, as the keeper does.
+    .executableTarget(
+      name: "spunnel-pool",
+      dependencies: ["SpunnelPool"],
+      swiftSettings: small,
+      linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
+    ),
     .target(
       name: "SpunnelCluster",
       dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
@@ -96,7 +105,7 @@ let package = Package(
       name: "SpunnelTests",
       dependencies: [
         "Spunnel", "SpunnelKeeper", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem",
-        "SpunnelCLI", "SpunnelCluster", "spunnelctl",
+        "SpunnelCLI", "SpunnelCluster", "SpunnelPool", "spunnelctl",
       ],
       swiftSettings: strict),
   ]

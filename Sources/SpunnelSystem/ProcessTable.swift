@@ -64,7 +64,7 @@ public enum ProcessTable {
 
   /// The fields of /proc/PID/stat behind the name, the state first (proc(5)): the name, in
   /// parentheses, may hold anything.
-  static func fields(stat content: [UInt8]) -> [Substring] {
+  package static func fields(stat content: [UInt8]) -> [Substring] {
     let text = String(decoding: content, as: UTF8.self)
     guard let end = text.lastIndex(of: ")") else { return [] }
     return text[end...].split(separator: " ").dropFirst().map { $0 }

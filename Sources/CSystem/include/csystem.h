@@ -104,6 +104,39 @@ int csystem_set_pipe_capacity(int pipe, int bytes);
 /** Sends one byte with one descriptor attached (SCM_RIGHTS), as OpenSSH's mm_send_fd does. */
 int csystem_send_descriptor(int socket, int descriptor);
 
+/** A command line for /bin/sh, one of very many. All pointers and descriptors are borrowed for the call. */
+struct csystem_task {
+	const char *command;                   /**< passed as one argument behind `sh -c` */
+	char *_Nullable const *_Nonnull envp;  /**< environment, NULL-terminated */
+	int input, output, error;              /**< become 0, 1, 2; every other descriptor is close-on-exec */
+};
+
+/** Starts `sh -c COMMAND` as the leader of a process group. The kernel kills it with its parent, and before its
+ *  parent when memory runs out.
+ *  @return its process id, or the negated errno */
+pid_t csystem_start_task(const struct csystem_task *task);
+
+/** How a child ended, and what it used (wait4(2)). */
+struct csystem_end {
+	int exit_status;                /**< 0 if a signal ended it */
+	int signal_number;              /**< 0 if it exited */
+	int64_t processor_microseconds; /**< user and system time, its own children's included */
+	int64_t peak_kilobytes;         /**< largest resident set */
+};
+
+/** Reaps one child that has ended, without waiting.
+ *  @return its process id, or 0 if no child has ended */
+pid_t csystem_reap(struct csystem_end *end);
+
+/** Locks a whole file for writing until its last descriptor is closed (fcntl(2), F_OFD_SETLK), without waiting. */
+int csystem_lock_file(int file);
+
+/** The number of processors that this process may use (sched_getaffinity(2)), at least 1. */
+int csystem_processor_count(void);
+
+/** Opens a file without a name (open(2), O_TMPFILE). @return its descriptor */
+int csystem_temporary_file(const char *directory);
+
 #ifdef __clang__
 #pragma clang assume_nonnull end
 #endif

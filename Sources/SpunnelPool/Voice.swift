@@ -1,0 +1,91 @@
+// What the coordinator says: output of tasks, words for the user, progress.
+
+import Glibc
+import SpunnelSystem
+
+/// Standard output, standard error and the progress file.
+final class Voice {
+  private static let program = "spunnel-pool"
+  private static let mostNamed = 10
+
+  private let log: String
+  private let job: String
+  private let isTerminal = isatty(STDERR_FILENO) == 1
+  private let began = Clock.milliseconds()
+  private var output: OpenFile?
+  private var meter = RateMeter()
+  private var isLineShown = false
+  private var lastWritten = 0
+  private var failures: [Int] = []
+  /// Why tasks' output could not be printed.
+  private(set) var outputFailure: SystemError?
+
+  init(log: String, job: String) {
+    self.log = log
+    self.job = job
+  }
+
+  /// Says a line to the user.
+  func say(_ words: String) {
+    clearLine()
+    StandardStream.error.write(line: "\(Voice.program): \(words)")
+  }
+
+  /// Prints a piece of a task's output.
+  func write(_ bytes: [UInt8]) {
+    clearLine()
+    do throws(SystemError) {
+      if output == nil { output = try OpenFile(duplicating: STDOUT_FILENO) }
+      try output?.descriptor.writeAll(bytes)
+    } catch {
+      if outputFailure == nil {
+        say("write the tasks' output: \(error.reason): some output is lost")
+      }
+      outputFailure = error
+    }
+  }
+
+  func noteFailure(_ task: Int) {
+    if failures.count <= Voice.mostNamed { failures.append(task) }
+  }
+
+  /// Shows how far the pool is: on a terminal, and once a second in the file.
+  func show(_ progress: PoolProgress) {
+    var progress = progress
+    let now = Clock.milliseconds()
+    progress.rate = meter.measure(ended: progress.done, now: now)
+    progress.time = Clock.wallMilliseconds() / 1000
+    if isTerminal {
+      StandardStream.error.write("\r\u{1B}[K\(progress.line)")
+      isLineShown = true
+    }
+    if now - lastWritten > 900 {
+      lastWritten = now
+      progress.write(log: log)
+    }
+  }
+
+  /// Says how it ended.
+  func end(_ progress: PoolProgress, closing: Closing?) {
+    var last = progress
+    let seconds = Double(max(1, Clock.milliseconds() - began)) / 1000
+    last.time = Clock.wallMilliseconds() / 1000
+    last.write(log: log)
+    clearLine()
+    var words = "\(progress.done) of \(progress.total) tasks have run"
+    if progress.failed > 0 {
+      let named = failures.prefix(Voice.mostNamed).map { String($0) }.joined(separator: ", ")
+      let more = progress.failed > min(failures.count, Voice.mostNamed) ? ", …" : ""
+      words += ", \(progress.failed) failed (\(named)\(more))"
+    }
+    words += ", in \(PoolProgress.text(seconds: Int(seconds + 0.5))): the log is \(log)"
+    if let closing { words += ": \(closing.words): run the same again with --resume" }
+    say(words)
+  }
+
+  private func clearLine() {
+    guard isLineShown else { return }
+    isLineShown = false
+    StandardStream.error.write("\r\u{1B}[K")
+  }
+}
