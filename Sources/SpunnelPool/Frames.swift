@@ -114,7 +114,8 @@ package struct FrameReader {
       if buffer.count - position > FrameReader.longestHeader { throw error(upTo: buffer.count) }
       return nil
     }
-    guard let header = parse(position + 1..<end), let kind = Frame.Kind(rawValue: buffer[position])
+    guard end > position, let header = parse(position + 1..<end),
+      let kind = Frame.Kind(rawValue: buffer[position])
     else { throw error(upTo: end) }
     let last = end + 1 + header.length
     guard last < buffer.count else { return nil }
