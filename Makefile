@@ -95,9 +95,9 @@ $(out)/loopback.so: Sources/SpunnelLoopback/loopback.c $(out)/static/libc.so
 		-shared $(LDFLAGS) -L$(out)/static -L$(out)/static/programs -Wl,--no-as-needed -ldl -o $@
 
 # Runs on the nodes, beside the job: small, and with no library but libc.
-$(out)/spunnel-sshd: Sources/SpunnelNode/spunnel-sshd.c $(out)/static/libc.so
+$(out)/spunnel-sshd: $(wildcard Sources/SpunnelNode/*.[ch]) $(out)/static/libc.so
 	@mkdir -p $(out)
-	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $< $(LDFLAGS) -L$(out)/static -o $@
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $(filter %.c,$^) $(LDFLAGS) -L$(out)/static -o $@
 
 # Swift's runtime needs C++'s. Linked in, srun loads no second library and no other version of it.
 $(out)/static/libstdc++.a:

@@ -1,13 +1,16 @@
 /* The node's end of a tunnel where nobody may log in by ssh: an sshd of the user's own, inside the
- * job, that speaks through srun (see docs/design.md, "A tunnel through srun").
+ * job (see docs/design.md, "A tunnel through srun").
  *
  * srun starts this program as a job step with two keys in its environment, made for this tunnel
- * alone. It starts `sshd -i` on its own input and output and waits for its end. sshd finds what it
- * is told in files that have no name (memfd_create(2)), reached through this process: nothing is
- * written to the node's disk, and nothing can be left there. */
-#define _GNU_SOURCE
+ * alone. The program connects to the keeper's port on srun's host, starts `sshd -i` on that
+ * connection and waits for its end (callback.c). Where it cannot connect, sshd gets srun's own input
+ * and output instead. sshd finds its configuration in files that have no name (memfd_create(2)),
+ * reached through this process: nothing is written to the node's disk, and nothing can be left there. */
+#include "node.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -25,6 +29,9 @@
  * frame, and the tunnel's public key as type and base64. */
 #define HOST_KEY "SPUNNEL_HOST_KEY"
 #define CLIENT_KEY "SPUNNEL_CLIENT_KEY"
+
+/* Where the keeper waits, and what proves who is who (callback.c); an older keeper says nothing. */
+#define CALLBACK "SPUNNEL_CALLBACK"
 
 /* Longest base64 of a key that is taken: an ed25519 key has 400 characters. */
 #define LONGEST_KEY 8192
@@ -47,8 +54,7 @@ static int memory_file(const char *name)
 	return fd;
 }
 
-/* Says one line, as every part of Spunnel does. srun carries it to the keeper's log. */
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+void say(const char *format, ...)
 {
 	char line[512];
 	va_list arguments;
@@ -134,7 +140,7 @@ static const char *find_sshd(void)
 
 /* sshd_config(5): the key of this tunnel and nothing but forwarding. An sshd that is not root can
  * let in its own user alone. Keywords are those of OpenSSH 8.0. */
-static int configuration(int host_key, int authorized)
+static int configuration(int host_key, int authorized, int is_direct)
 {
 	int self = (int)getpid();
 
@@ -167,16 +173,17 @@ static int configuration(int host_key, int authorized)
 		       "ForceCommand /bin/false\n"
 		       "PrintMotd no\n"
 		       "UseDNS no\n"
-		       /* An srun that was killed with -9 leaves the step without an end of file; this
-			* ends it within half a minute. */
-		       "ClientAliveInterval 5\n"
-		       "ClientAliveCountMax 2\n"
+		       /* A submit host that vanished. Through srun anybody may stall everything for five
+			* minutes: srun waits so long for the first bytes of a connection to its port. */
+		       "ClientAliveInterval %d\n"
+		       "ClientAliveCountMax %d\n"
 		       "LogLevel INFO\n",
-		       self, host_key, self, authorized);
+		       self, host_key, self, authorized, is_direct ? 15 : 30, is_direct ? 3 : 12);
 }
 
-/* In the child: becomes sshd. */
-static void run_sshd(const char *path, int config, pid_t parent)
+/* In the child: becomes sshd.
+ * @param connection to the keeper, or -1: standard input and output are it */
+static void run_sshd(const char *path, int config, int connection, pid_t parent)
 {
 	char file[64];
 	char *arguments[] = {(char *)path, "-i", "-e", "-f", file, NULL};
@@ -194,6 +201,12 @@ static void run_sshd(const char *path, int config, pid_t parent)
 		sigdelset(&blocked, *number);
 	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
 	(void)snprintf(file, sizeof file, "/proc/%d/fd/%d", (int)parent, config);
+	if (connection >= 0) {
+		(void)dup2(connection, STDIN_FILENO);
+		(void)dup2(connection, STDOUT_FILENO);
+		/* A stranger can stall srun's output, and with it whoever waits to be heard there. */
+		(void)fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) | O_NONBLOCK);
+	}
 	(void)execve(path, arguments, environment);
 	say("run %s: %s: ask your administrator to mend it on this node", path, strerror(errno));
 	_exit(1);
@@ -213,15 +226,34 @@ static void end(pid_t child)
 	(void)kill(-child, SIGKILL);
 }
 
-/* Waits until sshd ends or somebody wants it to. */
-static void attend(pid_t child, const sigset_t *watched)
+/* Reads what is there.
+ * @return whether it was the end */
+static int is_at_end(int fd)
 {
-	for (;;) {
-		siginfo_t info;
+	char bytes[512];
+	ssize_t count = read(fd, bytes, sizeof bytes);
 
-		if (sigwaitinfo(watched, &info) < 0)
+	return count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN);
+}
+
+/* Waits until sshd ends, somebody wants it to, or srun has gone.
+ * @param input srun's, where sshd does not read it; -1 */
+static void attend(pid_t child, int signals, int input)
+{
+	struct pollfd watched[] = {
+		{.fd = signals, .events = POLLIN}, {.fd = input, .events = POLLIN},
+	};
+
+	for (;;) {
+		struct signalfd_siginfo info;
+
+		if (poll(watched, 2, -1) < 0)
 			continue;
-		if (info.si_signo != SIGCHLD)
+		if (watched[1].revents != 0 && is_at_end(input))
+			return end(child);
+		if (watched[0].revents == 0 || read(signals, &info, sizeof info) != sizeof info)
+			continue;
+		if (info.ssi_signo != SIGCHLD)
 			return end(child);
 		if (waitpid(child, NULL, WNOHANG) == child) {
 			/* What sshd itself had started. */
@@ -242,46 +274,96 @@ static void raise_descriptor_limit(void)
 	}
 }
 
-/* Reads the keys and lays everything out for sshd.
- * @return the descriptor of its configuration, or -1 after a line was said */
-static int prepare(void)
+/* Takes the keeper's port and secrets out of the environment.
+ * @return 1, 0 when there are none, or -1 after a line was said */
+static int take_callback(struct callback *callback)
+{
+	char *text;
+	int result;
+
+	if (getenv(CALLBACK) == NULL)
+		return 0;
+	text = take(CALLBACK, "0123456789abcdef:");
+	if (text == NULL)
+		return -1;
+	result = parse_callback(text, callback);
+	explicit_bzero(text, strlen(text));
+	free(text);
+	if (result != 0)
+		say("%s is malformed: is Spunnel on this node the same version as where srun was typed?",
+		    CALLBACK);
+	return result == 0 ? 1 : -1;
+}
+
+/* The keys, as files.
+ * @return 0, or -1 after a line was said */
+static int take_keys(int *host, int *authorized)
 {
 	char *host_key = take(HOST_KEY, BASE64);
 	char *client_key = take(CLIENT_KEY, BASE64 "- ");
-	int host = -1, authorized = -1;
 
+	*host = *authorized = -1;
 	if (host_key != NULL && client_key != NULL) {
-		host = file_of("the host key",
-			       "-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n"
-			       "-----END OPENSSH PRIVATE KEY-----\n", host_key);
-		authorized = file_of("the tunnel's key", "restrict,port-forwarding %s\n", client_key);
+		*host = file_of("the host key",
+				"-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n"
+				"-----END OPENSSH PRIVATE KEY-----\n", host_key);
+		*authorized = file_of("the tunnel's key", "restrict,port-forwarding %s\n", client_key);
 	}
 	if (host_key != NULL)
 		explicit_bzero(host_key, strlen(host_key));
 	free(host_key);
 	free(client_key);
-	return host < 0 || authorized < 0 ? -1 : configuration(host, authorized);
+	return *host < 0 || *authorized < 0 ? -1 : 0;
+}
+
+/* Starts sshd on the connection and waits for its end.
+ * @param connection to the keeper, or -1: srun's input and output are it */
+static void serve(const char *path, int config, int connection, int signals)
+{
+	pid_t self = getpid(), child = fork();
+
+	if (child == 0)
+		run_sshd(path, config, connection, self);
+	if (child < 0) {
+		say("fork: %s", strerror(errno));
+		return;
+	}
+	(void)setpgid(child, child);
+	/* The stream is sshd's alone, and ends with it. What is left of srun's tells when srun goes. */
+	(void)close(connection >= 0 ? connection : STDIN_FILENO);
+	(void)close(STDOUT_FILENO);
+	attend(child, signals, connection >= 0 ? STDIN_FILENO : -1);
+}
+
+/* What scancel --signal sends to all steps of a job is not meant for a tunnel; TERM is how Slurm ends
+ * a step.
+ * @return a descriptor that tells of TERM and of children, or -1 after a line was said */
+static int watch_signals(void)
+{
+	sigset_t all, watched;
+	int signals;
+
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	sigemptyset(&watched);
+	sigaddset(&watched, SIGCHLD);
+	sigaddset(&watched, SIGTERM);
+	signals = signalfd(-1, &watched, SFD_CLOEXEC);
+	if (signals < 0)
+		say("signalfd: %s: ask your administrator", strerror(errno));
+	return signals;
 }
 
 /* The exit status of a step counts in its job's DerivedExitCode, and a job is none the worse for
  * the end of a tunnel: what is wrong is said, and the status is 0. */
 int main(void)
 {
+	struct callback callback;
 	const char *path;
-	pid_t self = getpid(), child;
-	sigset_t all, watched;
-	int config;
+	int signals = watch_signals(), is_called, host, authorized, config, connection = -1;
 
-	/* What scancel --signal sends to all steps of a job is not meant for a tunnel; TERM is how Slurm
-	 * ends a step. */
-	sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, NULL);
-	sigemptyset(&watched);
-	sigaddset(&watched, SIGCHLD);
-	sigaddset(&watched, SIGTERM);
-
-	config = prepare();
-	if (config < 0)
+	is_called = take_callback(&callback);
+	if (signals < 0 || is_called < 0 || take_keys(&host, &authorized) < 0)
 		return 0;
 	path = find_sshd();
 	if (path == NULL) {
@@ -289,18 +371,14 @@ int main(void)
 		    "server there; it need not be started");
 		return 0;
 	}
-	raise_descriptor_limit();
-	child = fork();
-	if (child == 0)
-		run_sshd(path, config, self);
-	if (child < 0) {
-		say("fork: %s", strerror(errno));
-		return 0;
+	if (is_called) {
+		connection = call_back(&callback, signals);
+		explicit_bzero(&callback, sizeof callback);
 	}
-	(void)setpgid(child, child);
-	/* The stream is sshd's alone, and ends with it. */
-	(void)close(STDIN_FILENO);
-	(void)close(STDOUT_FILENO);
-	attend(child, &watched);
+	config = connection == -2 ? -1 : configuration(host, authorized, connection >= 0);
+	if (config < 0)
+		return 0;
+	raise_descriptor_limit();
+	serve(path, config, connection, signals);
 	return 0;
 }

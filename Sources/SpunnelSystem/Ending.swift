@@ -23,6 +23,18 @@ public final class Ending {
     steps = [(now, SIGTERM), (now + patience, SIGKILL)]
   }
 
+  /// A child that ends by itself, and what it has started after it.
+  ///
+  /// - Parameters:
+  ///   - child: not waited for by anybody else from now on
+  ///   - grace: milliseconds before TERM, and from there to KILL; for what it leaves behind the same again
+  public init(_ child: pid_t, grace: Int) {
+    self.child = child
+    rest = grace
+    let now = Clock.milliseconds()
+    steps = [(now + grace, SIGTERM), (now + grace * 2, SIGKILL)]
+  }
+
   /// What a child has left behind that was waited for.
   ///
   /// - Parameter rest: milliseconds in which it ends by itself

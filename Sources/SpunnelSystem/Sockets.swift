@@ -40,6 +40,25 @@ public struct SocketAddress: Sendable {
     }
   }
 
+  /// All addresses of this host.
+  ///
+  /// - Parameters:
+  ///   - family: `AF_INET6`, which is IPv4's as well unless the socket says otherwise, or `AF_INET`
+  ///   - port: in host order; 0 lets the kernel choose
+  init(everywhere family: CInt, port: UInt16) {
+    if family == AF_INET6 {
+      var address = sockaddr_in6()
+      address.sin6_family = sa_family_t(AF_INET6)
+      address.sin6_port = port.bigEndian
+      set(address)
+    } else {
+      var address = sockaddr_in()
+      address.sin_family = sa_family_t(AF_INET)
+      address.sin_port = port.bigEndian
+      set(address)
+    }
+  }
+
   /// An IPv4 address as a socket of IPv6 knows it, `::ffff:a.b.c.d`, with port 0.
   init(mapped ipv4: in_addr_t) {
     var address = sockaddr_in6()
@@ -63,6 +82,22 @@ public struct SocketAddress: Sendable {
 
   /// In host order.
   public var port: UInt16 { withV6 { UInt16(bigEndian: $0.sin6_port) } }
+
+  /// The address as a person writes it, as in `10.0.0.1`; one of IPv4 that a socket of IPv6 has is written
+  /// so as well.
+  public var host: String {
+    var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    var (v6, v4) = (withV6 { $0.sin6_addr }, withV4 { $0.sin_addr })
+    let isKnown =
+      unsafe (family == AF_INET6
+      ? inet_ntop(AF_INET6, &v6, &text, socklen_t(text.count))
+      : inet_ntop(AF_INET, &v4, &text, socklen_t(text.count))) != nil
+    guard isKnown, let end = text.firstIndex(of: 0) else { return "an unknown address" }
+    let name = String(decoding: text[..<end].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let mapped = "::ffff:"
+    return name.hasPrefix(mapped) && name.contains(".")
+      ? String(name.dropFirst(mapped.count)) : name
+  }
 
   /// The port stands at the same place in both families; the address does not.
   func withV6<Result>(_ body: (sockaddr_in6) -> Result) -> Result {
@@ -126,6 +161,24 @@ public enum Socket {
     try check(what) { Glibc.listen(descriptor.raw, SOMAXCONN) }
     return descriptor
   }
+
+  /// Binds and listens on all addresses of this host.
+  ///
+  /// - Parameter port: in host order; 0 lets the kernel choose
+  public static func listenEverywhere(port: UInt16) throws(SystemError) -> FileDescriptor {
+    let what = "bind port \(port) on all addresses"
+    let address = SocketAddress(everywhere: hasMappedAddresses() ? AF_INET6 : AF_INET, port: port)
+    let raw = try check(what) { socket(address.family, CInt(SOCK_STREAM.rawValue) | flags, 0) }
+    let descriptor = try FileDescriptor(new: raw)
+    set(descriptor.raw, SOL_SOCKET, SO_REUSEADDR)
+    if address.family == AF_INET6 { set(descriptor.raw, CInt(IPPROTO_IPV6), IPV6_V6ONLY, to: 0) }
+    try check(what) { unsafe address.withPointer { unsafe bind(descriptor.raw, $0, $1) } }
+    try check(what) { Glibc.listen(descriptor.raw, SOMAXCONN) }
+    return descriptor
+  }
+
+  /// Has the kernel find out in the end that the peer's host is gone (tcp(7), `SO_KEEPALIVE`).
+  public static func keepAlive(_ descriptor: CInt) { set(descriptor, SOL_SOCKET, SO_KEEPALIVE) }
 
   /// Binds a unix socket for its owner alone and listens. A file that is there is an error, even a
   /// socket that nobody listens on.
@@ -287,8 +340,8 @@ public enum Socket {
       descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
   }
 
-  private static func set(_ descriptor: CInt, _ level: CInt, _ option: CInt) {
-    var on: CInt = 1
-    _ = unsafe setsockopt(descriptor, level, option, &on, socklen_t(MemoryLayout<CInt>.size))
+  private static func set(_ descriptor: CInt, _ level: CInt, _ option: CInt, to value: CInt = 1) {
+    var value = value
+    _ = unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
   }
 }

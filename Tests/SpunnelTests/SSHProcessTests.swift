@@ -13,7 +13,7 @@ import Testing
     try scratch.write(script + "\n", to: "ssh")
     let settings = try Settings(arguments: ["ssh_cmd=/bin/sh|\(scratch.path)/ssh"])
     let node = try nodes("n1")[0]
-    let ssh = try SSHProcess(loop, SSHCommand(asking: settings, node: node)) { _ in }
+    let ssh = try SSHProcess(loop, SSHCommand(asking: settings, node: node).arguments) { _ in }
     #expect(try loop.turn { ssh.reap() != nil })
     return (ssh.answerText, ssh.lines)
   }

@@ -1,4 +1,4 @@
-// The way through srun: what ssh, srun and the shell between them are told.
+// The way through srun: what ssh and srun are told.
 
 import SpunnelSystem
 import Testing
@@ -21,13 +21,13 @@ private func way(
 
 @Suite struct SrunTransportTests {
   @Test func theWholeCommand() throws {
-    #expect(
-      try way().proxyCommand
-        == "/bin/sh -c \"trap '' HUP; /usr/bin/srun --jobid=12 --nodelist=n1 -N1 -n1 "
-        + "--job-name=spunnel --overlap --mem=0 --gres=none --cpu-bind=none --mpi=none "
-        + "--unbuffered --chdir=/ --propagate=NONE "
-        + "--export=SPUNNEL_HOST_KEY,SPUNNEL_CLIENT_KEY --kill-on-bad-exit=0 "
-        + "/opt/spunnel/libexec/spunnel/spunnel-sshd; exit\"")
+    let words =
+      "/usr/bin/srun --jobid=12 --nodelist=n1 -N1 -n1 "
+      + "--job-name=spunnel --overlap --mem=0 --gres=none --cpu-bind=none --mpi=none "
+      + "--unbuffered --chdir=/ --propagate=NONE "
+      + "--export=SPUNNEL_HOST_KEY,SPUNNEL_CLIENT_KEY,SPUNNEL_CALLBACK --kill-on-bad-exit=0 "
+      + "/opt/spunnel/libexec/spunnel/spunnel-sshd"
+    #expect(try way().command.joined(separator: " ") == words)
   }
 
   @Test(arguments: [
@@ -54,13 +54,21 @@ private func way(
     ("UserKnownHostsFile", "/tmp/spunnel-7/1.0/n1.known"), ("HostKeyAlias", "spunnel"),
     ("IdentityFile", "/tmp/spunnel-7/1.0/n1.key"), ("IdentitiesOnly", "yes"),
     ("IdentityAgent", "none"), ("PreferredAuthentications", "publickey"), ("BatchMode", "yes"),
-    ("ClearAllForwardings", "yes"), ("ConnectTimeout", "42"),
+    ("ClearAllForwardings", "yes"), ("ConnectTimeout", "42"), ("ProxyCommand", "-"),
+    ("ServerAliveInterval", "15"),
   ])
   func sshTakesTheTunnelsKeysAlone(option: String, value: String) throws {
     let settings = try Settings(arguments: ["timeout=42", "ssh_args=-p|22|-o|IdentityFile=x"])
     let arguments = SSHCommand(settings, controlPath: "/tmp/c", through: try way()).arguments
     let found = arguments.first { $0.hasPrefix(option + "=") }
     #expect(found == "\(option)=\(value)")
+  }
+
+  @Test func throughSrunItselfNeitherEndGivesUpBeforeSrunDoes() throws {
+    let arguments =
+      SSHCommand(Settings(), controlPath: "/tmp/c", through: try way(), isDirect: false).arguments
+    #expect(arguments.contains("ServerAliveInterval=30"))
+    #expect(arguments.contains("ServerAliveCountMax=12"))
   }
 
   @Test func noConfigurationIsReadAndNoArgumentOfTheSiteTaken() throws {
@@ -74,18 +82,34 @@ private func way(
     for flag in ["-M", "-N", "-T", "-x", "-a", "-n", "-S"] { #expect(arguments.contains(flag)) }
   }
 
+  private static let inherited: [ByteString] = [
+    "PATH=/bin", "HOME=/h", "SLURM_CONF=/etc/s.conf", "SLURM_CONF_SERVER=x", "SLURM_JOB_ID=1",
+    "SLURM_JWT=token", "SLURM_SPANK__SLURM_SPANK_OPTION_spunnel_tunnel=1:2",
+    "_SLURM_SPANK_OPTION_spunnel_tunnel=1", "SLURMD_NODENAME=n9", "SRUN_CPUS_PER_TASK=9",
+    "SPUNNEL_HOST_KEY=old", "SPUNNEL_CALLBACK=old", "SHELL=/bin/tcsh", "MY_SLURM=kept",
+  ]
+  private static let kept: [ByteString] = [
+    "PATH=/bin", "HOME=/h", "SLURM_CONF=/etc/s.conf", "SLURM_CONF_SERVER=x", "SLURM_JWT=token",
+    "MY_SLURM=kept", "SHELL=/bin/sh",
+  ]
+
   @Test func theEnvironmentHasNothingOfAnotherStep() throws {
-    let inherited: [ByteString] = [
-      "PATH=/bin", "HOME=/h", "SLURM_CONF=/etc/s.conf", "SLURM_CONF_SERVER=x", "SLURM_JOB_ID=1",
-      "SLURM_SPANK__SLURM_SPANK_OPTION_spunnel_tunnel=1:2", "_SLURM_SPANK_OPTION_spunnel_tunnel=1",
-      "SLURMD_NODENAME=n9", "SRUN_CPUS_PER_TASK=9", "SPUNNEL_HOST_KEY=old", "SHELL=/bin/tcsh",
-      "MY_SLURM=kept",
-    ]
     #expect(
-      try way().environment(from: inherited) == [
-        "PATH=/bin", "HOME=/h", "SLURM_CONF=/etc/s.conf", "MY_SLURM=kept", "SHELL=/bin/sh",
+      try way().environment(from: Self.inherited, callback: "1:a:b") == Self.kept + [
         "SPUNNEL_HOST_KEY=AAAAhost", "SPUNNEL_CLIENT_KEY=ssh-ed25519 AAAAclient",
+        "SPUNNEL_CALLBACK=1:a:b",
       ])
+  }
+
+  @Test func theEnvironmentOfSshHasNoKeys() {
+    #expect(SrunTransport.cleaned(Self.inherited) == Self.kept)
+  }
+
+  /// As srun writes it where it was told its configuration by slurmctld (configless).
+  @Test func aConfigurationThatIsNoFileIsLeftOut() {
+    #expect(
+      SrunTransport.cleaned(["SLURM_CONF=(null)", "SLURM_CONF_SERVER=c:6817"])
+        == ["SLURM_CONF_SERVER=c:6817", "SHELL=/bin/sh"])
   }
 }
 
@@ -165,6 +189,22 @@ private func way(
       said:
         "srun: error: Unable to create step for job 12: Job/step already completing or completed",
       advice: "job 12 has ended", retry: .never, isGone: true),
+    Case(
+      name: "SrunPortRange is used up",
+      lines: [
+        "srun: error: slurm_set_addr_ports: all ports in range (60001, 60006) exhausted, cannot establish listening port",
+        "srun: error: Unable to create step for job 12: Unspecified error", closed,
+      ],
+      said:
+        "srun: error: slurm_set_addr_ports: all ports in range (60001, 60006) exhausted, cannot establish listening port",
+      advice: "SrunPortRange of slurm.conf is used up", retry: .untilTimeout),
+    Case(
+      name: "a detour is no reason",
+      lines: [
+        "spunnel-sshd: cannot connect back to 10.0.0.1, port 4: Connection refused: the tunnel goes: ask",
+        closed,
+      ],
+      said: closed, advice: "hostname works", retry: .briefly),
     Case(
       name: "busy",
       lines: ["srun: error: Unable to create step for job 12: Requested nodes are busy", closed],
@@ -247,5 +287,14 @@ private func way(
     #expect(silent.said == "no answer within 15 seconds")
     let line = "srun: Job 12 step creation still disabled, retrying (Requested nodes are busy)"
     #expect(SSHDiagnosis(lines: [line], pending: try way(), seconds: 15).said == line)
+  }
+
+  @Test func aDetourIsKnownByItsLine() {
+    let line =
+      "spunnel-sshd: cannot connect back to 10.0.0.1, port 4: Connection refused: the tunnel goes "
+      + "through srun and is slow"
+    #expect(
+      SSHDiagnosis.detour(line)?.hasPrefix("cannot connect back to 10.0.0.1, port 4: ") == true)
+    #expect(SSHDiagnosis.detour("srun: error: cannot connect back to 10.0.0.1") == nil)
   }
 }

@@ -19,6 +19,9 @@ import Testing
     "ssh: connect to host n1 port 22: Connection timed out",
     "ssh: Could not resolve hostname n1: Name or service not known",
     "alice@n1: Permission denied (publickey).",
+    "alice@n1: Permission denied (publickey,password).",
+    "alice@n1: Permission denied (keyboard-interactive).",
+    "Host key verification failed.",
   ]
   /// It may be the node that does not know the job yet.
   private static let passing = [
@@ -26,7 +29,7 @@ import Testing
     "Access denied by pam_slurm_adopt: you have no active jobs on this node",
   ]
   private static let errors = [
-    "Host key verification failed.",
+    "@       WARNING: REVOKED HOST KEY DETECTED!               @",
     "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @",
     "/home/alice/.ssh/config: line 1: Bad configuration option: foo",
     "channel 2: open failed: administratively prohibited: open failed",

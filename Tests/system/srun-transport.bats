@@ -201,7 +201,7 @@ listeners() {
 @test "no key is in an argument, in an environment of the node, or on its disk" {
     local key file
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
-    file=/proc/$(ssh_of "$(step s)")/environ
+    file=/proc/$(processes srun | awk '/ --job-name=spunnel / { print $2; exit }')/environ
     key=$(tr '\0' '\n' <"$file" | sed -n 's/^SPUNNEL_HOST_KEY=//p')
     ((${#key} > 100))
     same 400 "$(stat -c %a "$file")"

@@ -50,9 +50,10 @@ final class Link {
   ///   - number: of the node in its step; names the control socket
   ///   - record: where the sockets go
   ///   - endings: where an ssh goes that is to end
+  ///   - arrivals: where a node's own sshd connects to
   init(
     _ loop: EventLoop, _ node: NodeName, number: Int, _ record: Record, _ settings: Settings,
-    _ endings: Endings, observer: (any LinkObserver)?
+    _ endings: Endings, _ arrivals: Arrivals? = nil, observer: (any LinkObserver)?
   ) {
     self.loop = loop
     self.node = node
@@ -63,7 +64,8 @@ final class Link {
     cargo = Cargo(loop)
     attempts = Attempts(loop)
     supervisor = Supervisor(
-      loop, settings, node: node, number: number, record: record, endings: endings)
+      loop, settings, node: node, number: number, record: record, endings: endings,
+      arrivals: arrivals ?? Arrivals(loop))
     supervisor.observer = self
     attempts.make = { [weak self] in self?.connect() }
   }
@@ -100,6 +102,9 @@ final class Link {
 
   /// The way that ssh takes.
   var transport: Transport? { supervisor.transport }
+
+  /// Why its bytes go through srun's own I/O, while they do.
+  var detour: String? { supervisor.detour }
 
   /// Why it is not up, as far as ssh has said.
   var trouble: String? { isUp ? nil : (supervisor.unfinished ?? lastEnd)?.message }
@@ -304,7 +309,7 @@ final class Link {
     if let refusal = supervisor.unfinished ?? refusal {
       return cargo.settle(batch, .failed("\(node): \(refusal.message)"))
     }
-    let said = supervisor.lines.last.map { "; ssh said: \(printable($0))" } ?? ""
+    let said = supervisor.said.last.map { "; ssh said: \(printable($0))" } ?? ""
     cargo.settle(
       batch,
       .failed(

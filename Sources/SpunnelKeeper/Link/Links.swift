@@ -13,6 +13,9 @@ final class Links {
   private let record: Record
   private let settings: Settings
   private let endings: Endings
+  private lazy var arrivals = Arrivals(loop, ports: SrunPorts.site()) { [weak self] in
+    self?.observer?.linkNotes($0)
+  }
   weak var observer: (any LinkObserver)?
   /// Of the step, in Slurm's order; empty while the job has not started.
   private(set) var nodes: [NodeName] = []
@@ -55,7 +58,8 @@ final class Links {
   func link(to node: NodeName) -> Link {
     if let link = links[node] { return link }
     let number = nodes.firstIndex(of: node) ?? 0
-    let link = Link(loop, node, number: number, record, settings, endings, observer: observer)
+    let link = Link(
+      loop, node, number: number, record, settings, endings, arrivals, observer: observer)
     links[node] = link
     return link
   }

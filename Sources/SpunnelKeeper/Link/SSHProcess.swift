@@ -1,10 +1,16 @@
-// One ssh while it runs: what it says, and whether it is gone.
+// One ssh, or the srun of a tunnel, while it runs: what it says, and whether it is gone.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
 final class SSHProcess: EventHandler {
+  /// The standard input and output of a child, borrowed until it is started.
+  struct Streams {
+    let input: CInt
+    let output: CInt
+  }
+
   private static let mostLines = 40
   /// Reads in a row: what is left is reported again.
   private static let mostReads = 16
@@ -26,24 +32,29 @@ final class SSHProcess: EventHandler {
   /// Starts it.
   ///
   /// - Parameters:
+  ///   - arguments: the program, which is looked for on PATH, and its arguments
   ///   - environment: `NAME=value` entries; `nil` for this process's own
+  ///   - streams: what it reads from and writes to; `nil`: it reads nothing, and what it writes is kept
+  ///   - deathSignal: sent to it when the keeper dies; 0: it notices by its streams
   ///   - heard: told each line of its standard error
   /// - Throws: what is wrong when it cannot be started
   init(
-    _ loop: EventLoop, _ command: SSHCommand, environment: [ByteString]? = nil,
-    heard: @escaping (String) -> Void
+    _ loop: EventLoop, _ arguments: [String], environment: [ByteString]? = nil,
+    streams: Streams? = nil, deathSignal: CInt = SIGKILL, heard: @escaping (String) -> Void
   ) throws(SSHDiagnosis) {
-    let name = command.arguments.first ?? "ssh"
+    let name = arguments.first ?? "ssh"
     guard let path = Program.find(name) else { throw .missing(name) }
     do throws(SystemError) {
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
       let errors = try FileDescriptor.pipe(childHas: .writer)
       let answer = try FileDescriptor.pipe(childHas: .writer)
       var program = Program(
-        path: path, arguments: command.arguments, environment: environment,
-        descriptors: [null.raw, answer.writer.raw, errors.writer.raw])
+        path: path, arguments: arguments, environment: environment,
+        descriptors: [
+          streams?.input ?? null.raw, streams?.output ?? answer.writer.raw, errors.writer.raw,
+        ])
       // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
-      program.parentDeathSignal = SIGKILL
+      program.parentDeathSignal = deathSignal
       // What it has started is then known by the keeper's session (`KeeperProcess`).
       program.newSession = false
       program.raisesDescriptorLimit = true

@@ -17,7 +17,9 @@ final class Supervisor {
   /// Milliseconds between TERM and KILL.
   private static let patience = 500
   /// Milliseconds that an srun may take to end its step in order.
-  private static let srunPatience = 1000
+  private static let srunPatience = 1500
+  /// What was said that is kept, in lines.
+  private static let mostLines = 40
   /// Milliseconds between two looks whether the ssh before is gone.
   private static let pause = 20
 
@@ -27,12 +29,23 @@ final class Supervisor {
   private let number: Int
   private let record: Record
   private let endings: Endings
+  private let arrivals: Arrivals
   weak var observer: (any SupervisorObserver)?
   /// The one that runs, or the last that ran.
   private var ssh: SSHProcess?
   private var configuration: SSHConfiguration?
   private var choice: TransportChoice
   private var srun: SrunTransport?
+  /// The step that ssh's other end is in, on the way through srun.
+  private var step: SrunStep?
+  /// Why the tunnel goes through srun's own I/O, while it does.
+  private(set) var detour: String?
+  /// The exit status of an ssh that has ended before it had logged in, while its step may say why.
+  private var early: Int?
+  /// Whether ssh has logged in in this attempt.
+  private var wasIn = false
+  /// What was said since the attempt began, the newest last.
+  private(set) var said: [String] = []
   /// Whether what runs is `ssh -G`.
   private var isAsking = false
   /// When the first attempt began, in milliseconds of the monotonic clock.
@@ -47,9 +60,10 @@ final class Supervisor {
   ///   - number: of the node in its step; names the control socket
   ///   - record: the tunnel's, for its job, for the control socket and for keys
   ///   - endings: where an ssh goes that is to end
+  ///   - arrivals: where the node's own sshd connects to
   init(
     _ loop: EventLoop, _ settings: Settings, node: NodeName, number: Int, record: Record,
-    endings: Endings
+    endings: Endings, arrivals: Arrivals
   ) {
     self.loop = loop
     self.settings = settings
@@ -57,6 +71,7 @@ final class Supervisor {
     self.number = number
     self.record = record
     self.endings = endings
+    self.arrivals = arrivals
     choice = TransportChoice(settings.transport)
   }
 
@@ -70,12 +85,9 @@ final class Supervisor {
   var child: pid_t? { ssh?.child }
 
   /// Whether ssh runs, or is about to.
-  var isBusy: Bool { child != nil || delay != nil }
+  var isBusy: Bool { child != nil || step?.child != nil || delay != nil }
 
   private var controlPath: String { record.controlPath(of: number) }
-
-  /// What ssh said since it was started, the newest last.
-  var lines: [String] { ssh?.lines ?? [] }
 
   /// Starts ssh, now or when the one before is gone.
   ///
@@ -103,15 +115,12 @@ final class Supervisor {
   }
 
   private func attempt() throws(SSHDiagnosis) {
-    ssh = nil
+    (ssh, step, detour, early, said, wasIn) = (nil, nil, nil, nil, [], false)
     record.removeControl(of: number)
     isAsking = choice.current == .ssh && configuration == nil
     var settings = settings
     if choice.current == .srun {
-      let srun = try preparedSrun()
-      try launch(
-        SSHCommand(settings, controlPath: controlPath, through: srun),
-        environment: srun.environment(from: Process.environment()))
+      step = try startStep()
     } else if let configuration {
       // Of an ssh that may be given up, the connecting ends in time for the other way.
       if choice.mayTurn { settings.timeout = share }
@@ -124,30 +133,44 @@ final class Supervisor {
   }
 
   private func launch(
-    _ command: SSHCommand, environment: [ByteString]? = nil
+    _ command: SSHCommand, environment: [ByteString]? = nil, streams: SSHProcess.Streams? = nil
   ) throws(SSHDiagnosis) {
-    ssh = try SSHProcess(loop, command, environment: environment) { [weak self] line in
-      self?.observer?.sshSays(line)
-    }
+    ssh = try SSHProcess(
+      loop, command.arguments, environment: environment, streams: streams
+    ) { [weak self] in self?.hear($0) }
+  }
+
+  private func hear(_ line: String) {
+    said.append(line)
+    if said.count > Supervisor.mostLines { said.removeFirst() }
+    observer?.sshSays(line)
   }
 
   /// To be called whenever a child may have ended.
   func reap() {
-    guard let ssh, let process = ssh.child, let code = ssh.reap() else { return }
+    reapStep()
+    guard let code = ssh?.reap() else { return }
     if isAsking {
       // When it has written nothing, the real ssh will say what is wrong.
-      configuration = SSHConfiguration(ssh.answerText)
+      configuration = SSHConfiguration(ssh?.answerText ?? "")
       guard let diagnosis = start() else { return }
       observer?.sshEnded(diagnosis)
     } else if choice.current == .srun, let srun {
-      // Its srun may be about to end.
-      endings.add(
-        Ending(leftBy: process, rest: Supervisor.srunPatience * 2), of: controlPath)
-      ended(SSHDiagnosis(lines: lines, through: srun, exitCode: code))
+      // Why there is no login is known on the node.
+      if !wasIn, step?.child != nil {
+        early = code
+        step?.finish()
+        shareTimer = loop.after(milliseconds: Supervisor.srunPatience) { [weak self] in
+          self?.endEarly()
+        }
+        return
+      }
+      stopStep()
+      ended(SSHDiagnosis(lines: said, through: srun, exitCode: code))
     } else {
       ended(
         SSHDiagnosis(
-          lines: SSHDiagnosis.reasons(lines), node: node, exitCode: code,
+          lines: SSHDiagnosis.reasons(said), node: node, exitCode: code,
           over: configuration?.jumpHosts(settings)))
     }
   }
@@ -156,19 +179,22 @@ final class Supervisor {
   func stop() {
     loop.cancel(delay)
     delay = nil
-    guard let child = ssh?.letGo() else { return }
-    // An srun ends by itself, once its ssh is gone and it has ended its step.
-    let rest = choice.current == .srun ? Supervisor.srunPatience : nil
-    endings.add(Ending(child, patience: Supervisor.patience, rest: rest), of: controlPath)
+    early = nil
+    let child = ssh?.letGo()
+    if let child { endings.add(Ending(child, patience: Supervisor.patience), of: controlPath) }
+    stopStep()
   }
 
   /// Reads what ssh has said by now.
-  func listen() { ssh?.listen() }
+  func listen() {
+    step?.listen()
+    ssh?.listen()
+  }
 
   /// Why ssh could not connect to a port of the far host, as it said last.
   var lastRefusal: String? {
     listen()
-    return lines.last { $0.mentions("open failed") }
+    return said.last { $0.mentions("open failed") }
   }
 
   /// Whether ssh is gone or going.
@@ -190,7 +216,10 @@ extension Supervisor {
   }
 
   /// To be called once ssh has logged in: no idle keeper is woken for nothing.
-  func hasLoggedIn() { loop.cancel(shareTimer) }
+  func hasLoggedIn() {
+    wasIn = true
+    loop.cancel(shareTimer)
+  }
 
   private func shareIsOver() {
     // Once its control socket is there ssh has logged in.
@@ -209,6 +238,70 @@ extension Supervisor {
 
   private func ended(_ diagnosis: SSHDiagnosis) {
     if let told = failed(diagnosis) ?? start() { observer?.sshEnded(told) }
+  }
+
+  private func startStep() throws(SSHDiagnosis) -> SrunStep {
+    try SrunStep(
+      loop, try preparedSrun(), arrivals, patience: settings.timeout * 1000,
+      late: { [weak self] in self?.stepIsLate() },
+      heard: { [weak self] in self?.hear($0) },
+      reached: { [weak self] in self?.reached($0, $1) })
+  }
+
+  /// The step's sshd waits for ssh.
+  private func reached(_ way: SrunStep.Way, _ streams: SSHProcess.Streams) {
+    guard let srun else { return }
+    var isDirect = true
+    if case .detour(let reason) = way { (isDirect, detour) = (false, "\(node) \(reason)") }
+    do throws(SSHDiagnosis) {
+      try launch(
+        SSHCommand(settings, controlPath: controlPath, through: srun, isDirect: isDirect),
+        environment: SrunTransport.cleaned(Process.environment()), streams: streams)
+    } catch {
+      stopStep()
+      ended(error)
+    }
+  }
+
+  private func stepIsLate() {
+    guard let srun else { return }
+    stop()
+    ended(SSHDiagnosis(lines: said, pending: srun, seconds: settings.timeout))
+  }
+
+  /// To be called whenever a child may have ended. Without its step a tunnel ends, whatever ssh thinks.
+  private func reapStep() {
+    guard let code = step?.reap(), let srun else { return }
+    if let process = step?.leader {
+      // srun's second process may be about to end.
+      endings.add(Ending(leftBy: process, rest: Supervisor.srunPatience), of: "")
+    }
+    if early != nil { return endEarly() }
+    guard ssh?.child != nil else {
+      if ssh == nil {
+        ended(SSHDiagnosis(lines: said, through: srun, exitCode: code, of: "srun"))
+      }
+      return
+    }
+    // Its last words may be on their way.
+    listen()
+    stop()
+    ended(SSHDiagnosis(lines: said, through: srun, exitCode: code, of: "srun"))
+  }
+
+  private func endEarly() {
+    guard let code = early, let srun else { return }
+    loop.cancel(shareTimer)
+    listen()
+    early = nil
+    stopStep()
+    ended(SSHDiagnosis(lines: said, through: srun, exitCode: code))
+  }
+
+  /// Has the step end, without waiting for it.
+  private func stopStep() {
+    guard let child = step?.letGo() else { return }
+    endings.add(Ending(child, grace: Supervisor.srunPatience), of: "")
   }
 
   /// The way through srun: what is needed is found and keys are made once for all attempts.
@@ -238,9 +331,9 @@ extension Supervisor {
 
   /// Both ways' failure so far, while srun is under way after ssh was refused.
   var unfinished: SSHDiagnosis? {
-    guard let refusal = choice.refusal, child != nil, let srun else { return nil }
+    guard let refusal = choice.refusal, isBusy, let srun else { return nil }
     listen()
     return SSHDiagnosis(
-      refusal, then: SSHDiagnosis(lines: lines, pending: srun, seconds: settings.timeout))
+      refusal, then: SSHDiagnosis(lines: said, pending: srun, seconds: settings.timeout))
   }
 }

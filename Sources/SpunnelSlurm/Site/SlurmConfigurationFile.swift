@@ -4,6 +4,8 @@
 public struct SlurmConfigurationFile: Sendable {
   /// The file that `PlugStackConfig=` names, the last one if there are several.
   public private(set) var pluginStack: String?
+  /// The value of `SrunPortRange=`.
+  public private(set) var srunPortRange: String?
   private var clusterName = ""
   private let folder: String
 
@@ -21,6 +23,7 @@ public struct SlurmConfigurationFile: Sendable {
       } else if let (key, value) = SlurmConfigurationFile.pair(line) {
         switch key {
         case "plugstackconfig": pluginStack = value
+        case "srunportrange": srunPortRange = value
         case "clustername": clusterName = value.lowercased()
         default: continue
         }

@@ -56,6 +56,9 @@ public struct SSHDiagnosis: Error, Equatable {
     let retry: Retry
   }
 
+  /// What ssh says of a host key that it does not know, and beside what the rules before have.
+  static let unknownKey = "Host key verification failed"
+
   /// The first rule whose sign is in what ssh said decides, so the more specific comes first.
   private static let rules: [Rule] = [
     Rule(
@@ -65,7 +68,10 @@ public struct SSHDiagnosis: Error, Equatable {
           + "run ssh-keygen -R \($0.key)"
       }, retry: .never),
     Rule(
-      sign: "Host key verification failed",
+      sign: "REVOKED HOST KEY DETECTED",
+      advice: { "the host key of \($0.name) is revoked: ask your administrator" }, retry: .never),
+    Rule(
+      sign: SSHDiagnosis.unknownKey,
       advice: {
         "the host key of \($0.name) is unknown: run ssh \($0.login) once and accept it, or ask your "
           + "administrator to list it in /etc/ssh/ssh_known_hosts"
@@ -165,9 +171,10 @@ public struct SSHDiagnosis: Error, Equatable {
   public var message: String { "\(said): \(advice)" }
 
   /// How ssh ended, when it said nothing.
-  static func end(_ exitCode: Int) -> String {
+  static func end(_ exitCode: Int, of program: String = "ssh") -> String {
     (129..<255).contains(exitCode)
-      ? "ssh was killed by signal \(exitCode - 128)" : "ssh ended with status \(exitCode)"
+      ? "\(program) was killed by signal \(exitCode - 128)"
+      : "\(program) ended with status \(exitCode)"
   }
 
   /// Without ssh's decoration: `@@@ … @@@` around a warning, a full stop at the end.

@@ -19,6 +19,10 @@ extension SSHDiagnosis {
 
   private static let signs: [Sign] =
     ends.map { Sign(sign: $0, advice: gone, retry: .never) } + [
+      // srun's last line tells only what it could not do for want of a port.
+      Sign(
+        sign: "all ports in range",
+        advice: { _ in SrunPorts.advice }, retry: .untilTimeout),
       Sign(
         sign: "Requested nodes are busy",
         advice: { "another step holds job \($0.job) for itself: start it with --overlap" },
@@ -66,17 +70,34 @@ extension SSHDiagnosis {
   /// What is said as well when nothing is wrong.
   private static let chatter = [
     "channel ", "connect_to ", "Accepted publickey for ", "Received disconnect from ",
-    "Disconnected from ", "rexec line ", "/proc/",
+    "Disconnected from ", "rexec line ", "/proc/", detour,
     "srun: cluster configuration lacks support for cpu binding",
   ]
 
+  /// How the program on the node begins when it goes through srun's own I/O.
+  private static let detour = "\(SrunTransport.helperName): cannot connect back to "
+
+  /// Why a tunnel goes through srun's own I/O.
+  ///
+  /// - Parameter line: of srun's standard error
+  /// - Returns: `nil` when it says nothing of that
+  package static func detour(_ line: String) -> String? {
+    guard line.hasPrefix(detour) else { return nil }
+    return "cannot connect back to " + plain(String(line.dropFirst(detour.count)))
+  }
+
   /// - Parameters:
-  ///   - lines: what came on ssh's standard error, srun's and sshd's words among it, in order
+  ///   - lines: what srun, sshd and ssh said, in order
   ///   - srun: the way
-  ///   - exitCode: ssh's own, for when nothing was said
-  public init(lines: [String], through srun: SrunTransport, exitCode: Int) {
+  ///   - exitCode: of ssh, or of srun where there was no ssh yet, for when nothing was said
+  ///   - program: whose that is
+  public init(
+    lines: [String], through srun: SrunTransport, exitCode: Int, of program: String = "ssh"
+  ) {
     let helper = "\(SrunTransport.helperName): "
-    if let line = lines.last(where: { $0.hasPrefix(helper) }) {
+    if let line = lines.last(where: {
+      $0.hasPrefix(helper) && !$0.hasPrefix(SSHDiagnosis.detour)
+    }) {
       self.init(helperSaid: String(line.dropFirst(helper.count)), srun)
       return
     }
@@ -89,7 +110,7 @@ extension SSHDiagnosis {
       !SSHDiagnosis.chatter.contains { line.hasPrefix($0) }
     }
     self.init(
-      said: reasons.last.map(SSHDiagnosis.plain) ?? SSHDiagnosis.end(exitCode),
+      said: reasons.last.map(SSHDiagnosis.plain) ?? SSHDiagnosis.end(exitCode, of: program),
       advice: "see whether srun --overlap --jobid=\(srun.job) -w \(srun.node) hostname works",
       retry: .briefly)
   }

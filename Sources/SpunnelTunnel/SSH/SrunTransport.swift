@@ -1,4 +1,4 @@
-// The way through srun: ssh's ProxyCommand is a job step that runs an sshd of the user's own.
+// The way through srun: a job step runs an sshd of the user's own, which connects back to the keeper.
 
 import SpunnelSlurm
 import SpunnelSystem
@@ -8,6 +8,7 @@ public struct SrunTransport: Equatable, Sendable {
   /// The names of what srun hands to the node in its environment (SpunnelNode/spunnel-sshd.c).
   static let hostKeyName = "SPUNNEL_HOST_KEY"
   static let clientKeyName = "SPUNNEL_CLIENT_KEY"
+  static let callbackName = "SPUNNEL_CALLBACK"
   /// The program on the node; it lies beside the keeper, on all hosts.
   public static let helperName = "spunnel-sshd"
 
@@ -33,15 +34,8 @@ public struct SrunTransport: Equatable, Sendable {
     self.keys = keys
   }
 
-  /// ssh hands this to a shell (ssh_config(5), `ProxyCommand`), so it is made of safe words alone.
-  ///
-  /// At its end ssh sends HUP to the command, and srun would take that for an order to kill the
-  /// step. A shell that ignores it stands between: srun sees the end of its input instead, sshd
-  /// does, and the step ends in order. `exit` keeps the shell from becoming srun.
-  var proxyCommand: String {
-    let words = [srun] + step + [helper]
-    return "/bin/sh -c \"trap '' HUP; \(words.joined(separator: " ")); exit\""
-  }
+  /// The srun that holds the step.
+  package var command: [String] { [srun] + step + [helper] }
 
   /// srun(1): one task beside whatever the job is doing, and nothing taken from it.
   private var step: [String] {
@@ -53,52 +47,73 @@ public struct SrunTransport: Equatable, Sendable {
       "--unbuffered",
       // Nothing of this host that the node need not have.
       "--chdir=/", "--propagate=NONE",
-      "--export=\(SrunTransport.hostKeyName),\(SrunTransport.clientKeyName)",
+      "--export=\(names.joined(separator: ","))",
       "--kill-on-bad-exit=0",
     ]
   }
 
+  private var names: [String] {
+    [SrunTransport.hostKeyName, SrunTransport.clientKeyName, SrunTransport.callbackName]
+  }
+
   /// What ssh needs for this way, as words for `-o`.
   ///
-  /// - Parameter timeout: seconds that srun waits
-  func options(timeout: Int) -> [String] {
+  /// - Parameters:
+  ///   - timeout: seconds that srun waits
+  ///   - isDirect: whether ssh speaks with the node itself; otherwise a stranger can stall srun for five
+  ///     minutes, and neither end gives up in less
+  func options(timeout: Int, isDirect: Bool) -> [String] {
     [
-      "ProxyCommand=\(proxyCommand)",
+      // The connection is ssh's standard input and output (sshconnect.c, `ssh_connect`).
+      "ProxyCommand=-", "ProxyUseFdpass=no",
       // The key that was made for this tunnel, and no other.
       "HostKeyAlias=\(TunnelKeys.alias)", "StrictHostKeyChecking=yes",
       "UserKnownHostsFile=\(keys.knownHosts)", "GlobalKnownHostsFile=/dev/null",
       "CheckHostIP=no", "VerifyHostKeyDNS=no", "UpdateHostKeys=no",
       "IdentityFile=\(keys.identity)", "IdentitiesOnly=yes", "IdentityAgent=none",
       "PreferredAuthentications=publickey",
-      "ConnectTimeout=\(timeout)", "ServerAliveInterval=15", "ServerAliveCountMax=3",
+      "ConnectTimeout=\(timeout)", "ServerAliveInterval=\(isDirect ? 15 : 30)",
+      "ServerAliveCountMax=\(isDirect ? 3 : 12)",
       "Ciphers=^aes128-gcm@openssh.com",
     ]
   }
 
-  /// The environment of that ssh, and so of srun: this process's own, without what would make srun
-  /// part of another step or open a tunnel of its own, and with the keys.
+  /// The environment of that srun, with the keys and secrets.
   ///
-  /// - Parameter inherited: `NAME=value` entries
-  public func environment(from inherited: [ByteString]) -> [ByteString] {
-    let foreign = ["SLURM", "SRUN_", "_SLURM", "SPUNNEL_"]
-    let kept = inherited.filter { entry in
-      entry.hasPrefix("SLURM_CONF=") || !foreign.contains { entry.hasPrefix($0) }
-    }
-    return SSHCommand.withShell(kept) + [
+  /// - Parameters:
+  ///   - inherited: `NAME=value` entries
+  ///   - callback: where the keeper waits (`Arrivals`); `nil`: the node's end is not to connect
+  public func environment(from inherited: [ByteString], callback: String?) -> [ByteString] {
+    SrunTransport.cleaned(inherited) + [
       "\(SrunTransport.hostKeyName)=\(keys.hostKey)",
       "\(SrunTransport.clientKeyName)=\(keys.clientKey)",
-    ]
+    ] + (callback.map { ["\(SrunTransport.callbackName)=\($0)"] } ?? [])
+  }
+
+  /// This process's own environment without what would make an srun part of another step, or open a
+  /// tunnel of its own. How Slurm's commands find and ask the cluster stays.
+  package static func cleaned(_ inherited: [ByteString]) -> [ByteString] {
+    let foreign = ["SLURM", "SRUN_", "_SLURM", "SPUNNEL_"]
+    let needed = ["SLURM_CONF=", "SLURM_CONF_SERVER=", "SLURM_JWT="]
+    let kept = inherited.filter { entry in
+      // Slurm's own srun writes this where it has no file (configless).
+      if entry.hasPrefix("SLURM_CONF=(null)") { return false }
+      return needed.contains { entry.hasPrefix($0) } || !foreign.contains { entry.hasPrefix($0) }
+    }
+    return SSHCommand.withShell(kept)
   }
 }
 
 extension SSHCommand {
   /// The way through srun. No configuration of the user's or the site's is read: it is for hosts that
   /// people log in to, and this is none. Of the settings `ssh_cmd=` holds, `ssh_args=` does not.
-  public init(_ settings: Settings, controlPath: String, through srun: SrunTransport) {
-    needsShell = true
+  public init(
+    _ settings: Settings, controlPath: String, through srun: SrunTransport, isDirect: Bool = true
+  ) {
+    needsShell = false
     arguments =
       settings.sshCommand + SSHCommand.needed(controlPath) + ["-F", "none"]
-      + SSHCommand.options(srun.options(timeout: settings.timeout))
+      + SSHCommand.options(srun.options(timeout: settings.timeout, isDirect: isDirect))
       + ["--", srun.node.description]
   }
 }

@@ -76,10 +76,12 @@ public struct TransportChoice: Sendable {
 
 extension SSHDiagnosis {
   /// Whether the node, or the way to it, keeps ssh out, so that another way is worth trying. A host
-  /// key that is wrong, forwarding that is forbidden and a configuration that is broken are for a
-  /// person to look at.
+  /// key that is unknown is such a reason: srun's way trusts no stored key. A host key that changed,
+  /// forwarding that is forbidden and a configuration that is broken are for a person to look at.
   var isRefusal: Bool {
-    !isLocal && (retry != .never || said.mentions("Could not resolve hostname"))
+    if isLocal { return false }
+    return retry != .never || said.mentions("Could not resolve hostname")
+      || said.mentions(SSHDiagnosis.unknownKey)
   }
 
   /// ssh could not log in in its share of the time.

@@ -1,0 +1,50 @@
+// The ports of the submit host that a site lets its nodes connect to (slurm.conf(5), `SrunPortRange`).
+
+import Glibc
+import SpunnelSlurm
+import SpunnelSystem
+
+/// A range of ports, both ends included.
+package struct SrunPorts: Equatable, Sendable {
+  let range: ClosedRange<UInt16>
+
+  /// - Parameter text: as in `60001-63000`
+  package init?(_ text: String) {
+    let ends = text.split(separator: "-", omittingEmptySubsequences: false)
+    guard ends.count == 2, let lower = Port(String(ends[0])), let upper = Port(String(ends[1])),
+      lower.number <= upper.number
+    else { return nil }
+    range = UInt16(lower.number)...UInt16(upper.number)
+  }
+
+  /// The site's; `nil` where it has set none, or nothing is known of it.
+  package static func site() -> SrunPorts? {
+    let usual = ["/etc/slurm/slurm.conf", "/run/slurm/conf/slurm.conf"]
+    for path in [Process.environment("SLURM_CONF")].compactMap({ $0 }) + usual {
+      guard unsafe access(path, R_OK) == 0 else { continue }
+      return SlurmConfigurationFile(path).srunPortRange.flatMap { SrunPorts($0) }
+    }
+    return nil
+  }
+
+  /// What to do where there are too few.
+  package static let advice =
+    "SrunPortRange of slurm.conf is used up: end some of your srun on this host, or ask your "
+    + "administrator for a wider range"
+
+  var description: String { "\(range.lowerBound)-\(range.upperBound)" }
+
+  /// Listens on one of them, on all addresses; not always on the first, which others try as well.
+  ///
+  /// - Throws: `EADDRINUSE` when none is free
+  package func listen() throws(SystemError) -> FileDescriptor {
+    let start = UInt16.random(in: range)
+    var failure = SystemError("bind one of SrunPortRange=\(description)", EADDRINUSE)
+    for port in [Array(start...range.upperBound), Array(range.lowerBound..<start)].joined() {
+      do throws(SystemError) { return try Socket.listenEverywhere(port: port) } catch {
+        if error.code != EADDRINUSE && error.code != EACCES { failure = error }
+      }
+    }
+    throw failure
+  }
+}
