@@ -3,12 +3,14 @@
 import Glibc
 import SpunnelSystem
 
+@testable import SpunnelCLI
 @testable import SpunnelKeeper
 @testable import SpunnelSlurm
 @testable import SpunnelTunnel
 @testable import spunnelctl
 
 let targets: [Target] = [
+  Target("line", testLine),
   Target("spec", text: testSpec),
   Target("settings", text: testSettings),
   Target("site", testSite),
@@ -27,6 +29,22 @@ let targets: [Target] = [
 ]
 
 // MARK: What people type
+
+/// A command line of spunnelctl, with a NUL between two words.
+func testLine(_ bytes: [UInt8]) {
+  let words = bytes.split(separator: 0, omittingEmptySubsequences: false)
+    .map { ByteString(bytes: $0) }
+  do throws(Parser.Problem) {
+    let request = try Parser(CommandTree.root).parse(words)
+    if case .run(let call) = request {
+      expect(!call.path.isEmpty, "a command")
+      expect(words.suffix(call.program.count).elementsEqual(call.program), "its last words")
+    }
+  } catch {
+    expectLine(error.message)
+    expectLine(error.command)
+  }
+}
 
 private let nodes = ["n1", "n2", "node-3.cluster"].compactMap { NodeName($0) }
 private let facts = StepFacts(step: StepName(job: 12, step: 0), nodes: nodes, user: "user1")
