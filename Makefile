@@ -5,6 +5,8 @@ DESTDIR ?=
 CC      ?= cc
 SWIFT   ?= swift
 INSTALL ?= install
+# Where zsh looks for completion; Debian's looks in share/zsh/vendor-completions.
+ZSH_COMPLETIONS ?= share/zsh/site-functions
 
 lib     := $(DESTDIR)$(PREFIX)/lib/spunnel
 bin     := $(DESTDIR)$(PREFIX)/bin
@@ -13,7 +15,7 @@ doc     := $(DESTDIR)$(PREFIX)/share/doc/spunnel
 man     := $(DESTDIR)$(PREFIX)/share/man
 # Where the shells look for the completion of a command in $(bin).
 bash    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-zsh     := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+zsh     := $(DESTDIR)$(PREFIX)/$(ZSH_COMPLETIONS)
 fish    := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 # What swift build is told on top, as in --scratch-path, and where its products are then.
@@ -182,7 +184,7 @@ uninstall: ## Remove what install laid down
 	@# Only what lies below PREFIX, and only what is empty.
 	-[ ! -d $(DESTDIR)$(PREFIX) ] || { cd $(DESTDIR)$(PREFIX) && for folder in lib/spunnel libexec/spunnel bin \
 		share/doc/spunnel/docs share/man/man1 share/man/man8 share/bash-completion/completions \
-		share/zsh/site-functions share/fish/vendor_completions.d; do \
+		$(ZSH_COMPLETIONS) share/fish/vendor_completions.d; do \
 		[ ! -d $$folder ] || rmdir -p --ignore-fail-on-non-empty $$folder; done; }
 	-[ ! -d $(DESTDIR)$(PREFIX) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
 
