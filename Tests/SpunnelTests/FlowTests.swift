@@ -75,7 +75,7 @@ private final class Wires {
     let zeros = try FileDescriptor.open("/dev/zero", O_RDONLY)
     let null = try FileDescriptor.open("/dev/null", O_WRONLY)
     let wires = try Wires()
-    wires.sender.send(noise(PipePool.bufferSize - 1, seed: 4))
+    wires.sender.send(noise(Limits.buffer - 1, seed: 4))
     _ = wires.flow.move(from: wires.source.raw, to: null.raw, wires.pool)
     #expect(!wires.flow.carriesBulk)
     #expect(wires.flow.move(from: zeros.raw, to: null.raw, wires.pool) == .busy)

@@ -159,7 +159,7 @@ import Testing
     #expect(try turn { told.isReady })
     #expect(fake.orders.first == .local(path: fake.socketPath(1), to: "db:5432"))
     // The node itself has no service touched, by whatever name.
-    #expect(fake.probes == [.probe("0::1:0"), .probe("localhost:0"), .probe("db:5432")])
+    #expect(fake.probes == [.probe("localhost:0"), .probe("db:5432")])
   }
 
   @Test func theEntranceOfSocksClientsAsksForNothing() throws {

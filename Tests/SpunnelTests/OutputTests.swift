@@ -177,11 +177,28 @@ import Testing
   }
 
   @Test func addressesAreForTheProgramThatTakesThem() throws {
-    func address(_ words: Substring) -> String? { Forward(words: words)?.address }
-    #expect(address("local n1 8001 localhost 8000") == "http://localhost:8001/")
+    func address(_ words: Substring, _ spoken: SpokenProtocol? = nil) -> String? {
+      Forward(words: words)?.address(spoken)
+    }
+    #expect(address("local n1 8001 localhost 8000") == "localhost:8001")
+    #expect(address("local n1 8001 localhost 8000", .http) == "http://localhost:8001/")
+    #expect(address("local n1 8001 localhost 8000", .vnc) == "vnc://localhost:8001")
+    #expect(address("local n1 /tmp/s localhost 8000", .http) == "unix:/tmp/s")
     #expect(address("dynamic n1 1080 localhost 0") == "socks5h://localhost:1080")
     #expect(address("local n1 /tmp/s localhost 8000") == "unix:/tmp/s")
     #expect(address("remote n1 9000 localhost 9001") == nil)
+  }
+
+  @Test func tunnelsOfOneJobShareTheLineForOnesOwnComputer() throws {
+    func tunnel(_ number: UInt32, _ words: Substring) throws -> AddressReport.Entry {
+      (StepName(job: 12, step: number), [try #require(Forward(words: words))], [])
+    }
+    let report = AddressReport([
+      try tunnel(0, "local n1 8001 localhost 8000"), try tunnel(1, "local n1 8002 localhost 8888"),
+    ])
+    let lines = report.text.split(separator: "\n")
+    #expect(lines.prefix(2) == ["localhost:8001", "localhost:8002"] && lines.count == 3)
+    #expect(lines.last?.hasPrefix("ssh -L 8001:localhost:8001 -L 8002:localhost:8002 ") == true)
   }
 
   @Test func theWayToOnesOwnComputerTakesPathsAsWell() throws {

@@ -54,7 +54,8 @@ import Testing
 
   @Test(
     arguments: [
-      ("8001:+3:80", "+3"), ("8001:db:80", "db"), ("8001:N1:80", "N1"), ("8001:[::1]:80", "::1"),
+      ("8001:+3:80", "+3"), ("8001:db:80", "db"), ("8001:n11:80", "n11"),
+      ("8001:[fd::1]:80", "fd::1"),
       ("R:9000:db:80", "db"), ("R:9000:n1:80", "n1"), ("8001:80,8002:n4:80", "n4"),
     ])
   func anotherHostIsRefusedAndTheNodesNamed(spec: String, quoted: String) throws {
@@ -68,7 +69,7 @@ import Testing
 
   @Test(
     arguments: [
-      ("8001:db:80", "local n1 8001 db 80"), ("8001:[::1]:/s", "local n1 8001 ::1 /s"),
+      ("8001:db:80", "local n1 8001 db 80"), ("8001:[fd::1]:/s", "local n1 8001 fd::1 /s"),
       ("8001:n2:80", "local n2 8001 localhost 80"), ("R:9000:db:80", "remote n1 9000 db 80"),
       ("R:9000:n2:80", "remote n1 9000 n2 80"),
     ])

@@ -95,6 +95,7 @@ import Testing
     (status.sent, status.received) = (1 << 40, .max)
     (status.keeper, status.ssh) = (4711, 4712)
     status.far = [.listening, .refused, .unknown]
+    status.spoken = [.http, nil, .vnc]
     status.transport = .srun
     status.reasons = ["8001:n7:80: 'n7' is no node", ""]
     return status

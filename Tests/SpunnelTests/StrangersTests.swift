@@ -21,9 +21,9 @@ import Testing
     for round in 0..<10 {
       for port in 1...100 { lines += strangers.note("refused uid 7 on port \(port)", at: round) }
     }
-    #expect(lines.count == Strangers.most)
+    #expect(lines.count == Limits.refusals)
     let later = strangers.note("refused uid 7 on port 1", at: 60_000)
-    #expect(later.count == Strangers.most + 2)
-    #expect(later.dropLast().last == "refused \((100 - Strangers.most) * 10) others")
+    #expect(later.count == Limits.refusals + 2)
+    #expect(later.dropLast().last == "refused \((100 - Limits.refusals) * 10) others")
   }
 }

@@ -72,7 +72,7 @@ strangers() {
     as user2 cp /etc/hosts "/tmp/spunnel-$(as user2 id -u)/$job.0/host"
     run as root spunnelctl url "$job"
     same 0 "$status"
-    holds http://localhost:8001
+    holds localhost:8001
     as user1 spunnelctl close "$job"
     run as root spunnelctl url "$job"
     same 1 "$status"

@@ -331,6 +331,9 @@ far_answers() { same "$1" "$(host n1 user1 /home/tools/client.py "$2" name)"; }
 
 # --- SOCKS -------------------------------------------------------------------------------------
 
+# address_of HOST: as the login host's file of hosts has it.
+address_of() { as root awk -v host="$1" '$2 == host { print $1; exit }' /etc/hosts; }
+
 # fetch URL CURL-ARGUMENT...: what the web server of a step says, through port 1080.
 fetch() { as user1 curl -s -m 10 "${@:2}" "$1"; }
 
@@ -343,6 +346,9 @@ fetch() { as user1 curl -s -m 10 "${@:2}" "$1"; }
     same n2 "$(fetch http://n2:8000/hostname --socks5-hostname localhost:1080)"
     same n1 "$(fetch http://localhost:8000/hostname --socks5-hostname localhost:1080)"
     same n2 "$(fetch http://n2:8000/hostname --socks4a localhost:1080)"
+    # In any case, by its full name as this host completes names, and by its address.
+    same n2 "$(fetch http://N2:8000/hostname --socks5-hostname localhost:1080)"
+    same n2 "$(fetch "http://$(address_of n2):8000/hostname" --socks5-hostname localhost:1080)"
     data=$(as user1 sha256sum /etc/ssh/moduli)
     same "$data" "$(fetch http://n2:8000/ssh/moduli --socks5-hostname localhost:1080 |
         sha256sum | sed 's|-|/etc/ssh/moduli|')"

@@ -579,7 +579,7 @@ told_times() { same "$1" "$(output "$2" | grep -cF -- "$3")"; }
     eventually ctl open "${job}_1" 8001:8000 --background
     eventually ctl open "${job}_2" 8002:8000 --background
     run ctl url "${job}_1"
-    same http://localhost:8001/ "${lines[0]}"
+    same localhost:8001 "${lines[0]}"
     run ctl status "${job}_2"
     holds "localhost:8002 -> n1:8000"
     run ctl close "${job}_2"

@@ -156,6 +156,22 @@ far() { json user1 | jq -r '[.tunnels[0].forwards[].far] | join(" ")'; }
     eventually gone_by_probe "$(job s)"
 }
 
+@test "the service is known while its connection is open, and url names what it speaks" {
+    serve s user1 -w n1 --tunnel 8001:8000,8002:8080 -- 8000
+    run as user1 curl -s --max-time 10 localhost:8002
+    serves "nothing listens: 8080" "$(job s)" || serves "nothing listens: 8080; not seen yet: 8000" "$(job s)"
+    start held user1 /home/tools/client.py 8001 hold
+    eventually says held held
+    start_on n1 web user1 python3 -m http.server --bind 127.0.0.1 8080
+    eventually as user1 curl -sf --max-time 10 -o /dev/null localhost:8002
+    eventually serves listening "$(job s)"
+    goes_on held
+    run as user1 spunnelctl url "$(job s)"
+    same localhost:8001 "${lines[0]}"
+    same http://localhost:8002/ "${lines[1]}"
+    kill -TERM "$(pid web)"
+}
+
 gone_by_probe() {
     as user1 spunnelctl status --probe >/dev/null
     serves "nothing listens" "$1"
@@ -383,9 +399,9 @@ empty_again() { same '[]' "$(output w | tail -n 1 | jq -c .tunnels)"; }
     as user1 spunnelctl open "$job" 8001:8000,D:8002,:/tmp/there-%j.sock --background --json |
         jq -e '.version == 1 and .state == "up" and .forwards[0].exec == 8000' >&2
     as user1 spunnelctl url "$job" --json |
-        jq -e '.tunnels[0] | [.forwards[0, 1].address] == ["http://localhost:8001/", "socks5h://localhost:8002"]'
+        jq -e '.tunnels[0] | [.forwards[0, 1].address] == ["localhost:8001", "socks5h://localhost:8002"]'
     run as user1 spunnelctl url "$job"
-    same http://localhost:8001/ "${lines[0]}"
+    same localhost:8001 "${lines[0]}"
     same socks5h://localhost:8002 "${lines[1]}"
     [[ ${lines[3]} == "ssh -L 8001:localhost:8001 -L 8002:localhost:8002 -L "*" user1@login" ]]
     as user1 spunnelctl close "$job" 8001:8000 --json |

@@ -80,6 +80,6 @@ final class Asker {
 
 extension Forward {
   fileprivate var refusal: String {
-    "nothing listens at \(host.isLocal ? node.description : host.bracketed):\(exec) yet"
+    "nothing listens at \(farEnd) yet"
   }
 }

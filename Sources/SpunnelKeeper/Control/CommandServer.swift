@@ -87,7 +87,7 @@ final class CommandServer: EventHandler {
 final class CommandClient {
   private static let longestCommand = 1 << 20
 
-  private var line: LineSocket?
+  private var line: ReportSocket?
   private var partial: [UInt8] = []
   private var heard: ((KeeperCommand, CommandClient) -> Void)?
   private var ended: ((CommandClient) -> Void)?
@@ -102,7 +102,7 @@ final class CommandClient {
   ) throws(SystemError) {
     self.heard = heard
     self.ended = ended
-    line = try LineSocket(loop, socket) { [weak self] in self?.listen() }
+    line = try ReportSocket(loop, socket) { [weak self] in self?.listen() }
   }
 
   var isOpen: Bool { line?.isOpen ?? false }

@@ -6,9 +6,6 @@ import SpunnelSystem
 import SpunnelTunnel
 
 final class Links {
-  /// Services that SOCKS clients named and that are kept for the next.
-  private static let mostVisited = 64
-
   private let loop: EventLoop
   private let record: Record
   private let settings: Settings
@@ -83,7 +80,7 @@ final class Links {
     let route = Route(forward)
     visited.append(route)
     link(to: forward.node).visit(route) { [weak self] in self?.forget(route) }
-    if visited.count > Links.mostVisited, let oldest = visited.first { forget(oldest) }
+    if visited.count > Limits.visitedServices, let oldest = visited.first { forget(oldest) }
     return route
   }
 

@@ -26,7 +26,7 @@ final class Keeper: EventHandler {
   private let changes: DirectoryWatch
   private let ends: SubmitEnds
   /// To whoever started the keeper. An srun that does not wait for its tunnel reads nothing before its end.
-  private var lifeline: LineSocket?
+  private var lifeline: ReportSocket?
   private var tunnel: Tunnel?
   private var job: JobWatch?
   private var commands: CommandServer?
@@ -65,7 +65,7 @@ final class Keeper: EventHandler {
   ///   - lifeline: to srun
   func run(_ listeners: [CInt], lifeline: consuming FileDescriptor) {
     do throws(SystemError) {
-      self.lifeline = try LineSocket(loop, lifeline) { [weak self] in self?.lifelineEnded() }
+      self.lifeline = try ReportSocket(loop, lifeline) { [weak self] in self?.lifelineEnded() }
       for listener in listeners { try ends.adopt(listener) }
       try begin()
       try loop.run()
@@ -290,6 +290,7 @@ final class Keeper: EventHandler {
     (status.accepted, status.refused) = (tunnel.relay.accepted, tunnel.relay.refused)
     (status.sent, status.received) = tunnel.relay.bytes
     status.far = tunnel.routes.map(\.far)
+    status.spoken = tunnel.routes.map(\.spoken)
     status.reasons = failures.lines
   }
 }

@@ -56,6 +56,9 @@ final class Connection {
   /// Bytes from the client and to the client.
   var bytes: (sent: Int, received: Int) { (pump?.sent ?? 0, pump?.received ?? 0) }
 
+  /// The first bytes to the client.
+  var answer: UInt64 { pump?.answer ?? 0 }
+
   private var wasAnswered = false
 
   /// Whether the service has answered since this was asked last, for the first time.

@@ -21,11 +21,6 @@ struct Flow {
     case broken
   }
 
-  /// Bytes that one splice may move.
-  private static let chunk = 1 << 20
-  /// Fills and drains in a row before the other connections get their turn.
-  private static let budget = 16
-
   private var pipe: PipePool.Loan?
   /// Holds what is on its way and in no pipe.
   private var copy: [UInt8] = []
@@ -39,6 +34,8 @@ struct Flow {
   private var hasMetUrgentData = false
   /// Whether the target took nothing when it was last asked.
   private(set) var isFull = false
+  /// The first bytes that were read, as far as there were eight.
+  private(set) var beginning: UInt64 = 0
   /// Bytes delivered.
   private(set) var total = 0
   /// Whether nothing will move any more.
@@ -57,7 +54,7 @@ struct Flow {
   mutating func move(from source: CInt, to target: CInt, _ pool: PipePool) -> Step {
     if isOver { return .empty }
     isFull = false
-    for _ in 0..<Flow.budget {
+    for _ in 0..<Limits.stepsInATurn {
       let step =
         if pending > 0 { drain(into: target) } else if isBulk { fill(from: source, pool) } else {
           pass(from: source, to: target, pool)
@@ -95,7 +92,8 @@ struct Flow {
     drop(pool)
     switch unsafe Transfer.read(from: source, into: pool.buffer) {
     case .moved(let count):
-      isBulk = count == PipePool.bufferSize
+      isBulk = count == Limits.buffer
+      if total == 0 { beginning = pool.beginning(atMost: count) }
       let step = unsafe write(UnsafeRawBufferPointer(rebasing: pool.buffer[..<count]), to: target)
       // A read that leaves room has taken all there was (epoll(7), questions and answers).
       return step == .busy && pending == 0 && !isBulk && !mustReadOn ? .empty : step
@@ -123,10 +121,10 @@ struct Flow {
       return .busy
     }
     self.pipe = pipe
-    switch Transfer.splice(from: source, to: pipe.writer, atMost: Flow.chunk) {
+    switch Transfer.splice(from: source, to: pipe.writer, atMost: Limits.splice) {
     case .moved(let count):
       pending = count
-      isBulk = count >= PipePool.bufferSize
+      isBulk = count >= Limits.buffer
       return .busy
     case .wouldBlock where !hasMetUrgentData:
       drop(pool)
@@ -177,22 +175,30 @@ struct Flow {
     fileprivate init() throws(SystemError) { pipe = try FileDescriptor.pipe(capacity: 1 << 20) }
   }
 
-  /// More lie idle only after a crowd.
-  private static let mostIdle = 8
   private var idle: [Loan] = []
   /// What one direction has read and not written yet, within one call: all have it in turn. A direction
   /// that fills it carries bulk.
   let buffer = UnsafeMutableRawBufferPointer.allocate(
-    byteCount: PipePool.bufferSize, alignment: 16)
-  static let bufferSize = 1 << 14
+    byteCount: Limits.buffer, alignment: 16)
 
   deinit { unsafe buffer.deallocate() }
+
+  /// The buffer's first bytes, in their order in memory.
+  ///
+  /// - Parameter count: bytes that were read
+  func beginning(atMost count: Int) -> UInt64 {
+    var value: UInt64 = 0
+    unsafe withUnsafeMutableBytes(of: &value) {
+      unsafe $0.copyBytes(from: buffer.prefix(min(count, $0.count)))
+    }
+    return value
+  }
 
   /// - Returns: an empty pipe, `nil` when descriptors are used up
   func borrow() -> Loan? { idle.popLast() ?? (try? Loan()) }
 
   /// - Parameter loan: an empty pipe
   func giveBack(_ loan: Loan) {
-    if idle.count < PipePool.mostIdle { idle.append(loan) }
+    if idle.count < Limits.idlePipes { idle.append(loan) }
   }
 }

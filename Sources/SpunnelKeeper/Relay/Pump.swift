@@ -66,6 +66,8 @@ final class Pump: EventHandler {
   var sent: Int { outward.total }
   /// Bytes to the client.
   var received: Int { inward.total }
+  /// The first bytes of them.
+  var answer: UInt64 { inward.beginning }
 
   /// - Parameters:
   ///   - client: a connected, non-blocking stream socket

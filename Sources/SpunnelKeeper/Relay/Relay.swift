@@ -12,8 +12,10 @@ protocol RelayObserver: AnyObject {
   func relayNotes(_ line: String)
   /// Counters changed.
   func relayChanged()
-  /// A service has answered with its first byte.
-  func relayIsAnswered(_ route: Route)
+  /// A service has answered: once for each connection, with its first bytes.
+  ///
+  /// - Parameter answer: eight of them, see `SpokenProtocol`
+  func relayIsAnswered(_ route: Route, with answer: UInt64)
   /// Connects to the service of a forward, without waiting: `nil` while there is no way to it.
   func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor?
   /// The way to a host that a SOCKS client named; `nil` when it may not go there.
@@ -25,11 +27,6 @@ protocol RelayObserver: AnyObject {
 }
 
 final class Relay: EventHandler {
-  /// Milliseconds before another attempt when descriptors or ssh's queue are used up.
-  private static let pause = 50
-  /// Connections accepted in a row before the open ones get their turn.
-  private static let budget = 64
-
   /// A socket that clients connect to.
   private struct Entrance {
     let route: Route
@@ -141,7 +138,7 @@ final class Relay: EventHandler {
     } catch {
       // Out of descriptors.
       observer?.relayNotes("accept on \(route.forward.listen.named): \(error.reason)")
-      loop.rest(descriptor, milliseconds: Relay.pause, [.input], self) { [weak self, weak route] in
+      loop.rest(descriptor, milliseconds: Limits.pause, [.input], self) { [weak self, weak route] in
         route != nil && self?.listeners[descriptor]?.route === route
       }
     }
@@ -152,7 +149,7 @@ final class Relay: EventHandler {
   private func share(of descriptor: CInt) -> Int {
     guard var entrance = listeners[descriptor] else { return 0 }
     let hasMore = entrance.turn + 1 == loop.turns
-    entrance.share = hasMore ? min(entrance.share * 2, Relay.budget) : 1
+    entrance.share = hasMore ? min(entrance.share * 2, Limits.acceptsInATurn) : 1
     entrance.turn = loop.turns
     listeners[descriptor] = entrance
     return entrance.share
@@ -215,7 +212,9 @@ final class Relay: EventHandler {
   }
 
   private func moved(_ connection: Connection) {
-    if connection.hasJustBeenAnswered { observer?.relayIsAnswered(connection.route) }
+    if connection.hasJustBeenAnswered {
+      observer?.relayIsAnswered(connection.route, with: connection.answer)
+    }
     observer?.relayChanged()
   }
 
@@ -245,7 +244,7 @@ final class Relay: EventHandler {
     } catch {
       // Out of descriptors, or ssh is busy or gone: this connection waits, the others go on.
       if retry == nil {
-        retry = loop.after(milliseconds: Relay.pause) { [weak self] in
+        retry = loop.after(milliseconds: Limits.pause) { [weak self] in
           self?.retry = nil
           self?.serveWaiting()
         }

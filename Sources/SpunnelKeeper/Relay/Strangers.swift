@@ -6,11 +6,6 @@ import SpunnelTunnel
 /// Keeps strangers who try again and again from filling the log, and from pushing everything else out of it:
 /// the same line is written once a minute, with how often it was true since, and few different ones.
 struct Strangers {
-  /// Milliseconds.
-  private static let minute = 60_000
-  /// Different lines in a minute.
-  static let most = 16
-
   private var began: Int?
   private var counts: [String: Int] = [:]
   private var others = 0
@@ -21,11 +16,11 @@ struct Strangers {
   /// - Returns: the lines to write
   mutating func note(_ line: String, at now: Int = Clock.milliseconds()) -> [String] {
     var lines: [String] = []
-    if let began, now - began >= Strangers.minute { lines = close() }
+    if let began, now - began >= Limits.refusalPause { lines = close() }
     if began == nil { began = now }
     if let count = counts[line] {
       counts[line] = count + 1
-    } else if counts.count < Strangers.most {
+    } else if counts.count < Limits.refusals {
       counts[line] = 0
       lines.append(line)
     } else {

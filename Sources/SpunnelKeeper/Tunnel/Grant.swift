@@ -35,7 +35,7 @@ extension Grant {
       let isMeant =
         (entry.kind == .remote) == isRemote
         && (entry.listen == request.listen && request.listen != .any
-          || ends.contains { "\($0)" == "\(request.listen)" })
+          || ends.contains { request.listen.isTyped($0) })
       if isMeant {
         named.formUnion(ends)
         meant.append(entry)
@@ -46,7 +46,7 @@ extension Grant {
     let routes = routes.filter { route in
       (route.forward.kind == .remote) == isRemote
         && (named.contains(route.forward.listen) && route.forward.listen != .free
-          || "\(route.forward.listen)" == "\(request.listen)")
+          || request.listen.isTyped(route.forward.listen))
     }
     if routes.isEmpty && meant.isEmpty { return nil }
     // One of those to all nodes was asked for in no words of its own.
@@ -58,6 +58,18 @@ extension Grant {
 extension Forward {
   /// As one would ask for it.
   fileprivate var request: [ForwardRequest] { (try? TunnelSpec(description))?.forwards ?? [] }
+}
+
+extension RequestedEnd {
+  /// Whether an end that came out is this one, as it was typed: a path with nothing left to fill in.
+  fileprivate func isTyped(_ end: Endpoint) -> Bool {
+    switch (self, end) {
+    case (.port(let requested), .port(let port)): requested == port
+    case (.path(let requested), .path(let path)): requested.description == path
+    case (.any, .free): true
+    default: false
+    }
+  }
 }
 
 extension Route {

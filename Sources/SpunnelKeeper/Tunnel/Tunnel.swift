@@ -29,6 +29,8 @@ final class Tunnel {
   let relay: Relay
   private let links: Links
   private(set) var grants: [Grant] = []
+  /// As they were when a SOCKS client first asked for a host that no node is named by.
+  private lazy var knownHosts = KnownHosts.own
 
   /// - Parameters:
   ///   - ends: with what srun has claimed
@@ -355,9 +357,10 @@ extension Tunnel: RelayObserver {
     link.askIfCut(end, answer)
   }
 
-  func relayIsAnswered(_ route: Route) {
-    if route.far == .listening { return }
-    route.far = .listening
+  func relayIsAnswered(_ route: Route, with answer: UInt64) {
+    let spoken = SpokenProtocol(beginning: answer) ?? route.spoken
+    if route.far == .listening, route.spoken == spoken { return }
+    (route.far, route.spoken) = (.listening, spoken)
     observer?.tunnelChanged()
   }
 
@@ -370,7 +373,7 @@ extension Tunnel: RelayObserver {
 
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route? {
     // The nodes by their names: what listens on their loopback addresses alone is reached as well.
-    let node = nodes.first { $0.description == host.description }
+    let node = nodes.place(of: host) { knownHosts }.map { nodes[$0] }
     if node == nil && !host.isLoopback && settings.targets != .any { return nil }
     return links.visit(
       Forward(

@@ -69,8 +69,18 @@ public struct HostName: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Whether both are one name, in whatever case: names of hosts have none (RFC 4343).
+  package static func areSame(_ left: some StringProtocol, _ right: some StringProtocol) -> Bool {
+    left.utf8.count == right.utf8.count
+      && zip(left.utf8, right.utf8).allSatisfy { lowercased($0) == lowercased($1) }
+  }
+
+  private static func lowercased(_ byte: UInt8) -> UInt8 {
+    UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte
+  }
+
   /// Whether it is the connecting side itself.
-  public var isLocal: Bool { description == HostName.localhost.description }
+  public var isLocal: Bool { HostName.areSame(description, HostName.localhost.description) }
 
   /// Whether it is so by its name or by its address, however that is written. An IPv4 address as IPv6
   /// writes it is another host's, as any other is.

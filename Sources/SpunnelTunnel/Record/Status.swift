@@ -112,6 +112,8 @@ public struct Status: Equatable, Sendable {
   public var ssh = 0
   /// What is known of the far ends, in the order of the host file's forwards.
   public var far: [FarEnd] = []
+  /// What the services speak, in the same order, as far as that is known.
+  public var spoken: [SpokenProtocol?] = []
   /// The way that ssh takes, `nil` while nobody has said.
   public var transport: Transport?
   /// Why forwards that were asked for are not there, a line each.
@@ -134,9 +136,14 @@ public struct Status: Equatable, Sendable {
     for (key, value) in keyedLines(text) {
       if key == "state" { state = State(rawValue: String(value)) }
       if key == "far" { far.append(FarEnd(rawValue: String(value)) ?? .unknown) }
+      if key == "speaks" { spoken.append(SpokenProtocol(rawValue: String(value))) }
       if key == "transport" { transport = Transport(rawValue: String(value)) }
       if key == "reason" { reasons.append(printable(value, atMost: LogLine.longest)) }
-      if far.count > HostFile.most.forwards || reasons.count > Status.mostReasons { return nil }
+      if far.count > HostFile.most.forwards || spoken.count > HostFile.most.forwards
+        || reasons.count > Status.mostReasons
+      {
+        return nil
+      }
       guard let (_, path) = Status.numbers.first(where: { $0.0 == key }) else { continue }
       guard let number = wholeNumber(value) else { return nil }
       self[keyPath: path] = number
@@ -149,6 +156,7 @@ public struct Status: Equatable, Sendable {
     "state \(state.rawValue)\n" + (transport.map { "transport \($0.rawValue)\n" } ?? "")
       + Status.numbers.map { "\($0.0) \(self[keyPath: $0.1])\n" }.joined()
       + far.map { "far \($0.rawValue)\n" }.joined()
+      + spoken.map { "speaks \($0?.rawValue ?? "-")\n" }.joined()
       + reasons.map { "reason \(printable($0, atMost: LogLine.longest))\n" }.joined()
   }
 }

@@ -60,7 +60,7 @@ public struct SSHConfiguration: Equatable, Sendable {
     if ["none", "0"].contains(values["connecttimeout"]) {
       options.append("ConnectTimeout=\(max(1, timeout - 1))")
     }
-    if values["serveraliveinterval"] == "0" { options.append("ServerAliveInterval=15") }
+    if values["serveraliveinterval"] == "0" { options.append(KeepAlive.direct.intervalOption) }
     // The same ciphers in another order: none that a policy has taken out comes back.
     let ciphers = values["ciphers"]?.split(separator: ",").map(String.init) ?? []
     if ciphers.contains(SSHConfiguration.fastCipher) {

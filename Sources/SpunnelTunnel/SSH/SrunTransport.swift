@@ -63,7 +63,8 @@ public struct SrunTransport: Equatable, Sendable {
   ///   - isDirect: whether ssh speaks with the node itself; otherwise a stranger can stall srun for five
   ///     minutes, and neither end gives up in less
   func options(timeout: Int, isDirect: Bool) -> [String] {
-    [
+    let alive = isDirect ? KeepAlive.direct : .throughSrun
+    return [
       // The connection is ssh's standard input and output (sshconnect.c, `ssh_connect`).
       "ProxyCommand=-", "ProxyUseFdpass=no",
       // The key that was made for this tunnel, and no other.
@@ -72,8 +73,7 @@ public struct SrunTransport: Equatable, Sendable {
       "CheckHostIP=no", "VerifyHostKeyDNS=no", "UpdateHostKeys=no",
       "IdentityFile=\(keys.identity)", "IdentitiesOnly=yes", "IdentityAgent=none",
       "PreferredAuthentications=publickey",
-      "ConnectTimeout=\(timeout)", "ServerAliveInterval=\(isDirect ? 15 : 30)",
-      "ServerAliveCountMax=\(isDirect ? 3 : 12)",
+      "ConnectTimeout=\(timeout)", alive.intervalOption, alive.countOption,
       "Ciphers=^aes128-gcm@openssh.com",
     ]
   }

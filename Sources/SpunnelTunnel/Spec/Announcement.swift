@@ -12,9 +12,6 @@ public struct Announcement: Sendable {
   /// A line for each forward: `localhost:8001 -> n1:8000`.
   public var forwards: [String] { all.map(\.arrow) }
 
-  /// The addresses of the forwards, in their order.
-  public var addresses: [String] { all.compactMap(\.address) }
-
   /// The command that carries the submit ends on to the user's own computer; `nil` when there are
   /// none.
   public var command: String? {
@@ -27,15 +24,18 @@ public struct Announcement: Sendable {
 }
 
 extension Forward {
-  /// What a program on this host is given: `http://localhost:8001/` for a browser, `socks5h://…` as
-  /// a proxy, and the path of a unix socket as curl and nginx write it; `nil` when it leads here.
-  public var address: String? {
-    switch kind {
-    case .remote: nil
-    case .dynamic:
-      listen.port.map { "socks5h://localhost:\($0)" } ?? listen.path.map { "unix:\($0)" }
-    case .local: listen.port.map { "http://localhost:\($0)/" } ?? listen.path.map { "unix:\($0)" }
-    }
+  /// What a program on this host is given, as far as it is known: `localhost:8001`, with the service's
+  /// protocol before it once that is known, `socks5h://…` as a proxy, and the path of a unix socket as curl
+  /// and nginx write it; `nil` when it leads here.
+  ///
+  /// - Parameter spoken: what the service speaks
+  public func address(_ spoken: SpokenProtocol? = nil) -> String? {
+    if kind == .remote { return nil }
+    if let path = listen.path { return "unix:\(path)" }
+    guard let port = listen.port else { return nil }
+    if kind == .dynamic { return "socks5h://localhost:\(port)" }
+    guard let spoken else { return "localhost:\(port)" }
+    return "\(spoken.rawValue)://localhost:\(port)" + (spoken == .http ? "/" : "")
   }
 
   /// What ssh's `-L` takes on the user's own computer to reach the submit end. A path becomes the
@@ -65,16 +65,36 @@ extension Forward {
 extension ForwardRequest {
   /// Where it will lead once its job runs, for people.
   public func promise(_ job: UInt32) -> String {
-    let near =
-      if case .path(let path) = listen { "\(path)" } else { "port \(listen) of \(Host.name)" }
     switch kind {
-    case .local where host == .all && listen == .any:
-      return
-        "a free port of \(Host.name) -> port \(connect) of each node of job \(job), while it runs"
-    case .local: return "\(near) -> \(connect.named) of job \(job), while it runs"
-    case .remote:
-      return "\(listen.named) of job \(job) -> \(connect.named) of \(Host.name), while it runs"
-    case .dynamic: return "\(near) -> SOCKS, through job \(job), while it runs"
+    case .local: "\(named(listen)) -> \(destination(job)), while it runs"
+    case .remote: "\(listen.named) of job \(job) -> \(origin), while it runs"
+    case .dynamic: "\(named(listen)) -> SOCKS, through job \(job), while it runs"
     }
+  }
+
+  /// An end on this host.
+  private func named(_ end: RequestedEnd) -> String {
+    switch end {
+    case .path(let path): "\(path)"
+    case .port(let port): "port \(port) of \(Host.name)"
+    case .any: "a free port of \(Host.name)"
+    }
+  }
+
+  /// Where a job's forward leads.
+  private func destination(_ job: UInt32) -> String {
+    let end = connect == .any ? "a free port" : connect.named
+    return switch host {
+    case .nearest: "\(end) of job \(job)"
+    case .after(let places): "\(end) of node +\(places) of job \(job)"
+    case .all: "\(end) of each node of job \(job)"
+    case .named(let host): "\(end) of \(host), through job \(job)"
+    }
+  }
+
+  /// Where a job's processes are led to.
+  private var origin: String {
+    if case .named(let host) = host { return "\(connect.named) of \(host), through \(Host.name)" }
+    return connect == .any ? "a free port of \(Host.name)" : "\(connect.named) of \(Host.name)"
   }
 }

@@ -98,11 +98,15 @@ extension Forward: CustomStringConvertible {
     }
   }
 
+  /// The end on the exec host, or behind it, for people: `n1:8000`, `db:5432`.
+  package var farEnd: String {
+    "\(kind == .local && !host.isLocal ? host.bracketed : node.description):\(exec)"
+  }
+
   /// Where it leads, for people: `localhost:8001 -> n1:8000`.
   public var arrow: String {
     let near = submit.path ?? "\(kind == .remote ? host.bracketed : "localhost"):\(submit)"
-    let farHost = kind == .local && !host.isLocal ? host.bracketed : node.description
-    let far = "\(farHost):\(exec)"
+    let far = farEnd
     switch kind {
     case .local: return host.isLocal ? "\(near) -> \(far)" : "\(near) -> \(far), through \(node)"
     case .remote: return "\(far) -> \(near)"

@@ -85,7 +85,7 @@ extension ForwardRequest {
       guard facts.nodes.indices.contains(places) else { throw foreign("+\(places)", facts) }
       return [(places, .localhost)]
     case .named(let host):
-      let place = facts.nodes.firstIndex { $0.description == host.description }
+      let place = facts.nodes.place(of: host) { .own }
       if kind == .local, let place { return [(place, .localhost)] }
       if !anywhere { throw foreign(host.description, facts) }
       return [(0, host)]

@@ -110,7 +110,7 @@ struct SpecParser {
     case 3:
       let host = try host(parts[1])
       return ForwardRequest(
-        kind: .remote, listen: listen, host: host.isLocal ? .nearest : .named(host),
+        kind: .remote, listen: listen, host: host.isLoopback ? .nearest : .named(host),
         connect: try remoteEnd(parts[2]))
     default: throw .tooManyParts(forward: shown)
     }
@@ -141,7 +141,7 @@ struct SpecParser {
       return .after(places)
     }
     let host = try host(part)
-    return host.isLocal ? .nearest : .named(host)
+    return host.isLoopback ? .nearest : .named(host)
   }
 
   private func host(_ part: String) throws(SpecError) -> HostName {

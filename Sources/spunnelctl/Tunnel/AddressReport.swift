@@ -5,34 +5,44 @@ import SpunnelSlurm
 import SpunnelTunnel
 
 struct AddressReport: Report {
-  private let tunnels: [(step: StepName, forwards: [Forward])]
+  /// One tunnel: its forwards, and what their services speak, in the same order and as far as it is known.
+  typealias Entry = (step: StepName, forwards: [Forward], spoken: [SpokenProtocol?])
 
-  init(_ tunnels: [(step: StepName, forwards: [Forward])]) { self.tunnels = tunnels }
+  private let tunnels: [Entry]
 
-  /// Whether there is anything to open.
-  var isEmpty: Bool {
-    tunnels.allSatisfy { $0.forwards.allSatisfy { $0.address == nil } }
-  }
+  init(_ tunnels: [Entry]) { self.tunnels = tunnels }
+
+  /// Whether there is nothing to open.
+  var isEmpty: Bool { tunnels.allSatisfy { addresses($0).allSatisfy { $0 == nil } } }
 
   var text: String {
-    tunnels.flatMap { tunnel in
-      let announcement = Announcement(tunnel.forwards)
-      return announcement.addresses + (announcement.command.map { [$0] } ?? [])
+    (tunnels.flatMap { addresses($0).compactMap { $0 } } + [command].compactMap { $0 })
+      .joined(separator: "\n")
+  }
+
+  /// One line carries all of them on.
+  private var command: String? { Announcement(tunnels.flatMap(\.forwards)).command }
+
+  private func addresses(_ tunnel: Entry) -> [String?] {
+    tunnel.forwards.enumerated().map { index, forward in
+      forward.address(tunnel.spoken.indices.contains(index) ? tunnel.spoken[index] : nil)
     }
-    .joined(separator: "\n")
   }
 
   var object: JSON {
     JSON([
       "tunnels": .array(
-        tunnels.map { step, forwards in
+        tunnels.map { tunnel in
           JSON([
-            "job": .number(Int(step.job)), "step": .string(step.stepLabel),
+            "job": .number(Int(tunnel.step.job)), "step": .string(tunnel.step.stepLabel),
             "forwards": .array(
-              forwards.map { $0.json().adding(["address": .string($0.address)]) }),
-            "command": .string(Announcement(forwards).command),
+              zip(tunnel.forwards, addresses(tunnel)).map { forward, address in
+                forward.json().adding(["address": .string(address)])
+              }),
+            "command": .string(Announcement(tunnel.forwards).command),
           ])
-        })
+        }),
+      "command": .string(command),
     ])
   }
 }

@@ -38,7 +38,6 @@ extension RecordView {
   }
 
   private func end(of forward: Forward, _ isOneNode: Bool) -> String {
-    if !forward.host.isLocal { return "\(forward.host.bracketed):\(forward.exec)" }
-    return isOneNode ? "\(forward.exec)" : "\(forward.node):\(forward.exec)"
+    forward.host.isLocal && isOneNode ? "\(forward.exec)" : forward.farEnd
   }
 }

@@ -13,8 +13,9 @@ enum URLCommand {
     operands: [job], options: [Output.json, StateOption.option],
     details: """
       The addresses are for programs on this host, and for programs on your own computer once the
-      ssh line runs there: http:// for a browser, socks5h:// for its proxy settings or curl --proxy,
-      and unix: with the path of a socket, for curl --unix-socket. On your own computer a socket
+      ssh line runs there: localhost and a port, socks5h:// for a browser's proxy settings or curl
+      --proxy, and unix: with the path of a socket, for curl --unix-socket. http://, ssh:// or vnc://
+      stands before a port whose service has answered in that protocol. On your own computer a socket
       becomes the service's port, or a socket in the directory where you start ssh. Forwards that
       lead to this host have no address.
       """,
@@ -23,10 +24,12 @@ enum URLCommand {
   private static func run(_ call: Call) throws(CommandError) -> ExitCode {
     let option = try StateOption(call)
     let word = try call.required(job)
-    var tunnels: [(step: StepName, forwards: [Forward])] = []
+    var tunnels: [AddressReport.Entry] = []
     var refusal: CommandError?
     for view in try TunnelArgument(word, in: call).tunnels(in: option.stateDirectory) {
-      do throws(CommandError) { tunnels.append((view.step, try forwards(of: view, word))) } catch {
+      do throws(CommandError) {
+        tunnels.append((view.step, try forwards(of: view, word), view.status.spoken))
+      } catch {
         if view.isOwn { throw error }
         // Root's: what one user has laid there hides no other's tunnel. status tells of it.
         refusal = refusal ?? error

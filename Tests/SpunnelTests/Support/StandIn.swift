@@ -36,7 +36,7 @@ final class StandIn: RelayObserver {
     answer(isCut)
   }
 
-  func relayIsAnswered(_ route: Route) { answered.append(route) }
+  func relayIsAnswered(_ route: Route, with answer: UInt64) { answered.append(route) }
 
   func relayEndedUnanswered(_ route: Route, _ end: PumpEnd) { unanswered.append((route, end)) }
 }

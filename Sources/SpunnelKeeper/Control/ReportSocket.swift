@@ -4,7 +4,7 @@ import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-final class LineSocket: EventHandler {
+final class ReportSocket: EventHandler {
   private let loop: EventLoop
   private var socket: FileDescriptor?
   /// Of reports: what had no room yet. It holds nobody up.

@@ -6,14 +6,14 @@ import Testing
 @testable import SpunnelKeeper
 @testable import SpunnelTunnel
 
-@Suite struct LineSocketTests {
+@Suite struct ReportSocketTests {
   private final class Ends {
     var count = 0
-    weak var line: LineSocket?
+    weak var line: ReportSocket?
   }
 
   private let loop: EventLoop
-  private let line: LineSocket
+  private let line: ReportSocket
   private let far: End
   private let ends = Ends()
 
@@ -21,7 +21,7 @@ import Testing
     loop = try EventLoop()
     let pair = try FileDescriptor.streamPair()
     far = try End(pair.right)
-    line = try LineSocket(loop, pair.left) { [ends] in
+    line = try ReportSocket(loop, pair.left) { [ends] in
       ends.count += 1
       ends.line?.stopHearing()
     }
