@@ -107,6 +107,13 @@ $(out)/static/libstdc++.a:
 	@archive=$$($(CC) -print-file-name=$(@F)); [ -f "$$archive" ] && ln -sf "$$archive" $@ || \
 		echo "$(@F): not found, so srun --tunnel will load libstdc++.so: install libstdc++-static" >&2
 
+# The commit and its date, for --version: of the repository, or as a release's tarball has them. Rewritten
+# only when they change.
+$(out)/version.h: always
+	@mkdir -p $(out)
+	@printf '#define SPUNNEL_BUILD "%s"\n' "$$(Packaging/build-words)" >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; touch Sources/CBuild/build.c; fi
+
 # The versions of the C library's functions that binaries are linked with.
 $(out)/static/libc.so: Packaging/floor/make $(wildcard Packaging/floor/*.c)
 	CC='$(CC)' Packaging/floor/make $(CURDIR)/$(@D) $(FLOOR)
@@ -116,7 +123,7 @@ $(out)/static/libc.so: Packaging/floor/make $(wildcard Packaging/floor/*.c)
 # Without $ORIGIN, ten directories in which the loader would look for libc.
 .PHONY: swift
 ifeq ($(PREBUILT),)
-swift: $(out)/static/libstdc++.a $(out)/static/libc.so ## Build the core, the keeper and spunnelctl
+swift: $(out)/static/libstdc++.a $(out)/static/libc.so $(out)/version.h ## Build the core, the keeper and spunnelctl
 	$(SWIFT) build -c release --disable-local-rpath $(SWIFT_FLAGS)
 else
 swift: ;
@@ -138,7 +145,7 @@ built = @for file in $(1); do [ -e "$$file" ] || { \
 	echo "install: $$file: not built: run 'make' first, as yourself" >&2; exit 1; }; done
 ifeq ($(PREBUILT),)
 newer = @[ -e $(out)/built ] || { echo "install: not built as a whole: run 'make' first, as yourself" >&2; exit 1; }; \
-	file=$$(find Sources Package.swift -type f -newer $(out)/built -print -quit) && [ -z "$$file" ] || { \
+	file=$$(find Sources Package.swift -type f ! -name build.c -newer $(out)/built -print -quit) && [ -z "$$file" ] || { \
 	echo "install: $$file: changed since it was built: run 'make' first, as yourself" >&2; exit 1; }
 endif
 
@@ -201,6 +208,10 @@ rpm: ## Build the RPM packages, into build/packages
 
 rpm-slurm: ## Build only spunnel-slurm, without Swift
 	@SLURM_ONLY=yes SLURM='$(SLURM)' Packaging/rpm $(out)/packages
+
+.PHONY: dist
+dist: ## Make a release's files, into build/dist
+	@PREBUILT='$(PREBUILT)' Packaging/dist $(out)/dist
 
 # Builds without a word, unless something fails.
 quietly = log=$$(mktemp) && { $(MAKE) --no-print-directory all $(1) DESTDIR= >"$$log" 2>&1 || \
@@ -269,7 +280,25 @@ load: setup ## Many tunnels, many connections, and much time (LOAD=--hour for an
 	@Tests/load/run --prefix $(TEST_PREFIX) $(LOAD)
 
 .PHONY: check
-check: lint test ## Lint, then test
+check: lint unit ## What runs before a commit: format, shell scripts, unit tests
+
+.PHONY: hook
+hook: ## Have git run `make check` before each commit
+	@ln -sf "$(CURDIR)/Tools/pre-commit" "$$(git rev-parse --git-path hooks)/pre-commit"
+
+# FILTER="a name of a test or a part of it", for both.
+FILTER ?=
+.PHONY: unit
+unit: ## Run the unit tests (FILTER=Relay for some)
+	$(SWIFT) test $(if $(FILTER),--filter '$(FILTER)') --quiet
+
+# Only files in which the words stand are handed to bats, which reads each file for a second.
+.PHONY: system
+system: setup ## Install the current build for the tests and run the system tests (FILTER="megabytes" for some)
+	@$(call quietly,install PREFIX=$(TEST_PREFIX))
+	@files=$$(grep -lE -e '^@test .*$(FILTER)' Tests/system/*.bats) || { \
+		echo "system: no test's name has '$(FILTER)'" >&2; exit 1; }; \
+	SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) bats $(if $(FILTER),--filter '$(FILTER)') $$files
 
 # Of each target. What runs in the background of a machine at work takes longer than it says.
 SECONDS ?= 60

@@ -28,6 +28,7 @@ let package = Package(
   targets: [
     .target(name: "SpunnelInterface"),
     .target(name: "CSystem"),
+    .target(name: "CBuild"),
     .target(name: "SpunnelSystem", dependencies: ["CSystem"], swiftSettings: small),
     .target(name: "SpunnelSlurm", dependencies: ["SpunnelSystem"], swiftSettings: small),
     .target(
@@ -84,6 +85,7 @@ let package = Package(
       name: "spunnelctl",
       dependencies: [
         "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelCLI",
+        "CBuild",
       ],
       swiftSettings: strict,
       linkerSettings: [

@@ -10,7 +10,7 @@
 
 static const char usage[] =
 	"usage: spunnel-jobs show JOB, watch JOB [RECORDS], list [--user UID] [--job ID]… "
-	"[--columns NAMES], nodes [NAMES], partitions [NAMES] or config [NAMES]";
+	"[--columns NAMES], nodes [NAMES], partitions [NAMES], config [NAMES] or version";
 
 /* Makes Slurm's library ready; what it says on the way is kept back. */
 static void begin(void)
@@ -69,6 +69,12 @@ int main(int count, char **words)
 {
 	enum ending ending = ENDING_USAGE;
 
+	/* Of what release it is, in the words of srun --version. */
+	if (count == 2 && strcmp(words[1], "version") == 0) {
+		printf("slurm %d.%02d.%d\n", (SLURM_VERSION_NUMBER >> 16) & 0xff,
+		       (SLURM_VERSION_NUMBER >> 8) & 0xff, SLURM_VERSION_NUMBER & 0xff);
+		return ENDING_DONE;
+	}
 	if (count >= 2)
 		ending = strcmp(words[1], "show") == 0 || strcmp(words[1], "watch") == 0
 				 ? tell_job(count, words)
