@@ -49,9 +49,11 @@ struct VersionReport {
     return version[version.startIndex..<parts[1].endIndex]
   }
 
-  /// The version in what `srun --version` says, as in `slurm 22.05.8`.
+  /// The version in what `srun --version` says, as in `slurm 22.05.8`; Debian says `slurm-wlm`.
   static func version(in output: String) -> String? {
-    let words = output.split(separator: "\n").first { $0.hasPrefix("slurm ") }?.split(
+    let words = output.split(separator: "\n").first {
+      $0.hasPrefix("slurm ") || $0.hasPrefix("slurm-wlm ")
+    }?.split(
       separator: " ")
     guard let words, words.count == 2 else { return nil }
     return String(words[1])

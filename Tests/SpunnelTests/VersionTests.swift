@@ -39,7 +39,8 @@ struct VersionTests {
   }
 
   @Test(arguments: [
-    ("slurm 22.05.8\n", "22.05.8"), ("srun: warning\nslurm 24.11.0-0rc1\n", "24.11.0-0rc1"),
+    ("slurm 22.05.8\n", "22.05.8"), ("slurm-wlm 22.05.8\n", "22.05.8"),
+    ("srun: warning\nslurm 24.11.0-0rc1\n", "24.11.0-0rc1"),
   ])
   func versionOfSlurm(output: String, version: String) {
     #expect(VersionReport.version(in: output) == version)
