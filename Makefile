@@ -209,6 +209,10 @@ rpm: ## Build the RPM packages, into build/packages
 rpm-slurm: ## Build only spunnel-slurm, without Swift
 	@SLURM_ONLY=yes SLURM='$(SLURM)' Packaging/rpm $(out)/packages
 
+.PHONY: print-products
+print-products:
+	@echo $(products)
+
 .PHONY: dist
 dist: ## Make a release's files, into build/dist
 	@PREBUILT='$(PREBUILT)' Packaging/dist $(out)/dist
