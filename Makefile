@@ -61,7 +61,7 @@ JOBS_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror $(SLURM_CFLAGS)
 SHELL_SCRIPTS = $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/bin/env bats| shellcheck shell=)' Tools Tests Packaging debian Benchmarks .ci)
 
 .PHONY: all
-all: began slurm $(out)/spunnel-sshd $(out)/loopback.so swift ## Build everything (release)
+all: began slurm $(out)/spunnel-sshd $(out)/spunnel-run $(out)/loopback.so swift ## Build everything (release)
 	@mv $(out)/began $(out)/built
 
 # build/built is as old as the beginning of the last whole build: install asks whether a source is newer.
@@ -101,6 +101,11 @@ $(out)/spunnel-sshd: $(wildcard Sources/SpunnelNode/*.[ch]) $(out)/static/libc.s
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $(filter %.c,$^) $(LDFLAGS) -L$(out)/static -o $@
 
+# Runs a job's command on the node, and notes how it ended.
+$(out)/spunnel-run: Sources/SpunnelNode/spunnel-run.c $(out)/static/libc.so
+	@mkdir -p $(out)
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $< $(LDFLAGS) -L$(out)/static -o $@
+
 # Swift's runtime needs C++'s. Linked in, srun loads no second library and no other version of it.
 $(out)/static/libstdc++.a:
 	@mkdir -p $(@D)
@@ -129,6 +134,9 @@ else
 swift: ;
 endif
 
+# spunnelctl goes by these names as well.
+links := wq lbatch lqueue linfo lcancel
+
 # Under another name first: every srun loads these files, and a half-written one would kill it.
 define install_whole
 	$(INSTALL) $(STRIP) -m 755 $(1) $(2).new
@@ -155,7 +163,7 @@ install: install-core install-slurm ## Install what was built under PREFIX (/opt
 
 .PHONY: install-core
 install-core: $(filter all,$(MAKECMDGOALS)) ## Install all that depends on no Slurm
-	$(call built,$(addprefix $(release)/,$(products)) $(out)/loopback.so $(out)/spunnel-sshd)
+	$(call built,$(addprefix $(release)/,$(products)) $(out)/loopback.so $(out)/spunnel-sshd $(out)/spunnel-run)
 	$(newer)
 	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8 $(bash) $(zsh) $(fish)
 	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
@@ -163,7 +171,9 @@ install-core: $(filter all,$(MAKECMDGOALS)) ## Install all that depends on no Sl
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
 	$(call install_whole,$(release)/spunnel-pool,$(libexec)/spunnel-pool)
 	$(call install_whole,$(out)/spunnel-sshd,$(libexec)/spunnel-sshd)
+	$(call install_whole,$(out)/spunnel-run,$(libexec)/spunnel-run)
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
+	for name in $(links); do ln -sf spunnelctl $(bin)/$$name; done
 	$(INSTALL) -d $(doc)/docs
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md LICENSE $(doc)
 	$(INSTALL) -m 644 docs/*.md $(doc)/docs
@@ -183,7 +193,8 @@ install-slurm: $(filter all slurm,$(MAKECMDGOALS)) ## Install only what is compi
 .PHONY: uninstall
 uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(bin)/spunnelctl
-	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd $(libexec)/spunnel-pool
+	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd $(libexec)/spunnel-pool $(libexec)/spunnel-run
+	rm -f $(addprefix $(bin)/,$(links))
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md LICENSE $(wildcard docs/*.md))
 	rm -f $(addprefix $(man)/man1/,$(notdir $(wildcard docs/man/*.1)))
 	rm -f $(addprefix $(man)/man8/,$(notdir $(wildcard docs/man/*.8)))

@@ -72,6 +72,16 @@ let package = Package(
       linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
     ),
     .target(
+      name: "CYaml",
+      // In the program, as a machine that runs it may have no libyaml.
+      linkerSettings: [.unsafeFlags(["-Xlinker", "-l:libyaml.a"])]
+    ),
+    .target(
+      name: "SpunnelQueue",
+      dependencies: ["CSystem", "CYaml", "SpunnelSlurm", "SpunnelSystem"],
+      swiftSettings: small
+    ),
+    .target(
       name: "SpunnelCluster",
       dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
       swiftSettings: strict
@@ -85,7 +95,7 @@ let package = Package(
       name: "spunnelctl",
       dependencies: [
         "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelCLI",
-        "CBuild",
+        "SpunnelPool", "SpunnelQueue", "CBuild",
       ],
       swiftSettings: strict,
       linkerSettings: [
@@ -107,7 +117,7 @@ let package = Package(
       name: "SpunnelTests",
       dependencies: [
         "Spunnel", "SpunnelKeeper", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem",
-        "SpunnelCLI", "SpunnelCluster", "SpunnelPool", "spunnelctl",
+        "SpunnelCLI", "SpunnelCluster", "SpunnelPool", "SpunnelQueue", "spunnelctl",
       ],
       swiftSettings: strict),
   ]

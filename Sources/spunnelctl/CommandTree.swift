@@ -29,5 +29,5 @@ enum CommandTree {
     subcommands: [
       StatusCommand.spec, OpenCommand.spec, URLCommand.spec, CloseCommand.spec, CleanCommand.spec,
       ClusterCommand.spec, CompletionCommand.spec(for: ["spunnelctl"]),
-    ])
+    ] + QueueCommands.all)
 }

@@ -60,6 +60,11 @@ package struct ForeignOptions: Sendable {
   /// - Parameter option: with its dashes
   func completion(of option: String) -> Completion { completions[option] ?? .nothing }
 
+  /// What an option takes, by its whole long name.
+  package func arity(ofLong name: String) -> Arity? { longs[name] }
+
+  package var longNames: [String] { longs.keys.sorted() }
+
   private static func parsed(_ letters: String) -> [Character: Arity] {
     var result: [Character: Arity] = [:]
     var last: Character?

@@ -1,5 +1,10 @@
 // The known word that was probably meant: what an error asks about.
 
+/// The known word that was probably meant, for words that are no options.
+package func nearestWord(to typed: String, among known: [String]) -> String? {
+  Nearest.word(to: typed, among: known)
+}
+
 enum Nearest {
   /// The word that begins as the typed one does or is a slip of the keyboard away.
   ///

@@ -68,6 +68,31 @@ package struct SlurmHelper: Sendable {
     try records("jobs", words + ["--columns", columns.joined(separator: ",")], body)
   }
 
+  /// The helper's own answer for jobs, for several processes to read.
+  ///
+  /// - Parameter columns: names as in Sources/SlurmHelper/list.c
+  package func answer(_ selection: Selection, columns: [String]) throws(SlurmError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    let words = ["list"] + SlurmHelper.words(selection)
+    try records(
+      "jobs", words + ["--columns", columns.joined(separator: ",")], { _ in },
+      tee: { bytes += $0 })
+    return bytes
+  }
+
+  /// The jobs in an answer; what the columns lack is empty.
+  ///
+  /// - Returns: `nil` for an answer that was cut
+  package static func jobs(in answer: [UInt8]) -> [JobInfo]? {
+    var reader = RecordReader(kind: "jobs")
+    var jobs: [JobInfo] = []
+    do throws(RecordReader.Problem) {
+      try reader.take(answer) { if let job = JobInfo($0) { jobs.append(job) } }
+      try reader.end()
+    } catch { return nil }
+    return jobs
+  }
+
   /// The cluster's nodes.
   package func nodes() throws(SlurmError) -> [NodeInfo] {
     var nodes: [NodeInfo] = []
@@ -110,9 +135,10 @@ extension SlurmHelper {
 
   /// Runs the helper to its end and hands over each record as it comes.
   private func records(
-    _ kind: String, _ words: [String], _ body: (HelperRecord) -> Void
+    _ kind: String, _ words: [String], _ body: (HelperRecord) -> Void,
+    tee: ([UInt8]) -> Void = { _ in }
   ) throws(SlurmError) {
-    let (status, complaint, problem) = try run(kind, words, body)
+    let (status, complaint, problem) = try run(kind, words, body, tee)
     if status == 0 {
       guard let problem else { return }
       throw SlurmError(.installation, SlurmHelper.words(of: problem, kind))
@@ -125,7 +151,8 @@ extension SlurmHelper {
   private typealias Ending = (status: Int, complaint: String?, problem: RecordReader.Problem?)
 
   private func run(
-    _ kind: String, _ words: [String], _ body: (HelperRecord) -> Void
+    _ kind: String, _ words: [String], _ body: (HelperRecord) -> Void,
+    _ tee: ([UInt8]) -> Void
   ) throws(SlurmError) -> Ending {
     do throws(SystemError) {
       let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
@@ -141,7 +168,7 @@ extension SlurmHelper {
       let complaint = complaints.reader
       SlurmHelper.close(answers.writer)
       SlurmHelper.close(complaints.writer)
-      let problem = try SlurmHelper.read(answer, RecordReader(kind: kind), body)
+      let problem = try SlurmHelper.read(answer, RecordReader(kind: kind), body, tee)
       // One line, which the pipe has held meanwhile.
       let said = try SlurmHelper.content(of: complaint)
       return (SlurmHelper.outcome(of: child), SlurmHelper.lastLine(said), problem)
@@ -154,7 +181,8 @@ extension SlurmHelper {
   private static func close(_ end: consuming FileDescriptor) { _ = consume end }
 
   private static func read(
-    _ answer: borrowing FileDescriptor, _ reader: RecordReader, _ body: (HelperRecord) -> Void
+    _ answer: borrowing FileDescriptor, _ reader: RecordReader,
+    _ body: (HelperRecord) -> Void, _ tee: ([UInt8]) -> Void
   ) throws(SystemError) -> RecordReader.Problem? {
     var reader = reader
     var problem: RecordReader.Problem?
@@ -162,6 +190,7 @@ extension SlurmHelper {
       let bytes = try answer.read(atMost: pieceSize), !bytes.isEmpty
     {
       if problem != nil { continue }
+      tee(bytes)
       do throws(RecordReader.Problem) { try reader.take(bytes, body) } catch { problem = error }
     }
     do throws(RecordReader.Problem) { try reader.end() } catch { problem = problem ?? error }

@@ -1,0 +1,75 @@
+// How a job ended, as the exit status of a command that waits for it.
+
+import SpunnelSlurm
+
+/// The status of a job that is over.
+package enum JobStatus: Equatable, Sendable {
+  /// It ended by itself with this code.
+  case exited(Int)
+  /// This signal killed it.
+  case killed(signal: Int)
+  /// Its time limit, or its deadline.
+  case outOfTime
+  case outOfMemory
+  case cancelled
+  /// It did not start: no output file, no program, a prolog that failed.
+  case notStarted(String)
+  /// Nobody knows: why.
+  case unknown(String)
+
+  /// - Parameter job: one that is over
+  package init(_ job: JobInfo) {
+    let exit = job.exit ?? 0
+    switch job.state {
+    case "COMPLETED": self = JobStatus(wait: exit)
+    case "CANCELLED": self = .cancelled
+    case "TIMEOUT", "DEADLINE": self = .outOfTime
+    case "OUT_OF_MEMORY": self = .outOfMemory
+    case "BOOT_FAIL": self = .notStarted("BOOT_FAIL")
+    case "FAILED":
+      // slurmstepd tells by this signal that it could not open the job's files.
+      if exit & 0x7f == JobStatus.filesFailed {
+        self = .notStarted("its output or input file cannot be opened")
+      } else if exit == 0 {
+        self = .notStarted(job.reason.isEmpty ? "FAILED" : job.reason)
+      } else {
+        self = JobStatus(wait: exit)
+      }
+    default: self = .unknown(job.state)
+    }
+  }
+
+  private static let filesFailed = 53
+
+  /// - Parameter status: as wait(2) tells it
+  package init(wait status: Int) {
+    let signal = status & 0x7f
+    self = signal != 0 ? .killed(signal: signal) : .exited((status >> 8) & 0xff)
+  }
+
+  /// The exit status that stands for it.
+  package var code: Int {
+    switch self {
+    case .exited(let code): code
+    case .killed(let signal): 128 + signal
+    case .outOfTime: 124
+    case .outOfMemory: 137
+    case .cancelled: 130
+    case .notStarted: 126
+    case .unknown: 125
+    }
+  }
+
+  /// What is said of it: `exit status 3`.
+  package var words: String {
+    switch self {
+    case .exited(let code): "exit status \(code)"
+    case .killed(let signal): "killed by signal \(signal)"
+    case .outOfTime: "its time limit was reached"
+    case .outOfMemory: "it used more memory than it had"
+    case .cancelled: "it was cancelled"
+    case .notStarted(let why): "it could not start: \(why)"
+    case .unknown(let why): "its status is not known: \(why)"
+    }
+  }
+}
