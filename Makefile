@@ -97,7 +97,7 @@ $(out)/loopback.so: Sources/SpunnelLoopback/loopback.c $(out)/static/libc.so
 		-shared $(LDFLAGS) -L$(out)/static -L$(out)/static/programs -Wl,--no-as-needed -ldl -o $@
 
 # Runs on the nodes, beside the job: small, and with no library but libc.
-$(out)/spunnel-sshd: $(wildcard Sources/SpunnelNode/*.[ch]) $(out)/static/libc.so
+$(out)/spunnel-sshd: $(addprefix Sources/SpunnelNode/,spunnel-sshd.c callback.c node.h) $(out)/static/libc.so
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $(filter %.c,$^) $(LDFLAGS) -L$(out)/static -o $@
 
