@@ -27,7 +27,7 @@ PREBUILT ?=
 ifneq ($(PREBUILT),)
 release := $(PREBUILT)
 endif
-products := libSpunnel.so spunnel-keeper spunnel-pool spunnelctl
+products := libSpunnel.so spunnel-keeper spunnel-pool spunnelctl spunnel-session
 # The oldest C library on which Swift's products and the small C programs run.
 FLOOR   := 2.28
 # Installed files are stripped; a packager's own tools may do that instead (STRIP=).
@@ -135,7 +135,7 @@ swift: ;
 endif
 
 # spunnelctl goes by these names as well.
-links := wq lbatch lqueue linfo lcancel
+links := qconnect wq lbatch lqueue linfo lcancel
 
 # Under another name first: every srun loads these files, and a half-written one would kill it.
 define install_whole
@@ -172,6 +172,8 @@ install-core: $(filter all,$(MAKECMDGOALS)) ## Install all that depends on no Sl
 	$(call install_whole,$(release)/spunnel-pool,$(libexec)/spunnel-pool)
 	$(call install_whole,$(out)/spunnel-sshd,$(libexec)/spunnel-sshd)
 	$(call install_whole,$(out)/spunnel-run,$(libexec)/spunnel-run)
+	$(call install_whole,$(release)/spunnel-session,$(libexec)/spunnel-session)
+	$(INSTALL) -m 755 Sources/SpunnelNode/session $(libexec)/session
 	$(call install_whole,$(release)/spunnelctl,$(bin)/spunnelctl)
 	for name in $(links); do ln -sf spunnelctl $(bin)/$$name; done
 	$(INSTALL) -d $(doc)/docs
@@ -195,6 +197,7 @@ uninstall: ## Remove what install laid down
 	rm -f $(lib)/spunnel.so $(lib)/loopback.so $(lib)/libSpunnel.so $(bin)/spunnelctl
 	rm -f $(libexec)/spunnel-keeper $(libexec)/spunnel-jobs $(libexec)/spunnel-sshd $(libexec)/spunnel-pool $(libexec)/spunnel-run
 	rm -f $(addprefix $(bin)/,$(links))
+	rm -f $(libexec)/spunnel-session $(libexec)/session
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md LICENSE $(wildcard docs/*.md))
 	rm -f $(addprefix $(man)/man1/,$(notdir $(wildcard docs/man/*.1)))
 	rm -f $(addprefix $(man)/man8/,$(notdir $(wildcard docs/man/*.8)))

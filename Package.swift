@@ -24,6 +24,7 @@ let package = Package(
     .executable(name: "spunnel-keeper", targets: ["spunnel-keeper"]),
     .executable(name: "spunnel-pool", targets: ["spunnel-pool"]),
     .executable(name: "spunnelctl", targets: ["spunnelctl"]),
+    .executable(name: "spunnel-session", targets: ["spunnel-session"]),
   ],
   targets: [
     .target(name: "SpunnelInterface"),
@@ -91,11 +92,23 @@ let package = Package(
       dependencies: ["SpunnelSystem"],
       swiftSettings: strict
     ),
+    .target(
+      name: "SpunnelSession",
+      dependencies: ["CSystem", "SpunnelSlurm", "SpunnelSystem"],
+      swiftSettings: small
+    ),
+    .executableTarget(
+      name: "spunnel-session",
+      dependencies: ["SpunnelSession"],
+      swiftSettings: small,
+      // One file for nodes of any distribution.
+      linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
+    ),
     .executableTarget(
       name: "spunnelctl",
       dependencies: [
         "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelCLI",
-        "SpunnelPool", "SpunnelQueue", "CBuild",
+        "SpunnelPool", "SpunnelQueue", "SpunnelSession", "CBuild",
       ],
       swiftSettings: strict,
       linkerSettings: [
@@ -117,7 +130,7 @@ let package = Package(
       name: "SpunnelTests",
       dependencies: [
         "Spunnel", "SpunnelKeeper", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem",
-        "SpunnelCLI", "SpunnelCluster", "SpunnelPool", "SpunnelQueue", "spunnelctl",
+        "SpunnelCLI", "SpunnelCluster", "SpunnelPool", "SpunnelQueue", "SpunnelSession", "spunnelctl",
       ],
       swiftSettings: strict),
   ]

@@ -29,6 +29,9 @@
  * frame, and the tunnel's public key as type and base64. */
 #define HOST_KEY "SPUNNEL_HOST_KEY"
 #define CLIENT_KEY "SPUNNEL_CLIENT_KEY"
+/* Set by spunnelctl proxy alone: the program that sshd runs for each shell and command. Without it there are
+ * none, only forwards. */
+#define ENTER "SPUNNEL_ENTER"
 
 /* Where the keeper waits, and what proves who is who (callback.c); an older keeper says nothing. */
 #define CALLBACK "SPUNNEL_CALLBACK"
@@ -138,13 +141,46 @@ static const char *find_sshd(void)
 	return NULL;
 }
 
-/* sshd_config(5): the key of this tunnel and nothing but forwarding. An sshd that is not root can
- * let in its own user alone. Keywords are those of OpenSSH 8.0. */
+#define PATH_CHARACTERS BASE64 "._-"
+
+/* Where sshd may be used as a login: what stands first in its configuration counts.
+ * @param path the program of SPUNNEL_ENTER, or NULL for forwards alone
+ * @param lines receives the lines, empty for forwards alone
+ * @return 0, or -1 after a line was said */
+static int allow_shell(const char *path, char *lines, size_t size)
+{
+	int length;
+
+	*lines = '\0';
+	if (path == NULL)
+		return 0;
+	if (*path != '/' || path[strspn(path, PATH_CHARACTERS)] != '\0') {
+		say("%s: '%s' is no plain path: install Spunnel under another prefix", ENTER, path);
+		return -1;
+	}
+	length = snprintf(lines, size,
+			  "ForceCommand %s enter\n"
+			  "Subsystem sftp internal-sftp\n"
+			  "MaxSessions 1000\n"
+			  "LogLevel ERROR\n"
+			  "PermitTTY yes\n"
+			  "AllowAgentForwarding yes\n"
+			  "X11Forwarding yes\n"
+			  "AcceptEnv LANG LC_* COLORTERM\n", path);
+	return length < (int)size ? 0 : -1;
+}
+
+/* sshd_config(5): the key of this tunnel, and nothing but forwarding unless a shell is allowed. An sshd that
+ * is not root can let in its own user alone. Keywords are those of OpenSSH 8.0. */
 static int configuration(int host_key, int authorized, int is_direct)
 {
 	int self = (int)getpid();
+	char shell[4096 + 512];
 
+	if (allow_shell(getenv(ENTER), shell, sizeof shell) < 0)
+		return -1;
 	return file_of("sshd_config",
+		       "%s"
 		       "HostKey /proc/%d/fd/%d\n"
 		       "AuthorizedKeysFile /proc/%d/fd/%d\n"
 		       /* Of the path to the key, which is /proc. */
@@ -178,7 +214,7 @@ static int configuration(int host_key, int authorized, int is_direct)
 		       "ClientAliveInterval %d\n"
 		       "ClientAliveCountMax %d\n"
 		       "LogLevel INFO\n",
-		       self, host_key, self, authorized, is_direct ? 15 : 30, is_direct ? 3 : 12);
+		       shell, self, host_key, self, authorized, is_direct ? 15 : 30, is_direct ? 3 : 12);
 }
 
 /* In the child: becomes sshd.
@@ -300,14 +336,17 @@ static int take_callback(struct callback *callback)
 static int take_keys(int *host, int *authorized)
 {
 	char *host_key = take(HOST_KEY, BASE64);
-	char *client_key = take(CLIENT_KEY, BASE64 "- ");
+	int has_shell = getenv(ENTER) != NULL;
+	/* Of several keys each has a line. */
+	char *client_key = take(CLIENT_KEY, has_shell ? BASE64 "- \n" : BASE64 "- ");
 
 	*host = *authorized = -1;
 	if (host_key != NULL && client_key != NULL) {
 		*host = file_of("the host key",
 				"-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n"
 				"-----END OPENSSH PRIVATE KEY-----\n", host_key);
-		*authorized = file_of("the tunnel's key", "restrict,port-forwarding %s\n", client_key);
+		*authorized = file_of("the tunnel's key", "%s%s\n",
+				      has_shell ? "" : "restrict,port-forwarding ", client_key);
 	}
 	if (host_key != NULL)
 		explicit_bzero(host_key, strlen(host_key));

@@ -7,7 +7,8 @@ import SpunnelSystem
 Process.keepChildren()
 // A link of another name is another program.
 let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? ""
-let root = QueueCommands.links.first { $0.name == name } ?? CommandTree.root
+let root =
+  (QueueCommands.links + [QconnectCommand.spec]).first { $0.name == name } ?? CommandTree.root
 if root.name == CommandTree.root.name, CommandLine.arguments.count == 2,
   ["-V", "--version"].contains(CommandLine.arguments[1])
 {

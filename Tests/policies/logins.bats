@@ -100,3 +100,29 @@ is_elsewhere() {
     finish s
     soon nothing_left
 }
+
+@test "logins: a session that was left on one host is rejoined from the other, and from a third after its srun died" {
+    # shellcheck disable=SC2016
+    CLUSTER=$CLUSTER terminal <<'PY'
+class Second(Terminal):
+    """The same on the second login host."""
+    def __init__(self, host, *command):
+        self.seen = ""
+        pexpect.spawn.__init__(
+            self, CLUSTER_IN, [host, "user1", "--", "env", "TERM=xterm", *command], timeout=PATIENCE,
+            encoding="utf-8", codec_errors="replace", dimensions=(30, 100))
+        self.logfile_read = self
+t = Second("login", "spunnelctl", "session")
+t.expect(r"user1@n\d")
+t.sendline("MINE=kept-$((40 + 2)); echo $MINE")
+t.expect("kept-42")
+# The first host is still attached, and is sent away.
+other = Second("login2", "spunnelctl", "session")
+other.expect(r"user1@n\d")
+t.expect("left session")
+other.sendline("echo again-$MINE")
+other.expect("again-kept-42")
+other.sendline("exit")
+other.expect("has ended")
+PY
+}
