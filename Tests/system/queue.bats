@@ -238,6 +238,14 @@ requests() { as root sdiag | sed -nE 's/^\s*user1 .*count:([0-9]+).*/\1/p'; }
     (($(jq '.jobs[0].peak_kib' <<<"$output") > 100))
 }
 
+@test "the record is its user's alone" {
+    local job folder=.local/state/spunnel/queue/site
+    job=$(submit true)
+    ends 0 wait "$job"
+    run as user1 stat -c %a "$folder" "$folder/$job".{submit,run,end}
+    same $'700\n600\n600\n600' "$output"
+}
+
 # --- logs --------------------------------------------------------------------------------------
 
 @test "logs -f: from before the start to the end, with the job's status" {
