@@ -44,9 +44,9 @@ package final class Agent: EventHandler {
   }
 
   /// Results are sent together unless the agent needs work.
-  private static let flushDelay = 5
+  private static let flushDelay = 20
   /// Tasks that waited so long may start sooner on another node.
-  private static let longestWait = 500
+  private static let longestWait = 1000
   /// How long a death by SIGTERM is held back: the agent's own SIGTERM may be on its way.
   private static let holdDelay = 300
   private static let largestBatch = 1 << 15
@@ -228,20 +228,22 @@ package final class Agent: EventHandler {
     handBack()
   }
 
-  private func handBack() {
-    for entry in waiting[nextWaiting...] { send(.back, [entry.task]) }
-    waiting.removeAll(keepingCapacity: true)
-    nextWaiting = 0
+  /// - Parameter count: how many, the last first; `nil` for all
+  private func handBack(_ count: Int? = nil) {
+    let entries = waiting.suffix(count ?? waiting.count - nextWaiting)
+    for entry in entries { send(.back, [entry.task]) }
+    waiting.removeLast(entries.count)
   }
 
-  /// Hands back what has waited too long, as its turn may come sooner elsewhere.
+  /// Hands back what has waited too long, as its turn may come sooner elsewhere: half at a time, so that tasks
+  /// that are only slow for a moment leave work here.
   private func watchQueue() {
     loop.after(milliseconds: Agent.longestWait / 2) { [weak self] in
       guard let self else { return }
       if nextWaiting < waiting.count,
         Clock.milliseconds() - waiting[nextWaiting].since > Agent.longestWait
       {
-        handBack()
+        handBack((waiting.count - nextWaiting + 1) / 2)
         flush()
       }
       watchQueue()

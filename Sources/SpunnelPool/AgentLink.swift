@@ -45,8 +45,8 @@ package final class AgentLink: EventHandler {
   /// Tasks at the agent, and the order in which they went there.
   package private(set) var tasks: [Int: Int] = [:]
   private var lastOrder = 0
-  /// Tasks that may wait at the agent beside those that run.
-  package var reserve = 0
+  /// Whether a processor of the node was without work: tasks are to wait there beside those that run.
+  package var wantsReserve = false
   /// Deaths since a task ended here.
   package var deaths = 0
   /// When the agent was heard last.
@@ -65,11 +65,19 @@ package final class AgentLink: EventHandler {
     host = node.name
   }
 
-  /// Whether another task may go there.
-  package var hasRoom: Bool {
-    state == .ready && !isSilent && !isEndWanted && !isIsolated
-      && tasks.count < node.slots + reserve
+  /// How many tasks may go there now. A reserve is filled up when half of it is used: few large messages cost
+  /// less than many small ones.
+  ///
+  /// - Parameter reserve: tasks that may wait at the agent for each processor
+  package func room(reserve: Double) -> Int {
+    guard state == .ready, !isSilent, !isEndWanted, !isIsolated else { return 0 }
+    let waiting = wantsReserve ? min(Int(Double(node.slots) * reserve), AgentLink.mostWaiting) : 0
+    if tasks.count > node.slots + waiting / 2 { return 0 }
+    return max(0, node.slots + waiting - tasks.count)
   }
+
+  /// Most tasks that wait at one agent.
+  private static let mostWaiting = 2048
 
   // MARK: - Life
 
@@ -88,7 +96,7 @@ package final class AgentLink: EventHandler {
     process = try program.start()
     reader = FrameReader()
     (reason, isEndWanted, isSilent, isIsolated) = (nil, false, false, false)
-    (reserve, outgoing, held) = (0, [], nil)
+    (wantsReserve, outgoing, held) = (false, [], nil)
     lastHeard = Clock.milliseconds()
     state = .starting
     try keep(toAgent, fromAgent, errors)

@@ -6,10 +6,9 @@ import SpunnelSystem
 /// One process in the batch step, with one agent on each node.
 package final class Coordinator: EventHandler {
   private static let tickInterval = 500
-  /// Most tasks that wait at one agent beside those that run there.
-  private static let mostReserve = 512
-  /// Tasks that run longer than this need no reserve, in milliseconds.
-  private static let shortTask = 1000.0
+  /// The work that waits at an agent, in milliseconds: it bridges the way to the coordinator and back. Where
+  /// tasks run longer, none waits, as it might start sooner on another node.
+  private static let reserve = 300.0
   /// A node is given up after so many deaths without a task that ended.
   private static let mostDeaths = 5
   /// An agent that was not heard for so many milliseconds gets no new task.
@@ -82,10 +81,11 @@ package final class Coordinator: EventHandler {
   private func handOut(_ link: AgentLink) {
     if closing != nil || log.failure != nil { return }
     do throws(TaskFileError) {
-      while link.hasRoom, let task = ledger.take() {
+      for _ in 0..<link.room(reserve: reserve) {
+        guard let task = ledger.take() else { break }
         link.hand(task, try tasks.command(task, for: .handOut))
       }
-      if link.hasRoom, link.tasks.isEmpty, let task = ledger.takeSuspect() {
+      if link.tasks.isEmpty, link.room(reserve: 0) > 0, let task = ledger.takeSuspect() {
         link.hand(task, try tasks.command(task, for: .handOut))
         link.isIsolated = true
       }
@@ -93,7 +93,9 @@ package final class Coordinator: EventHandler {
     link.flush()
   }
 
-  private func handOutAll() { for link in links where link.hasRoom { handOut(link) } }
+  private func handOutAll() {
+    for link in links { handOut(link) }
+  }
 
   /// Hands out nothing more. Agents give back what has not begun.
   private func close(_ reason: Closing) {
@@ -159,18 +161,17 @@ package final class Coordinator: EventHandler {
   }
 
   private func watchLog() {
-    guard let failure = log.failure else { return }
-    if logStuckSince == nil {
+    if let failure = log.failure, !log.flush() {
+      if isLogLost { close(.failure("\(failure)")) }
+      if logStuckSince != nil { return }
       logStuckSince = Clock.milliseconds()
       voice.say("\(failure): nothing new begins until there is room: free some space")
-    }
-    if log.flush() {
+    } else if logStuckSince != nil {
       logStuckSince = nil
       voice.say("write \(options.logPath): there is room again, and the pool goes on")
-      handOutAll()
-    } else if isLogLost {
-      close(.failure("\(failure)"))
     }
+    // A record that a result has flushed meanwhile ends the pause too.
+    handOutAll()
   }
 
   private func watchAgents() {
@@ -209,10 +210,9 @@ package final class Coordinator: EventHandler {
     meanMilliseconds = (meanMilliseconds ?? Double(milliseconds)) * 0.9 + Double(milliseconds) * 0.1
   }
 
-  /// The agent has a processor without work: short tasks need a larger reserve.
-  private func enlargeReserve(_ link: AgentLink) {
-    guard let mean = meanMilliseconds, mean < Coordinator.shortTask else { return }
-    link.reserve = min(max(4, link.reserve * 2), Coordinator.mostReserve)
+  /// Tasks that may wait for each processor.
+  private var reserve: Double {
+    meanMilliseconds.map { Coordinator.reserve / max($0, 0.3) } ?? 0
   }
 }
 
@@ -247,10 +247,10 @@ extension Coordinator: AgentLinkOwner {
     case .back, .interrupted:
       if let task = taskOf(link, frame) { ledger.giveBack(task) }
       if frame.kind == .back {
-        link.reserve = 0
+        link.wantsReserve = false
         handOutAll()
       }
-    case .idle: enlargeReserve(link)
+    case .idle: link.wantsReserve = true
     case .leaving: leaving(link)
     case .note:
       voice.say("node \(link.node.name): \(String(decoding: frame.bytes, as: UTF8.self))")
@@ -315,7 +315,6 @@ extension Coordinator: AgentLinkOwner {
 
   /// Slurm ends this step, and as a rule the whole job.
   private func leaving(_ link: AgentLink) {
-    link.reserve = 0
     link.close()
   }
 

@@ -74,7 +74,8 @@ final class Voice {
     clearLine()
     var words = "\(progress.done) of \(progress.total) tasks have run"
     if progress.failed > 0 {
-      let named = failures.prefix(Voice.mostNamed).map { String($0) }.joined(separator: ", ")
+      let named = failures.prefix(Voice.mostNamed).sorted().map { String($0) }.joined(
+        separator: ", ")
       let more = progress.failed > min(failures.count, Voice.mostNamed) ? ", …" : ""
       words += ", \(progress.failed) failed (\(named)\(more))"
     }

@@ -56,7 +56,7 @@ is_back() { as root sinfo --noheader --nodes "$1" --states idle --format %n | gr
     holds "15 of 15 tasks have run, 3 failed (13, 14, 15)"
     # GNU parallel goes by this log: it runs the three that failed, and no other.
     same $'sleep 0.3\nexit 3\nfalse\nkill -9 $$' "$(column 9 | uniq)"
-    run as user1 sh -c 'cd pool && parallel --resume-failed --joblog tasks.joblog --jobs 4 --dry-run "{}" <tasks'
+    run as user1 sh -c 'cd pool && parallel --resume-failed --joblog tasks.joblog --jobs 1 --dry-run "{}" <tasks'
     same $'exit 3\nfalse\nkill -9 $$' "$output"
 }
 
@@ -217,11 +217,12 @@ is_back() { as root sinfo --noheader --nodes "$1" --states idle --format %n | gr
 
     # To the coordinator alone: what runs may end, nothing begins.
     as user1 rm pool/tasks.joblog pool/slurm.out
-    { echo 'sleep 1; echo x >>finished'; yes 'touch late' | head -n 3; } | tasks
+    { echo 'touch begun; until [ -e go2 ]; do sleep 0.1; done; echo x >>finished'; yes 'touch late' | head -n 3; } | tasks
     job=$(batch -- -n 1)
-    eventually grep running "$FOLDER/tasks.joblog.progress"
-    eventually grep 'running 1' "$FOLDER/tasks.joblog.progress"
+    eventually test -e "$FOLDER/begun"
     as root scancel --batch --signal=TERM "$job"
+    eventually grep 'nothing new begins' "$FOLDER/slurm.out"
+    as user1 touch pool/go2
     eventually is_over "$job"
     [[ -e $FOLDER/finished && ! -e $FOLDER/late ]]
     as root scontrol show job "$job" | grep 'ExitCode=143:0'
