@@ -72,18 +72,12 @@ import Testing
   }
 }
 
-@Suite struct JobSSHWordsTests {
-  private func words(_ line: String...) -> JobSSH.Words? {
-    JobSSH.Words(line.map { ByteString($0) })
-  }
-
-  @Test func optionsOfSSHStandBeforeTheJob() {
-    let typed = words("-L", "1:h:2", "-tt", "-p22", "-vL", "3:h:4", "12.job", "ls", "-l")
-    #expect(typed?.job == "12.job")
-    #expect(typed?.options.map(\.text) == ["-L", "1:h:2", "-tt", "-p22", "-vL", "3:h:4"])
-    #expect(typed?.command.map(\.text) == ["ls", "-l"])
-    #expect(words("-L", "1:h:2") == nil)
+@Suite struct JobSSHTests {
+  @Test func aHostsNameIsAJob() {
     #expect(JobSSH.job(of: "12.job") == "12")
+    #expect(JobSSH.job(of: "thesis") == "thesis")
+    #expect(JobSSH.isPlain("/home/u/.ssh/a_b+c-d.1"))
+    #expect(!JobSSH.isPlain("/home/u u") && !JobSSH.isPlain("/h/$x") && !JobSSH.isPlain("h"))
   }
 
   @Test func onlyPlainKeysOfAuthorizedKeysLeadIntoJobs() {
