@@ -130,7 +130,8 @@ let package = Package(
       name: "SpunnelTests",
       dependencies: [
         "Spunnel", "SpunnelKeeper", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem",
-        "SpunnelCLI", "SpunnelCluster", "SpunnelPool", "SpunnelQueue", "SpunnelSession", "spunnelctl",
+        "SpunnelCLI", "SpunnelCluster", "SpunnelPool", "SpunnelQueue", "SpunnelSession",
+        "spunnelctl",
       ],
       swiftSettings: strict),
   ]

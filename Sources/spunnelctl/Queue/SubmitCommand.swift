@@ -20,9 +20,9 @@ enum SubmitCommand {
     "pool", "FILE", .file,
     "Run the command lines in FILE inside one allocation; -o and -e are the tasks' then.")
   static let retries = Option(
-    "retries", "N", .number(in: 0...1000), "Of --pool: run a task that failed again, so often.")
+    "retries", "N", .number(in: 0...250), "Of --pool: run a task that failed again, so often.")
   static let taskTime = Option(
-    "task-time", "TIME", .text, "Of --pool: end a task after so long, as sbatch reads a time.")
+    "task-time", "TIME", .text, "Of --pool: begin no task when the job has less time left than this.")
   static let resumes = Flag("resume", "Of --pool: leave out what its log says is done.")
   static let waits = Flag(
     "wait", letter: "W", "Wait for the end, and exit with the job's own status.")
