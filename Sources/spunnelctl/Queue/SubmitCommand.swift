@@ -22,7 +22,7 @@ enum SubmitCommand {
   static let retries = Option(
     "retries", "N", .number(in: 0...250), "Of --pool: run a task that failed again, so often.")
   static let taskTime = Option(
-    "task-time", "TIME", .text, "Of --pool: begin no task when the job has less time left than this.")
+    "task-time", "TIME", .text, "Of --pool: begin no task when less time is left than this.")
   static let resumes = Flag("resume", "Of --pool: leave out what its log says is done.")
   static let waits = Flag(
     "wait", letter: "W", "Wait for the end, and exit with the job's own status.")
