@@ -2,6 +2,7 @@
 
 import CBuild
 import Glibc
+import SpunnelCLI
 import SpunnelSystem
 
 /// The versions that have to fit together.
@@ -17,6 +18,15 @@ struct VersionReport {
   static func current() -> VersionReport {
     VersionReport(
       build: unsafe String(cString: spunnel_build()), builtFor: askHelper(), running: askSlurm())
+  }
+
+  /// Prints it.
+  ///
+  /// - Returns: failure when the plugin was built for another Slurm than the one here
+  static func show() throws(CommandError) -> ExitCode {
+    let report = current()
+    try say(report.lines.joined(separator: "\n"))
+    return report.fits ? .success : .failure
   }
 
   /// Slurm loads a plugin only if year and month of the two releases are the same.

@@ -8,6 +8,7 @@ setup_file() { export SHELLS=$BATS_FILE_TMPDIR; }
 
 teardown() {
     configure optional
+    host login root rm -rf /tmp/fish-user1
     clean_up
 }
 

@@ -6,10 +6,14 @@ import SpunnelSystem
 /// A program with a table of commands.
 package struct Tool: Sendable {
   package let root: CommandSpec
-  /// The line for `--version`.
-  let version: String
+  private let version: @Sendable () throws(CommandError) -> ExitCode
 
-  package init(_ root: CommandSpec, version: String) {
+  /// - Parameters:
+  ///   - root: the table
+  ///   - version: answers `--version`
+  package init(
+    _ root: CommandSpec, version: @escaping @Sendable () throws(CommandError) -> ExitCode
+  ) {
     self.root = root
     self.version = version
   }
@@ -61,7 +65,7 @@ package struct Tool: Sendable {
   private func run(_ request: Request) throws(CommandError) -> ExitCode {
     switch request {
     case .help(let path): try say(Help(path).text)
-    case .version: try say(version)
+    case .version: return try version()
     case .run(let call):
       return try call.spec.action?(call) ?? .success
     }
