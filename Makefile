@@ -91,9 +91,9 @@ $(out)/spunnel-jobs: $(JOBS_SOURCES) $(JOBS_HEADERS) $(out)/slurm
 	$(CC) $(JOBS_CFLAGS) $(CFLAGS) $(JOBS_SOURCES) $(LDFLAGS) $(SLURM_LDFLAGS) -lslurm -ldl -o $@
 
 # Preloaded into the daemons of spunnelctl cluster.
-$(out)/loopback.so: Sources/SpunnelLoopback/loopback.c $(out)/static/libc.so
+$(out)/loopback.so: $(wildcard Sources/SpunnelLoopback/*.c Sources/SpunnelLoopback/*.h) $(out)/static/libc.so
 	@mkdir -p $(out)
-	$(CC) -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror $(CFLAGS) $< \
+	$(CC) -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror $(CFLAGS) $(filter %.c,$^) \
 		-shared $(LDFLAGS) -L$(out)/static -L$(out)/static/programs -Wl,--no-as-needed -ldl -o $@
 
 # Runs on the nodes, beside the job: small, and with no library but libc.

@@ -2,6 +2,7 @@
 // where the submit sockets will be.
 
 import Glibc
+import SpunnelSystem
 import SpunnelTunnel
 
 /// Bound sockets of all submit ports that a spec names.
@@ -18,6 +19,7 @@ struct Claim: ~Copyable {
     do throws(RecordError) {
       try StateDirectory.verify(in: settings.stateDirectory, user: getuid())
     } catch { throw .record(error) }
+    if settings.access != .host { try Claim.verifyLookup() }
     try Claim.verifyPaths(spec)
     var sockets: [SubmitSocket] = []
     for port in spec.ports {
@@ -33,6 +35,12 @@ struct Claim: ~Copyable {
 
   deinit {
     for socket in sockets { socket.descriptor.withholdFromForks(false) }
+  }
+
+  /// Nobody could be let in by a kernel that does not tell who connects.
+  private static func verifyLookup() throws(SubmitError) {
+    if UserNamespace.isUnknown(getuid()) { throw .unknownUser(getuid()) }
+    do throws(SystemError) { try PeerLookup.verify() } catch { throw .system(error) }
   }
 
   private static func verifyPaths(_ spec: TunnelSpec) throws(SubmitError) {

@@ -88,8 +88,10 @@ final class CommandTunnel {
     } catch {
       claim.release()
       // One that is only slow would go on with ports that listen no more.
-      let state = try? StateDirectory.find(in: claim.settings.stateDirectory, user: getuid())
-      _ = try? state?.requestExit(.wholeJob(job))
+      let step = StepName.wholeJob(job)
+      let base = claim.settings.stateDirectory
+      let state = try? StateDirectory.find(holding: step, in: base, user: getuid())
+      _ = try? state?.requestExit(step)
       voice.error("job \(job) has no tunnel: \(error.reason)")
       return false
     }

@@ -37,8 +37,9 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .malformed(let what, let text, let wanted):
       "\(what) '\(printable(text))': write \(wanted)"
     case .untrusted(let path, let why):
-      "cannot trust '\(printable(path))': \(why); chmod or remove it, or set XDG_STATE_HOME to a "
-        + "folder that only you can change"
+      "cannot trust '\(printable(path))': \(why)"
+        + (why == UserNamespace.stranger
+          ? "" : "; chmod or remove it, or set XDG_STATE_HOME to a folder that only you can change")
     case .missing(let programs): MissingProgram.description(of: programs)
     case .unknownUser(let user):
       "user id \(user) has no name here (getent passwd \(user)): Slurm and OpenSSH look it up; "

@@ -49,11 +49,13 @@ struct Launcher {
   }
 
   private func launch(_ daemon: Daemon) throws(ClusterError) -> pid_t {
-    var program = Program(
-      daemon.program(programs), daemon.arguments(layout, programs), environment: environment)
-    program.raisesDescriptorLimit = daemon == .controller
     // The one log of each daemon; what is there is of an earlier start.
     let log = layout.log(of: "\(daemon)")
+    let logs = daemon == .controller ? "\(log):\(layout.log(of: "jobs"))" : log
+    var program = Program(
+      daemon.program(programs), daemon.arguments(layout, programs),
+      environment: environment + ["SPUNNEL_LOGS=\(logs)"])
+    program.raisesDescriptorLimit = daemon == .controller
     _ = unsafe rename(log, log + ".old")
     return try working { () throws(SystemError) in
       try program.start(output: daemon == .munged ? log : "/dev/null")

@@ -106,7 +106,8 @@ public struct SlurmConfiguration: Sendable {
     TaskPlugin=\(shape.binds ? "task/affinity" : "task/none")
     JobAcctGatherType=jobacct_gather/linux
     JobAcctGatherFrequency=task=1
-    JobAcctGatherParams=OverMemoryKill
+    # Pages that processes share are counted once (proc(5), Pss): a server of many processes has most in common.
+    JobAcctGatherParams=OverMemoryKill,UsePss
     AccountingStorageType=accounting_storage/none
     MpiDefault=none
     SwitchType=switch/none

@@ -20,7 +20,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -172,7 +174,7 @@ static int allow_shell(const char *path, char *lines, size_t size)
 
 /* sshd_config(5): the key of this tunnel, and nothing but forwarding unless a shell is allowed. An sshd that
  * is not root can let in its own user alone. Keywords are those of OpenSSH 8.0. */
-static int configuration(int host_key, int authorized, int is_direct)
+static int configuration(int host_key, int authorized, int paths, int is_direct)
 {
 	int self = (int)getpid();
 	char shell[4096 + 512];
@@ -196,25 +198,27 @@ static int configuration(int host_key, int authorized, int is_direct)
 		       "LoginGraceTime 30\n"
 		       "AllowTcpForwarding yes\n"
 		       "AllowStreamLocalForwarding yes\n"
-		       "StreamLocalBindUnlink yes\n"
+		       /* It would remove whatever has the name. */
+		       "StreamLocalBindUnlink no\n"
 		       "GatewayPorts no\n"
 		       "AllowAgentForwarding no\n"
 		       "X11Forwarding no\n"
 		       "PermitTunnel no\n"
-		       /* No shell, no command, no sftp. */
-		       "MaxSessions 0\n"
+		       /* The keeper has one command, which clears the path of a socket (RemotePath.swift). */
+		       "MaxSessions 10\n"
 		       "PermitTTY no\n"
 		       "PermitUserRC no\n"
 		       "PermitUserEnvironment no\n"
-		       "ForceCommand /bin/false\n"
 		       "PrintMotd no\n"
 		       "UseDNS no\n"
 		       /* A submit host that vanished. Through srun anybody may stall everything for five
 			* minutes: srun waits so long for the first bytes of a connection to its port. */
 		       "ClientAliveInterval %d\n"
 		       "ClientAliveCountMax %d\n"
+		       "SetEnv SPUNNEL_PATHS=/proc/%d/fd/%d\n"
 		       "LogLevel INFO\n",
-		       shell, self, host_key, self, authorized, is_direct ? 15 : 30, is_direct ? 3 : 12);
+		       shell, self, host_key, self, authorized, is_direct ? 15 : 30,
+		       is_direct ? 3 : 12, self, paths);
 }
 
 /* In the child: becomes sshd.
@@ -393,13 +397,41 @@ static int watch_signals(void)
 	return signals;
 }
 
+/* Removes the sockets of remote forwards that sshd has left. The keeper has written down their paths
+ * (RemotePath.swift), and cannot remove them itself when the job was killed.
+ * @param paths a file with a path on each line */
+static void remove_sockets(int paths)
+{
+	char text[4096], *rest = text, *path;
+	ssize_t length = pread(paths, text, sizeof text - 1, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat found;
+
+	text[length > 0 ? length : 0] = '\0';
+	while ((path = strsep(&rest, "\n")) != NULL) {
+		int end;
+
+		if (*path != '/' || strlen(path) >= sizeof address.sun_path || lstat(path, &found) != 0 ||
+		    !S_ISSOCK(found.st_mode) || found.st_uid != getuid())
+			continue;
+		(void)strcpy(address.sun_path, path);
+		end = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		/* Another tunnel may listen there by now. */
+		if (end >= 0 && connect(end, (struct sockaddr *)&address, sizeof address) != 0 &&
+		    errno == ECONNREFUSED)
+			(void)unlink(path);
+		if (end >= 0)
+			(void)close(end);
+	}
+}
+
 /* The exit status of a step counts in its job's DerivedExitCode, and a job is none the worse for
  * the end of a tunnel: what is wrong is said, and the status is 0. */
 int main(void)
 {
 	struct callback callback;
 	const char *path;
-	int signals = watch_signals(), is_called, host, authorized, config, connection = -1;
+	int signals = watch_signals(), is_called, host, authorized, paths, config, connection = -1;
 
 	is_called = take_callback(&callback);
 	if (signals < 0 || is_called < 0 || take_keys(&host, &authorized) < 0)
@@ -414,10 +446,13 @@ int main(void)
 		connection = call_back(&callback, signals);
 		explicit_bzero(&callback, sizeof callback);
 	}
-	config = connection == -2 ? -1 : configuration(host, authorized, connection >= 0);
+	paths = file_of("the paths of sockets", "%s", "");
+	config = connection == -2 || paths < 0 ? -1
+					       : configuration(host, authorized, paths, connection >= 0);
 	if (config < 0)
 		return 0;
 	raise_descriptor_limit();
 	serve(path, config, connection, signals);
+	remove_sockets(paths);
 	return 0;
 }

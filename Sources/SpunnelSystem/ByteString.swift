@@ -44,6 +44,16 @@ extension Process {
   /// The whole environment as `NAME=value` entries.
   public static func environment() -> [ByteString] { unsafe vector(environ) }
 
+  /// The environment for the system's own programs: libraries that the user's environment puts before theirs,
+  /// as conda's does, break them (ld.so(8)).
+  ///
+  /// - Parameter entries: `NAME=value`; `nil`: this process's own
+  public static func withoutLibraries(_ entries: [ByteString]? = nil) -> [ByteString] {
+    (entries ?? environment()).filter { entry in
+      !["LD_LIBRARY_PATH=", "LD_PRELOAD="].contains { entry.hasPrefix($0) }
+    }
+  }
+
   private static func vector(
     _ strings: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
   ) -> [ByteString] {

@@ -4,7 +4,8 @@ import CSystem
 import Glibc
 
 /// An open directory. Everything in it is named relative to it, so that no rename or link on the
-/// way can lead elsewhere.
+/// way can lead elsewhere, and opened without crossing a mount: a file system that another user has
+/// mounted in it (fuse(4)) could show any owner and any mode, or never answer.
 public struct Directory: ~Copyable {
   public let descriptor: FileDescriptor
   /// For messages and for programs that want a path.
@@ -36,6 +37,13 @@ public struct Directory: ~Copyable {
   /// The same for a directory of this one, or with `..` for the one that it lies in.
   public borrowing func reference(_ name: String) throws(SystemError) -> Directory {
     Directory(
+      try FileDescriptor.open(name, within: descriptor.raw, csystem_o_path | Directory.flags),
+      path(of: name))
+  }
+
+  /// The same across a mount.
+  borrowing func referenceAcross(_ name: String) throws(SystemError) -> Directory {
+    Directory(
       try FileDescriptor.open(name, in: descriptor.raw, csystem_o_path | Directory.flags),
       path(of: name))
   }
@@ -50,7 +58,7 @@ public struct Directory: ~Copyable {
   /// Opens a directory of this one.
   public borrowing func open(_ name: String) throws(SystemError) -> Directory {
     Directory(
-      try FileDescriptor.open(name, in: descriptor.raw, Directory.flags), path + "/" + name)
+      try FileDescriptor.open(name, within: descriptor.raw, Directory.flags), path + "/" + name)
   }
 
   /// mkdirat(2) with mode 0700.
@@ -101,7 +109,8 @@ public struct Directory: ~Copyable {
     return false
   }
 
-  /// Whether there is something of that name.
+  /// Whether there is something of that name. For a directory of this user's own: a mount is looked at.
+  /// Needs no descriptor, as there may be none left.
   public borrowing func contains(_ name: String) -> Bool {
     unsafe faccessat(descriptor.raw, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0
   }
@@ -121,7 +130,7 @@ public struct Directory: ~Copyable {
     as kept: (String) -> Kept?
   ) throws(SystemError) -> [Kept] {
     // A descriptor of its own: reading moves an offset that duplicates would share.
-    let copy = try FileDescriptor.open(".", in: descriptor.raw, Directory.flags)
+    let copy = try FileDescriptor.open(".", within: descriptor.raw, Directory.flags)
     let stream = unsafe try checkPointer("read \(path)") { unsafe fdopendir(copy.raw) }
     // The stream's from here on.
     _ = copy.release()
@@ -166,14 +175,14 @@ public struct Directory: ~Copyable {
   }
 
   private borrowing func openToRead(_ name: String) throws(SystemError) -> FileDescriptor {
-    try FileDescriptor.open(name, in: descriptor.raw, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    try FileDescriptor.open(name, within: descriptor.raw, O_RDONLY | O_NONBLOCK)
   }
 
   /// Replaces a file as a whole: readers see the old content or the new one.
   public borrowing func replace(_ name: String, with content: [UInt8]) throws(SystemError) {
     let draft = name + ".new"
     let file = try FileDescriptor.open(
-      draft, in: descriptor.raw, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
+      draft, within: descriptor.raw, O_WRONLY | O_CREAT | O_TRUNC)
     try file.writeAll(content)
     try rename(draft, to: name)
   }
@@ -182,7 +191,7 @@ public struct Directory: ~Copyable {
   public borrowing func touch(_ name: String) throws(SystemError) {
     do throws(SystemError) {
       _ = try FileDescriptor.open(
-        name, in: descriptor.raw, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+        name, within: descriptor.raw, O_WRONLY | O_CREAT | O_EXCL)
     } catch { if error.code != EEXIST { throw error } }
   }
 

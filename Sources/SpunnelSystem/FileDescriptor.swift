@@ -55,6 +55,23 @@ extension FileDescriptor {
       owning: try checkNegated("open \(path)", unsafe csystem_openat(directory, path, flags, mode)))
   }
 
+  /// Opens a name of a directory without crossing a mount: what another user has mounted there is not asked
+  /// anything, and cannot pretend to be the owner's. Links are not followed.
+  ///
+  /// - Parameters:
+  ///   - name: of the directory
+  ///   - directory: a directory's descriptor
+  ///   - flags: `O_CLOEXEC` and `O_NOFOLLOW` are added
+  ///   - mode: permission bits of a file that is created
+  /// - Throws: `EXDEV` for a mount
+  public static func open(
+    _ name: String, within directory: CInt, _ flags: CInt, mode: mode_t = 0o600
+  ) throws(SystemError) -> FileDescriptor {
+    FileDescriptor(
+      owning: try checkNegated(
+        "open \(name)", unsafe csystem_open_within(directory, name, flags | O_NOFOLLOW, mode)))
+  }
+
   /// pipe2(2). Both ends are non-blocking.
   ///
   /// - Parameter capacity: bytes that it would hold rather than the system's default; a user who has

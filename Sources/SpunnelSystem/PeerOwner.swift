@@ -61,7 +61,29 @@ public struct PeerLookup: ~Copyable {
     } catch { return false }
   }
 
-  /// Asks for one socket.
+  /// Finds out whether the kernel answers at all: one that lacks tcp_diag says the same as of a socket that is
+  /// gone, and nobody could ever be let in.
+  ///
+  /// - Parameter kind: of IP; another than TCP for tests
+  /// - Throws: `ENOPROTOOPT`
+  public static func verify(protocol kind: CInt = CInt(IPPROTO_TCP)) throws(SystemError) {
+    let operation =
+      "ask the kernel who connects (is its module tcp_diag missing? load it with modprobe tcp_diag, or set "
+      + "access=host in plugstack.conf)"
+    var lookup: PeerLookup
+    do throws(SystemError) { lookup = try PeerLookup() } catch {
+      throw SystemError(operation, error.code)
+    }
+    for loopback in Loopback.allCases {
+      guard let listener = try? Socket.listen(loopback, port: 0) else { continue }
+      let here = try Socket.localAddress(of: listener.raw)
+      let nowhere = SocketAddress(loopback, port: 0)
+      if try lookup.ask(here, nowhere, kind) != nil { return }
+      throw SystemError(operation, ENOPROTOOPT)
+    }
+  }
+
+  /// Asks for the socket at the far end of a connection.
   ///
   /// - Parameters:
   ///   - peer: the far end's address, the source of the socket that is looked up
@@ -70,11 +92,26 @@ public struct PeerLookup: ~Copyable {
   private mutating func far(
     peer: SocketAddress, local: SocketAddress
   ) throws(SystemError) -> inet_diag_msg? {
+    // ENOENT comes as an error message: the peer's socket is gone.
+    guard let found = try ask(peer, local) else { return nil }
+    // The kernel falls back to a listener on the same port when the connection is gone; and who still
+    // connects is not at the other end of what was accepted.
+    guard found.id.idiag_sport == peer.port.bigEndian,
+      found.id.idiag_dport == local.port.bigEndian,
+      !Reply.unconnected.contains(found.idiag_state)
+    else { return nil }
+    return found
+  }
+
+  /// - Returns: what the kernel tells of the socket at one address that is connected to the other
+  private mutating func ask(
+    _ peer: SocketAddress, _ local: SocketAddress, _ kind: CInt = CInt(IPPROTO_TCP)
+  ) throws(SystemError) -> inet_diag_msg? {
     questions &+= 1
     var request = Request()
     request.header.nlmsg_seq = questions
     request.query.sdiag_family = UInt8(peer.family)
-    request.query.sdiag_protocol = UInt8(IPPROTO_TCP)
+    request.query.sdiag_protocol = UInt8(kind)
     request.query.idiag_states = .max
     request.query.id.idiag_sport = peer.port.bigEndian
     request.query.id.idiag_dport = local.port.bigEndian
@@ -91,13 +128,11 @@ public struct PeerLookup: ~Copyable {
     try check("send NETLINK_SOCK_DIAG") {
       unsafe withUnsafeBytes(of: request) { unsafe send(netlink.raw, $0.baseAddress, size, 0) }
     }
-    return try receive(expecting: request.query.id)
+    return try receive()
   }
 
   /// Takes the answer to the last question, passing over what may be left of an earlier one.
-  private borrowing func receive(
-    expecting id: inet_diag_sockid
-  ) throws(SystemError) -> inet_diag_msg? {
+  private borrowing func receive() throws(SystemError) -> inet_diag_msg? {
     var reply = Reply()
     var count = 0
     repeat {
@@ -107,16 +142,9 @@ public struct PeerLookup: ~Copyable {
         }
       }
     } while reply.header.nlmsg_seq != questions
-    // ENOENT comes as an error message: the peer's socket is gone.
     guard count >= MemoryLayout<Reply>.size, reply.header.nlmsg_type == UInt16(SOCK_DIAG_BY_FAMILY)
     else { return nil }
-    let found = reply.message
-    // The kernel falls back to a listener on the same port when the connection is gone; and who still
-    // connects is not at the other end of what was accepted.
-    guard found.id.idiag_sport == id.idiag_sport, found.id.idiag_dport == id.idiag_dport,
-      !Reply.unconnected.contains(found.idiag_state)
-    else { return nil }
-    return found
+    return reply.message
   }
 
   private struct Request {

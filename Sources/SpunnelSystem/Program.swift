@@ -196,6 +196,17 @@ public enum Process {
     _ = unsafe csystem_keep_children(&before)
   }
 
+  /// Does something as another user would, where this process is root's; seen by others as that user's
+  /// (unix(7), `SO_PEERCRED`). For a process with a single thread.
+  public static func acting<Value: ~Copyable>(
+    as user: uid_t, _ body: () throws(SystemError) -> Value
+  ) throws(SystemError) -> Value {
+    guard geteuid() == 0, user != 0 else { return try body() }
+    try check("act as uid \(user)") { seteuid(user) }
+    defer { _ = seteuid(0) }
+    return try body()
+  }
+
   /// Whatever this process creates is for its user alone, whatever umask it was started with.
   public static func keepFilesPrivate() { _ = umask(0o077) }
 }

@@ -12,8 +12,7 @@ public struct SocketHandle: ~Copyable {
   ///   - name: of a socket in the directory, never a link
   ///   - directory: open and trusted
   public init(_ name: String, in directory: borrowing Directory) throws(SystemError) {
-    file = try FileDescriptor.open(
-      name, in: directory.descriptor.raw, csystem_o_path | O_NOFOLLOW)
+    file = try FileDescriptor.open(name, within: directory.descriptor.raw, csystem_o_path)
   }
 
   /// Connects without waiting; the descriptor is non-blocking.

@@ -253,6 +253,19 @@ public enum Socket {
     _ = shutdown(descriptor, CInt(SHUT_RD))
   }
 
+  /// Has nobody else bind the port of a socket that listens, also when it listens no more.
+  public static func keepBound(_ descriptor: CInt) {
+    var off: CInt = 0
+    _ = unsafe setsockopt(
+      descriptor, SOL_SOCKET, SO_REUSEADDR, &off, socklen_t(MemoryLayout<CInt>.size))
+  }
+
+  /// Makes a socket listen that has rested.
+  public static func listenAgain(_ descriptor: CInt) throws(SystemError) {
+    set(descriptor, SOL_SOCKET, SO_REUSEADDR)
+    try check("listen") { Glibc.listen(descriptor, SOMAXCONN) }
+  }
+
   /// Takes the next connection from a listener, non-blocking; of TCP without Nagle's delay, as `listen`
   /// has set it.
   ///

@@ -9,7 +9,9 @@ extension Directory {
   /// - Returns: half a sentence, `nil` when it is his and its mode is 0700 at the most
   public borrowing func distrust(user: uid_t) throws(SystemError) -> String? {
     let found = try attributes()
-    if found.st_uid != user { return "it belongs to uid \(found.st_uid)" }
+    if found.st_uid != user || UserNamespace.isUnknown(user) {
+      return UserNamespace.belonging(to: found.st_uid)
+    }
     if found.st_mode & 0o077 == 0 { return nil }
     return "its mode is \(String(found.st_mode & 0o7777, radix: 8)) and not 700"
   }
@@ -19,7 +21,9 @@ extension Directory {
   /// - Returns: half a sentence, `nil` when only the user and root can
   public borrowing func distrustAsParent(user: uid_t) throws(SystemError) -> String? {
     let found = try attributes()
-    if found.st_uid != 0 && found.st_uid != user { return "it belongs to uid \(found.st_uid)" }
+    if found.st_uid != 0 && (found.st_uid != user || UserNamespace.isUnknown(user)) {
+      return UserNamespace.belonging(to: found.st_uid)
+    }
     // Without the sticky bit whoever may write here could move another's directory away.
     if found.st_mode & 0o022 == 0 || found.st_mode & S_ISVTX != 0 { return nil }
     return "others may write to it and it is not sticky"
@@ -59,6 +63,13 @@ extension Directory {
         }
         guard let name = ahead.popLast() else { return nil }
         do throws(SystemError) { place = try place.reference(name) } catch {
+          if error.code == EXDEV {
+            switch try place.enter(name, user: user) {
+            case .refused(let why): return Exposure(path: place.path(of: name), why: why)
+            case .entered(let next): place = next
+            }
+            continue
+          }
           guard error.code == ENOTDIR else { throw error }
           let link = try place.link(name)
           if let why = try place.distrust(link, user: user) {
@@ -86,7 +97,7 @@ extension Directory {
 
   /// - Throws: `ENOTDIR` for what is neither a directory nor a link
   private borrowing func link(_ name: String) throws(SystemError) -> Link {
-    let link = try FileDescriptor.open(name, in: descriptor.raw, csystem_o_path | O_NOFOLLOW)
+    let link = try FileDescriptor.open(name, within: descriptor.raw, csystem_o_path)
     var found = stat()
     try check("stat \(name)") { unsafe fstat(link.raw, &found) }
     guard let target = Directory.target(of: "", in: link.raw) else {
@@ -97,7 +108,7 @@ extension Directory {
 
   /// Why a link of this directory, which is trusted itself, could be replaced.
   private borrowing func distrust(_ link: Link, user: uid_t) throws(SystemError) -> String? {
-    if link.owner == 0 || link.owner == user { return nil }
+    if link.owner == 0 || (link.owner == user && !UserNamespace.isUnknown(user)) { return nil }
     // Where others may write, its owner may put another in its place.
     return try attributes().st_mode & 0o022 == 0 ? nil : "it is a link of uid \(link.owner)"
   }

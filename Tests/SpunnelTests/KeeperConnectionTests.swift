@@ -40,7 +40,7 @@ import Testing
   @Test func whatIsAskedIsAnsweredLineByLine() throws {
     let record = try record()
     let server = try CommandServer(
-      loop, path: record.commandPath, owner: getuid(), observer: keeper)
+      loop, path: record.commandPath, mayCommand: { $0 == getuid() }, observer: keeper)
     let command = KeeperCommand.open(try TunnelSpec(":all:80"), isHeld: true)
     guard var connection = try ask(command) else { throw SystemError("ask", ENOENT) }
     #expect(try loop.turn { keeper.commands == [command] })

@@ -139,4 +139,11 @@ private final class Accepted {
     client.close()
     #expect(isClosed())
   }
+
+  @Test func aKernelThatTellsNothingIsFoundOut() throws {
+    try PeerLookup.verify()
+    // One that has no answers for this protocol says what one without tcp_diag says.
+    let error = #expect(throws: SystemError.self) { try PeerLookup.verify(protocol: 253) }
+    #expect(error?.operation.contains("tcp_diag") ?? false)
+  }
 }

@@ -133,20 +133,9 @@ import Testing
     let alive = try create(StepName(job: 1, step: 0))
     let gone = [StepName(job: 2, step: 0), StepName(job: 3, step: 0)]
     for step in gone { try abandon(step) }
-    let state = try #require(try found())
-    #expect(try state.state.sweep() == [gone[1]])
+    #expect(try StateDirectory.sweep(in: scratch.path, user: user) == [gone[1]])
     alive.remove()
     #expect(scratch.names() == [])
-  }
-
-  private final class Found {
-    let state: StateDirectory
-    init(_ state: consuming StateDirectory) { self.state = state }
-  }
-
-  private func found() throws -> Found? {
-    guard let state = try StateDirectory.find(in: scratch.path, user: user) else { return nil }
-    return Found(state)
   }
 
   @Test func whoHasNoDirectoryHasNoRecords() throws {
@@ -296,24 +285,43 @@ import Testing
     #expect(expected.description.contains("'\(path)'"))
   }
 
+  /// Expects that what is another's is neither used nor in the way of a record.
+  private func expectDetour(
+    around path: String, _ why: String, at location: SourceLocation = #_sourceLocation
+  ) throws {
+    let expected = RecordError.untrusted(path: path, why: why)
+    #expect(throws: expected, sourceLocation: location) {
+      try RecordView.all(in: scratch.path, user: user)
+    }
+    let before = scratch.names()
+    let record = try Record.create(StepName(job: 1, step: 0), in: scratch.path, user: user)
+    let added = Set(scratch.names()).subtracting(before)
+    let other = try #require(added.first.flatMap { StateName($0) }, sourceLocation: location)
+    #expect(other.user == user && !other.isFirst, sourceLocation: location)
+    let views = try RecordView.all(in: scratch.path, user: user)
+    #expect(views.map(\.step.job) == [1], sourceLocation: location)
+    record.remove()
+    #expect(scratch.names() == before, sourceLocation: location)
+  }
+
   private var path: String { scratch.path + "/" + name }
 
   @Test func aLinkIsNotFollowed() throws {
     try scratch.makeDirectory("elsewhere")
     try scratch.makeLink(name, to: scratch.path + "/elsewhere")
-    expectDistrust(of: path, "it is not a directory")
+    try expectDetour(around: path, "it is not a directory")
     #expect(scratch.names("/elsewhere") == [])
   }
 
   @Test func aDanglingLinkIsNotFollowed() throws {
     try scratch.makeLink(name, to: scratch.path + "/nowhere")
-    expectDistrust(of: path, "it is not a directory")
+    try expectDetour(around: path, "it is not a directory")
     #expect(scratch.names() == [name])
   }
 
   @Test func aFileIsNoDirectory() throws {
     try scratch.write("", to: name)
-    expectDistrust(of: path, "it is not a directory")
+    try expectDetour(around: path, "it is not a directory")
   }
 
   @Test(arguments: [0o750, 0o705, 0o701, 0o777, 0o720, 0o1777] as [mode_t])
@@ -326,7 +334,7 @@ import Testing
   func aDirectoryOfAnotherUserIsNotTrusted() throws {
     try scratch.makeDirectory(name)
     try scratch.setOwner(stranger, of: name)
-    expectDistrust(of: path, "it belongs to uid \(stranger)")
+    try expectDetour(around: path, "it belongs to uid \(stranger)")
   }
 
   @Test(.enabled(if: isRoot, "giving a directory away needs root"))

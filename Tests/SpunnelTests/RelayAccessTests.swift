@@ -5,6 +5,7 @@ import SpunnelSystem
 import Testing
 
 @testable import SpunnelKeeper
+@testable import SpunnelTunnel
 
 @Suite(.enabled(if: isRoot, "a client of another user needs root"))
 struct RelayAccessTests: RelaySuite {
@@ -73,13 +74,30 @@ struct RelayAccessTests: RelaySuite {
     #expect((relay.accepted, relay.refused) == (1, 0))
   }
 
-  @Test func theOwnerAndRootMayConnect() throws {
+  @Test func theOwnerMayConnectAndRootIsAStranger() throws {
     let relay = try relay(owner: stranger)
+    let port = try port(relay)
+    let (owner, root) = (try dial(port), try End(try connectLoopback(port)))
+    root.send("root")
+    #expect(try turn([root]) { owner.said == "ping\nover\n" && relay.refused == 1 })
+    #expect(relay.accepted == 1)
+    #expect(tunnel.lines == ["refused uid 0 on port \(port)"])
+  }
+
+  @Test func rootMayConnectWhereTheSiteSaysSo() throws {
+    let relay = try relay(.ownerAndRoot, owner: stranger)
     let port = try port(relay)
     let (owner, root) = (try dial(port), try End(try connectLoopback(port)))
     root.send("root")
     #expect(try turn([root]) { owner.said == "ping\nover\n" && root.text == "root" })
     #expect((relay.accepted, relay.refused) == (2, 0))
+  }
+
+  @Test func theIdThatStandsForEverybodyIsNobodys() {
+    let access = Settings.Access.owner
+    #expect(access.admits(1000, to: 1000))
+    #expect(!access.admits(65534, to: 65534))
+    #expect(!access.admits(0, to: 1000))
   }
 
   /// A program of another user that says what it sent and got back.

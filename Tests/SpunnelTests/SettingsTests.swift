@@ -48,6 +48,10 @@ import Testing
     #expect(try Settings(arguments: ["ssh_args=|-p||22|"]).sshArguments == ["-p", "22"])
   }
 
+  @Test func rootMayBeLetInAsWell() throws {
+    #expect(try Settings(arguments: ["access=owner+root"]).access == .ownerAndRoot)
+  }
+
   @Test(arguments: [("timeout=1", 1), ("timeout=3600", 3600)])
   func timeoutsAreFromASecondToAnHour(argument: String, seconds: Int) throws {
     #expect(try Settings(arguments: [argument]).timeout == seconds)

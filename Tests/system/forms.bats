@@ -51,7 +51,7 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
     answers n1:8889 user1 "$one" name
     answers_twice n1:8890 user1 "$two" name
     says s "told 8888:n1:8888,$one:n1:8889,$two:n1:8890"
-    says s "-L 8888:localhost:8888 -L $one:localhost:$one -L $two:localhost:$two user1@login"
+    says s "-L $(laptop user1 8888) -L $(laptop user1 "$one") -L $(laptop user1 "$two") user1@login"
     carries user1 "$one"
 }
 

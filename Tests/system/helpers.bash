@@ -217,6 +217,11 @@ job() { step "$1" | cut -d. -f1; }
 # told NAME FAR: the port of the login host that leads to the far end, as in n1:8000, as it was told.
 told() { sed -n "s/^spunnel: localhost:\([0-9]*\) -> $2$/\1/p" "$BATS_TEST_TMPDIR/$1"; }
 
+# laptop USER PORT: what ssh's -L is told for a port of the login host: where its own socket is.
+laptop() {
+    if under nohome; then echo "$2:localhost:$2"; else echo "$2:/home/$1/.spunnel/login/$2"; fi
+}
+
 # frees PORT: does nobody listen there?
 frees() { as user1 bash -c "! : </dev/tcp/localhost/$1"; }
 

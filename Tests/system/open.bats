@@ -39,7 +39,7 @@ sshs() { pgrep -c -x ssh -P "$(processes spunnel-keeper | awk '{ print $2 }' | p
     job=$(batch -w n1)
     eventually runs "$job"
     open o "$job" 8001:8000 :8000
-    eventually says o "on your own computer: ssh -L 8001:localhost:8001"
+    eventually says o "on your own computer: ssh -L $(laptop user1 8001)"
     says o "localhost:8001 -> n1:8000"
     eventually answers n1:8000 user1 8001 name
     answers same user1 8001 source 1000000

@@ -403,7 +403,7 @@ empty_again() { same '[]' "$(output w | tail -n 1 | jq -c .tunnels)"; }
     run as user1 spunnelctl url "$job"
     same localhost:8001 "${lines[0]}"
     same socks5h://localhost:8002 "${lines[1]}"
-    [[ ${lines[3]} == "ssh -L 8001:localhost:8001 -L 8002:localhost:8002 -L "*" user1@login" ]]
+    [[ ${lines[3]} == "ssh -L $(laptop user1 8001) -L $(laptop user1 8002) -L "*" user1@login" ]]
     as user1 spunnelctl close "$job" 8001:8000 --json |
         jq -e --argjson job "$job" '.closed[0] | .job == $job and .forwards == ["8001:8000"]'
     as user1 spunnelctl close "$job" --json | jq -e --argjson job "$job" '.closed[0].job == $job'

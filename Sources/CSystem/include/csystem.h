@@ -66,6 +66,19 @@ int csystem_exit_code(int wait_status);
 /** open(2) relative to a directory, with a mode: variadic in C. */
 int csystem_openat(int directory, const char *path, int flags, mode_t mode);
 
+/** Opens a name of a directory without crossing a mount (openat2(2), RESOLVE_NO_XDEV): whatever another user
+ *  has mounted there is not asked anything. Links are not followed either.
+ *  @return the descriptor, -EXDEV for a mount, or another negated errno */
+int csystem_open_within(int directory, const char *name, int flags, mode_t mode);
+
+/** The same where the kernel has no openat2(2) (before Linux 5.6), for csystem_open_within and its tests: a mount
+ *  is told by its number. */
+int csystem_open_within_by_number(int directory, const char *name, int flags, mode_t mode);
+
+/** The number of the mount that a descriptor lies on, as in /proc/self/mountinfo; asks no file system.
+ *  @return -1: not known */
+int csystem_mount_of(int descriptor);
+
 /** pipe2(2), close-on-exec and non-blocking. @param ends the read end, then the write end */
 int csystem_pipe(int ends[_Nonnull 2]);
 

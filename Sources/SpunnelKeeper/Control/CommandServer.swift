@@ -1,4 +1,5 @@
-// The keeper's end of the command socket: only the owner and root are heard.
+// The keeper's end of the command socket: whoever may use the tunnel is heard. root speaks as the owner
+// (KeeperConnection).
 
 import Glibc
 import SpunnelSystem
@@ -19,18 +20,19 @@ final class CommandServer: EventHandler {
   private let loop: EventLoop
   /// `nil` once nobody is heard any more.
   private var socket: FileDescriptor?
-  private let owner: uid_t
+  private let mayCommand: (uid_t) -> Bool
   private weak var observer: (any CommandObserver)?
   private var clients: [CommandClient] = []
 
   /// - Parameters:
   ///   - path: in the record; the umask leaves it to the owner alone
-  ///   - owner: the tunnel's
+  ///   - mayCommand: whether a user is heard
   init(
-    _ loop: EventLoop, path: String, owner: uid_t, observer: any CommandObserver
+    _ loop: EventLoop, path: String, mayCommand: @escaping (uid_t) -> Bool,
+    observer: any CommandObserver
   ) throws(SystemError) {
     self.loop = loop
-    self.owner = owner
+    self.mayCommand = mayCommand
     self.observer = observer
     let socket = try Socket.listen(unix: path)
     try loop.add(socket.raw, [.input], self)
@@ -56,7 +58,7 @@ final class CommandServer: EventHandler {
   private func admit(_ socket: consuming FileDescriptor) {
     do throws(SystemError) {
       let user = try Socket.peerUser(of: socket.raw)
-      guard user == owner || user == 0 else { return }
+      guard mayCommand(user) else { return }
       if clients.count >= CommandServer.mostClients {
         let reason = "\(clients.count) commands wait for this tunnel already: end one of them"
         return try socket.writeAll(Array(KeeperReport.failed(reason).line.utf8))

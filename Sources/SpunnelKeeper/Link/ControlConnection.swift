@@ -74,6 +74,8 @@ final class ControlConnection: EventHandler {
   private func take(_ reply: MultiplexReply) {
     switch reply {
     case .hello, .other: return
+    // The end of what was opened.
+    case .exited: break
     case .done, .alive, .opened, .chosen, .failed: unanswered -= 1
     }
     notify?(reply)

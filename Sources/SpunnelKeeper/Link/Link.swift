@@ -17,6 +17,8 @@ protocol LinkObserver: AnyObject {
   func linkMissesJob(_ link: Link)
   /// Whether somebody's connection waits for it.
   func linkIsAwaited(_ link: Link) -> Bool
+  /// Whether the tunnel listens there, on this host.
+  func linkIsOwn(_ end: Endpoint) -> Bool
 }
 
 final class Link {
@@ -44,6 +46,10 @@ final class Link {
   private var refusals = Refusals()
   private var wasUp = false
   private var isOver = false
+  /// Paths on the node that are being removed.
+  private(set) var clearing = 0
+  /// Told when there are none any more.
+  var whenCleared: (() -> Void)?
 
   /// - Parameters:
   ///   - node: where to
@@ -163,9 +169,28 @@ final class Link {
     switch route.forward.kind {
     case .remote:
       close(.remote(listen: route.forward.listen, to: route.service), on: master)
+      if let path = route.forward.listen.path { clear(path, on: master) }
     case .local, .dynamic:
       if cargo.needs(route.service) { return }
       if let forward = master.sockets.drop(route.service) { close(forward, on: master) }
+    }
+  }
+
+  /// Has sshd stop listening on its sockets, and removes them; `whenCleared` is told.
+  func removeSockets() {
+    guard let master, isUp else { return }
+    for route in cargo.carried where route.forward.kind == .remote {
+      guard let path = route.forward.listen.path else { continue }
+      close(.remote(listen: route.forward.listen, to: route.service), on: master)
+      clear(path, on: master)
+    }
+  }
+
+  private func clear(_ path: String, on master: Master) {
+    clearing += 1
+    RemotePath.clear(path, loop, master) { _ in
+      self.clearing -= 1
+      if self.clearing == 0 { self.whenCleared?() }
     }
   }
 
@@ -223,7 +248,8 @@ final class Link {
   ) {
     guard let master else { return }
     let opening = Opening(
-      loop, master, node, routes, inquiry, refusals: self
+      loop, master, node, routes, inquiry, refusals: self,
+      isOwn: { [weak self] in self?.observer?.linkIsOwn($0) ?? false }
     ) { [weak self] outcome in
       if case .ready = outcome, let missing = self?.opening?.missing { self?.reclaim(missing) }
       self?.opening = nil

@@ -17,6 +17,9 @@ final class Links {
   /// Of the step, in Slurm's order; empty while the job has not started.
   private(set) var nodes: [NodeName] = []
   private var links: [NodeName: Link] = [:]
+  /// Links without forwards that still remove sockets on their nodes.
+  private var leaving: [Link] = []
+  private var whenCleared: (() -> Void)?
   /// The way to each service that a SOCKS client named, the oldest first.
   private var visited: [Route] = []
 
@@ -43,7 +46,8 @@ final class Links {
   /// Ends them all, without waiting.
   func stop() {
     for link in links.values { link.stop() }
-    links = [:]
+    for link in leaving { link.stop() }
+    (links, leaving) = ([:], [])
     visited = []
     nodes = []
   }
@@ -66,8 +70,33 @@ final class Links {
     guard let link = links[route.forward.node] else { return }
     link.remove(route)
     if !link.isIdle { return }
-    link.stop()
     links[route.forward.node] = nil
+    if link.clearing == 0 { return link.stop() }
+    leaving.append(link)
+    link.whenCleared = { [weak self] in self?.left() }
+  }
+
+  /// Stops those that have nothing left to do.
+  private func left() {
+    for link in leaving where link.clearing == 0 { link.stop() }
+    leaving.removeAll { $0.clearing == 0 }
+    if leaving.isEmpty, links.values.allSatisfy({ $0.clearing == 0 }) {
+      let told = whenCleared
+      whenCleared = nil
+      told?()
+    }
+  }
+
+  /// Removes what listens on the nodes by its path.
+  ///
+  /// - Parameter done: told once
+  func removeSockets(_ done: @escaping () -> Void) {
+    whenCleared = done
+    for link in links.values {
+      link.whenCleared = { [weak self] in self?.left() }
+      link.removeSockets()
+    }
+    left()
   }
 
   /// The way to a service that a SOCKS client named.
@@ -104,6 +133,7 @@ final class Links {
   func reap() {
     endings.advance()
     for link in links.values { link.reap() }
+    for link in leaving { link.reap() }
   }
 
   /// Finds out whether anything listens at the far ends.

@@ -10,6 +10,7 @@ enum MultiplexRequest {
   private static let aliveCheck: UInt32 = 0x1000_0004
   private static let openForward: UInt32 = 0x1000_0006
   private static let closeForward: UInt32 = 0x1000_0007
+  private static let newSession: UInt32 = 0x1000_0002
   private static let newStdioForward: UInt32 = 0x1000_0008
   /// The types of a forward from here to there and from there to here.
   private static let localForward: UInt32 = 1
@@ -94,6 +95,20 @@ enum MultiplexRequest {
     return request.packet
   }
 
+  /// A request to run a command on the far side, without a terminal. Three descriptors follow as messages of one byte
+  /// each: its standard input, output and error.
+  static func session(_ command: String) -> [UInt8] {
+    var request = MultiplexWriter()
+    request.put(newSession)
+    request.put(0)
+    request.put("")
+    // Neither a terminal, nor X11, an agent or a subsystem, and no escape character.
+    for number in [0, 0, 0, 0, 0xffff_fffe] as [UInt32] { request.put(number) }
+    request.put("")
+    request.put(command)
+    return request.packet
+  }
+
   /// A request to connect a pair of descriptors to a port. The two follow as messages of one byte
   /// each, first the one that ssh reads from.
   ///
@@ -128,6 +143,8 @@ enum MultiplexReply: Equatable {
   case failed(String)
   /// The far host's kernel chose this port to listen on.
   case chosen(port: UInt32)
+  /// A command on the far side ended with this status.
+  case exited(UInt32)
   /// Another message, which does not matter here.
   case other(UInt32)
 }
@@ -140,6 +157,7 @@ struct MultiplexReader {
   private static let alive: UInt32 = 0x8000_0005
   private static let sessionOpened: UInt32 = 0x8000_0006
   private static let remotePort: UInt32 = 0x8000_0007
+  private static let exitMessage: UInt32 = 0x8000_0004
   private static let longestPacket = 256 * 1024
   private var pending: [UInt8] = []
 
@@ -172,6 +190,9 @@ struct MultiplexReader {
     case remotePort:
       guard let port = number(packet, 8) else { throw Malformed() }
       return .chosen(port: port)
+    case exitMessage:
+      guard let status = number(packet, 8) else { throw Malformed() }
+      return .exited(status)
     case permissionDenied, failure: return .failed(string(packet, 8) ?? "refused")
     default: return .other(type)
     }

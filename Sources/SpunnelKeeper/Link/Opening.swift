@@ -23,6 +23,8 @@ final class Opening {
   private let node: NodeName
   private var rest: [Route]
   private let inquiry: Inquiry
+  /// Whether the tunnel itself listens there, on this host.
+  private let isOwn: (Endpoint) -> Bool
   /// Those that lead to a port, while nothing was asked about them.
   private var unproven: [Route] = []
   private var asked: ControlConnection?
@@ -39,10 +41,12 @@ final class Opening {
   ///   - routes: what to bring up; their exec ports are filled in
   ///   - inquiry: what to ask the far sshd
   ///   - refusals: hears what ssh says of channels that it could not open
+  ///   - isOwn: whether the tunnel itself listens there, on this host
   ///   - done: told once
   init(
     _ loop: EventLoop, _ master: Master, _ node: NodeName, _ routes: [Route], _ inquiry: Inquiry,
-    refusals: any RefusalListener, done: @escaping (Outcome) -> Void
+    refusals: any RefusalListener, isOwn: @escaping (Endpoint) -> Bool = { _ in false },
+    done: @escaping (Outcome) -> Void
   ) {
     self.loop = loop
     self.master = master
@@ -50,6 +54,7 @@ final class Opening {
     rest = routes.reversed()
     self.inquiry = inquiry
     self.refusals = refusals
+    self.isOwn = isOwn
     self.done = done
   }
 
@@ -65,9 +70,9 @@ final class Opening {
     guard let route = rest.popLast() else { return inquire() }
     switch route.forward.kind {
     // The entrance of SOCKS clients itself has no service; what they name has.
-    case .dynamic: if route.forward.connect == .free { next() } else { openLocal(route) }
+    case .dynamic: if route.forward.connect == .free { next() } else { lookWhere(route) }
     case .remote: openRemote(route)
-    case .local: if route.forward.connect == .free { choose(route) } else { openLocal(route) }
+    case .local: if route.forward.connect == .free { choose(route) } else { lookWhere(route) }
     }
   }
 
@@ -86,6 +91,32 @@ final class Opening {
   }
 
   // MARK: Listening
+
+  /// Where the tunnel itself has a listener of that name, the node must be another host: one connection would
+  /// follow the other otherwise, without an end.
+  private func lookWhere(_ route: Route) {
+    let end = route.forward.connect
+    guard isOwn(end), route.forward.host.isLoopback else { return openLocal(route) }
+    do throws(SystemError) {
+      try Whereabouts().ask(loop, master, refusals) { [weak self] isHere in
+        guard let self, self.done != nil else { return }
+        switch isHere {
+        case true?: self.finish(.failed(self.leadsBack(to: end)))
+        case false?: self.openLocal(route)
+        case nil: self.finish(.lost)
+        }
+      }
+    } catch {
+      if !error.isExhaustion { return finish(.lost) }
+      retry = loop.after(milliseconds: Opening.busyPause) { [weak self] in self?.lookWhere(route) }
+    }
+  }
+
+  private func leadsBack(to end: Endpoint) -> String {
+    let advice = end.port.map { "another submit port, as in :\($0)" } ?? "another path"
+    return "'\(end)' of \(node) is where this tunnel itself listens, as \(node) is this host: take "
+      + advice
+  }
 
   private func openLocal(_ route: Route) {
     if master.sockets.has(route.service) { return opened(route) }
@@ -114,10 +145,29 @@ final class Opening {
   }
 
   private func openRemote(_ route: Route) {
+    if case .path(let path) = route.forward.listen { return clear(path, route) }
     guard inquiry != .none, case .port(let port) = route.forward.listen else {
       return listen(route)
     }
     tryOut(port, on: Loopback.allCases[...], route)
+  }
+
+  /// A socket that nobody listens on, left by a tunnel before, goes; anything else is an error.
+  private func clear(_ path: String, _ route: Route) {
+    RemotePath.clear(path, loop, master) { [weak self] answer in
+      guard let self, self.done != nil else { return }
+      switch answer {
+      case .free, .unknown: self.listen(route)
+      case .lost: self.finish(.lost)
+      case .taken, .busy:
+        let why = answer == .busy ? "somebody listens there" : "it is there already"
+        if self.inquiry == .none { self.missing.append(route) }
+        self.inquiry == .none
+          ? self.next()
+          : self.finish(
+            .failed("\(self.node) does not listen on '\(path)': \(why): take another path"))
+      }
+    }
   }
 
   /// sshd is content with one of the two loopback addresses (channels.c,

@@ -49,7 +49,8 @@ final class SSHProcess: EventHandler {
       let errors = try FileDescriptor.pipe(childHas: .writer)
       let answer = try FileDescriptor.pipe(childHas: .writer)
       var program = Program(
-        path: path, arguments: arguments, environment: environment,
+        path: path, arguments: arguments,
+        environment: environment ?? Process.withoutLibraries(),
         descriptors: [
           streams?.input ?? null.raw, streams?.output ?? answer.writer.raw, errors.writer.raw,
         ])

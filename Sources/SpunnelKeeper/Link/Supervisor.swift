@@ -125,7 +125,8 @@ final class Supervisor {
       // Of an ssh that may be given up, the connecting ends in time for the other way.
       if choice.mayTurn { settings.timeout = share }
       let command = SSHCommand(settings, node: node, controlPath: controlPath, configuration)
-      let environment = command.needsShell ? SSHCommand.withShell(Process.environment()) : nil
+      let environment =
+        command.needsShell ? SSHCommand.withShell(Process.withoutLibraries()) : nil
       try launch(command, environment: environment)
     } else {
       try launch(SSHCommand(asking: settings, node: node))
@@ -256,7 +257,7 @@ extension Supervisor {
     do throws(SSHDiagnosis) {
       try launch(
         SSHCommand(settings, controlPath: controlPath, through: srun, isDirect: isDirect),
-        environment: SrunTransport.cleaned(Process.environment()), streams: streams)
+        environment: SrunTransport.cleaned(Process.withoutLibraries()), streams: streams)
     } catch {
       stopStep()
       ended(error)

@@ -14,6 +14,11 @@ final class Keeper: EventHandler {
   private static let settled = 100
   /// Milliseconds that a keeper without forwards waits for the first command.
   private static let idlePause = 5000
+  /// Milliseconds that nodes have at the end for removing sockets by their paths: srun waits for two seconds.
+  private static let clearPatience = 1000
+  /// Milliseconds before a record is written again that lacks something: where no file can be made it may lack it for
+  /// long.
+  private static let restorePause = 200
   /// Milliseconds for which a record tells why there is no tunnel, where nobody tells that the job is
   /// over: a day.
   private static let blindPatience = 86_400_000
@@ -32,6 +37,7 @@ final class Keeper: EventHandler {
   private var commands: CommandServer?
   /// Who asked for forwards and listens still.
   private var askers: [ObjectIdentifier: Asker] = [:]
+  private var restoring: EventLoop.Timer?
   private let status: StatusWriter
   private var wasUp = false
   /// Whether somebody was told that there is a tunnel, or will be, and may have gone since.
@@ -50,7 +56,7 @@ final class Keeper: EventHandler {
     loop = try EventLoop()
     signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
     changes = try DirectoryWatch()
-    ends = SubmitEnds(stateDirectory: request.settings.stateDirectory)
+    ends = SubmitEnds(stateDirectory: request.settings.stateDirectory, hasOwnSockets: true)
     status = StatusWriter(loop, record)
     status.count = { [weak self] in self?.count(&$0) }
     try record.watch(changes)
@@ -117,8 +123,15 @@ final class Keeper: EventHandler {
   private func watch() throws(SystemError) {
     try loop.add(signals.descriptor.raw, [.input], self)
     try loop.add(changes.descriptor.raw, [.input], self)
-    commands = try CommandServer(
-      loop, path: record.commandPath, owner: getuid(), observer: self)
+    commands = try commandServer()
+  }
+
+  private func commandServer() throws(SystemError) -> CommandServer {
+    let (access, owner) = (request.settings.access, getuid())
+    return try CommandServer(
+      loop, path: record.commandPath,
+      // Where every user may use the tunnel, its owner alone may change it.
+      mayCommand: { access.admits($0, to: owner) }, observer: self)
   }
 
   /// - Returns: whether it is watched; otherwise the tunnel is over
@@ -144,9 +157,30 @@ final class Keeper: EventHandler {
         try changes.clear()
         if record.isGone { return close("the record was removed") }
         if record.exitIsMeant { return close("it was closed with spunnelctl close") }
+        // A cleaner of old files knows no locks (systemd-tmpfiles(8) does, others do not).
+        if record.isIncomplete { restoreLater() }
         tunnel?.look()
       }
     } catch { fail("\(error)") }
+  }
+
+  /// Writes again what somebody has removed from the record. The sockets of ssh are held, not named.
+  private func restoreLater() {
+    if restoring != nil { return }
+    restoring = loop.after(milliseconds: Keeper.restorePause) { [weak self] in
+      self?.restoring = nil
+      self?.restore()
+    }
+  }
+
+  private func restore() {
+    if status.state == .closing || !record.isIncomplete { return }
+    status.rewrite()
+    guard !record.hasCommand, commands?.isIdle ?? true else { return }
+    commands?.end(.over("its command socket was removed"))
+    do throws(SystemError) { commands = try commandServer() } catch {
+      record.log("serve commands: \(error)")
+    }
   }
 
   /// Its holder sends nothing: whatever comes is its end.
@@ -212,7 +246,9 @@ final class Keeper: EventHandler {
     // Whoever comes now finds none, rather than one that does not listen.
     record.removeCommand()
     commands?.end(report ?? .over(why))
-    loop.stop()
+    guard let tunnel else { return loop.stop() }
+    loop.after(milliseconds: Keeper.clearPatience) { [loop] in loop.stop() }
+    tunnel.removeSockets { [loop] in loop.stop() }
   }
 
   private func fail(_ reason: String) {
@@ -221,12 +257,19 @@ final class Keeper: EventHandler {
   }
 
   /// Forwards could not be had. If somebody may still count on them, the record says why as long as there
-  /// is what they lead to; nothing else of them is left.
+  /// is what they lead to, and nobody else gets their ports.
   private func lose(_ spec: TunnelSpec, _ reason: String) {
     if status.state == .closing { return }
     failures.add(spec, reason)
-    if tunnel?.grants.isEmpty ?? true { ends.releaseAll() }
+    freePorts()
     review()
+  }
+
+  /// Gives up the ports of failed forwards that nobody counts on.
+  private func freePorts() {
+    let wanted = failures.specs.flatMap(\.ports).map { Endpoint.port($0) }
+    ends.releaseResting { wanted.contains($0) }
+    if tunnel?.grants.isEmpty ?? true { ends.releaseHeld() }
   }
 
   /// A tunnel that nobody wants anything of any more, not even to know why it is not there.
@@ -323,6 +366,7 @@ extension Keeper: CommandObserver {
     case .close(let spec):
       let found = tunnel.close(matching: spec)
       let (closed, missing) = (found.closed, found.missing.filter { !failures.remove($0) })
+      freePorts()
       // Whoever asks for more at the answer finds no keeper, rather than one that ends.
       if tunnel.grants.isEmpty { record.removeCommand() }
       let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
@@ -349,7 +393,9 @@ extension Keeper: CommandObserver {
       case .failed(let reason):
         // With --background the asker went when the job was waited for.
         let isHeard = asker?.client.isOpen ?? false
-        if isHeard { self?.closeIfUnused() } else { self?.lose(spec, reason) }
+        if !isHeard { self?.lose(spec, reason) }
+        self?.freePorts()
+        if isHeard { self?.closeIfUnused() }
       // The probe may have found out something already.
       case .ready: self?.tellAskers()
       default: break

@@ -223,7 +223,7 @@ final class Relay: EventHandler {
     if access == .host { return nil }
     do throws(SystemError) {
       switch try peer(socket) {
-      case .user(let user): return user == owner || user == 0 ? nil : "uid \(user)"
+      case .user(let user): return access.admits(user, to: owner) ? nil : "uid \(user)"
       case .unknown: return "a process that is gone already"
       }
     } catch { return "a process of an unknown user (\(error))" }

@@ -18,6 +18,8 @@ final class StatusWriter {
   var host = HostFile(nodes: [], forwards: [])
   /// What the host file says.
   private var written = HostFile(nodes: [], forwards: [])
+  /// Whether what it said is there; it is written with the first forward.
+  private var hasHost = true
   /// Whether a file could not be written. A full disk has room again some time, and nobody says when.
   private var isBehind = false
   private var timer: EventLoop.Timer?
@@ -47,14 +49,21 @@ final class StatusWriter {
     let wasBehind = isBehind
     isBehind = false
     do throws(RecordError) {
-      if host != written { try record.write(host) }
-      written = host
+      if host != written || !hasHost { try record.write(host) }
+      (written, hasHost) = (host, true)
     } catch {
       if !wasBehind { record.log("\(error)") }
       isBehind = true
     }
     if !record.write(status) { isBehind = true }
     if isBehind { writeLater() }
+  }
+
+  /// Writes both files, changed or not: somebody has removed them.
+  func rewrite() {
+    isBehind = true
+    hasHost = false
+    write()
   }
 
   /// To be called when counters may have changed: they are written some time later.

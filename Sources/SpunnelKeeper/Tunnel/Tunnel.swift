@@ -31,6 +31,8 @@ final class Tunnel {
   private(set) var grants: [Grant] = []
   /// As they were when a SOCKS client first asked for a host that no node is named by.
   private lazy var knownHosts = KnownHosts.own
+  /// Whether ports that are let go stay bound.
+  private var keepsPorts = false
 
   /// - Parameters:
   ///   - ends: with what srun has claimed
@@ -44,6 +46,7 @@ final class Tunnel {
     self.settings = settings
     self.ends = ends
     self.observer = observer
+    if settings.access != .host { try PeerLookup.verify() }
     relay = try Relay(
       loop, access: settings.access, owner: getuid(), patience: settings.timeout * 1000)
     links = Links(loop, record, settings)
@@ -160,9 +163,20 @@ final class Tunnel {
         return fail(grant, "'\(twice.listen)' is there already: see spunnelctl status")
       }
       do throws(SubmitError) { try bind(grant, planned) } catch { return fail(grant, "\(error)") }
+      if let back = routes.first(where: { $0.forward.kind == .remote && leadsBack($0.forward) }) {
+        return fail(
+          grant,
+          "'\(back.forward)' would lead back to where this tunnel itself listens: take another port"
+        )
+      }
     } catch { return fail(grant, "\(error)") }
     grant.report(.bound(grant.routes.map(\.forward)))
     connect(grant)
+  }
+
+  /// Whether what comes from a node would enter the tunnel again.
+  private func leadsBack(_ forward: Forward) -> Bool {
+    forward.host.isLoopback && linkIsOwn(forward.connect)
   }
 
   private func bind(_ grant: Grant, _ planned: [[Forward]]) throws(SubmitError) {
@@ -214,7 +228,10 @@ final class Tunnel {
 
   private func fail(_ grant: Grant, _ reason: String) {
     observer?.tunnelNotes("\(grant.spec): \(reason)")
+    // Whoever was told of a port may connect to it as long as the job lives: nobody else gets it.
+    keepsPorts = true
     close(grant)
+    keepsPorts = false
     grant.report(.failed(reason))
   }
 
@@ -228,8 +245,12 @@ final class Tunnel {
     guard grants.contains(where: { $0 === grant }) else { return }
     grants.removeAll { $0 === grant }
     withdraw(grant)
-    for end in submitEnds(grant.spec) where !isTaken(end, besides: grant) { ends.release(end) }
+    for end in submitEnds(grant.spec) where !isTaken(end, besides: grant) { letGo(end) }
     observer?.tunnelChanged()
+  }
+
+  private func letGo(_ end: Endpoint) {
+    if keepsPorts { ends.rest(end) } else { ends.release(end) }
   }
 
   private func withdraw(_ grant: Grant) {
@@ -240,10 +261,15 @@ final class Tunnel {
   private func withdraw(_ route: Route) {
     relay.remove(route)
     links.remove(route)
-    if route.forward.kind != .remote { ends.release(route.forward.listen) }
+    if route.forward.kind != .remote { letGo(route.forward.listen) }
     let isLast = !routes.contains { $0.isSocksEntrance && $0 !== route }
     if route.isSocksEntrance && isLast { links.forgetVisits() }
   }
+
+  /// Removes what listens on the nodes by its path, before the end.
+  ///
+  /// - Parameter done: told once
+  func removeSockets(_ done: @escaping () -> Void) { links.removeSockets(done) }
 
   /// Gives up the forwards that listen where these would.
   ///
@@ -341,6 +367,8 @@ extension Tunnel: LinkObserver {
   func linkMissesJob(_ link: Link) { observer?.tunnelMissesJob() }
 
   func linkIsAwaited(_ link: Link) -> Bool { relay.isAwaited(link.node) }
+
+  func linkIsOwn(_ end: Endpoint) -> Bool { !ends.descriptors(of: end).isEmpty }
 }
 
 extension Tunnel: RelayObserver {

@@ -5,30 +5,44 @@ import SpunnelSystem
 
 public final class SubmitEnds {
   private let stateDirectory: String
+  private let hasOwnSockets: Bool
   private var held: [Endpoint: [SubmitSocket]] = [:]
+  /// Ports on which nobody listens, and which nobody else can have.
+  private var resting: [Endpoint: [SubmitSocket]] = [:]
 
-  public init(stateDirectory: String) { self.stateDirectory = stateDirectory }
+  /// - Parameter hasOwnSockets: whether each port gets a unix socket in the user's home as well
+  public init(stateDirectory: String, hasOwnSockets: Bool = false) {
+    self.stateDirectory = stateDirectory
+    self.hasOwnSockets = hasOwnSockets
+  }
 
   /// Takes a socket that is bound already.
   public func adopt(_ descriptor: CInt) throws(SystemError) {
     let socket = SubmitSocket(FileDescriptor(owning: descriptor))
     guard let port = Port(try Socket.localAddress(of: descriptor).port) else { return }
-    held[.port(port), default: []].append(socket)
+    let end = Endpoint.port(port)
+    if held[end] == nil { held[end] = ownSocket(port) }
+    held[end, default: []].append(socket)
+  }
+
+  private func ownSocket(_ port: Port) -> [SubmitSocket] {
+    (hasOwnSockets ? OwnSocket.bind(port) : nil).map { [$0] } ?? []
   }
 
   /// Binds an end unless it is held already.
   ///
   /// - Returns: the end; a chosen port for `free`
   public func claim(_ end: Endpoint) throws(SubmitError) -> Endpoint {
-    if held[end] != nil { return end }
+    if held[end] != nil || wake(end) { return end }
     switch end {
     case .port(let port):
-      held[end] = try SubmitSocket.bind(port, stateDirectory: stateDirectory)
+      let sockets = try SubmitSocket.bind(port, stateDirectory: stateDirectory)
+      held[end] = sockets + ownSocket(port)
     case .path(let path):
       held[end] = [try SubmitSocket.bind(path: path)]
     case .free:
       let (port, sockets) = try SubmitSocket.bindFree()
-      held[.port(port)] = sockets
+      held[.port(port)] = sockets + ownSocket(port)
       return .port(port)
     }
     return end
@@ -45,7 +59,41 @@ public final class SubmitEnds {
     for socket in held.removeValue(forKey: end) ?? [] { socket.end() }
   }
 
-  public func releaseAll() {
+  /// Keeps a port from everybody, though it leads nowhere: the user was told of it and may still connect to it.
+  public func rest(_ end: Endpoint) {
+    guard case .port = end, let sockets = held.removeValue(forKey: end) else { return release(end) }
+    let ports = sockets.filter { !$0.isPath }
+    for socket in sockets where socket.isPath { socket.end() }
+    for socket in ports { socket.rest() }
+    resting[end] = ports
+  }
+
+  /// - Returns: whether it rested and listens again
+  private func wake(_ end: Endpoint) -> Bool {
+    guard case .port(let port) = end, let sockets = resting.removeValue(forKey: end) else {
+      return false
+    }
+    do throws(SystemError) { for socket in sockets { try socket.wake() } } catch { return false }
+    held[end] = sockets + ownSocket(port)
+    return true
+  }
+
+  /// Gives up resting ports.
+  ///
+  /// - Parameter isWanted: those that are kept
+  public func releaseResting(unless isWanted: (Endpoint) -> Bool = { _ in false }) {
+    for (end, sockets) in resting where !isWanted(end) {
+      for socket in sockets { socket.end() }
+      resting[end] = nil
+    }
+  }
+
+  public func releaseHeld() {
     for end in held.keys { release(end) }
+  }
+
+  public func releaseAll() {
+    releaseHeld()
+    releaseResting()
   }
 }

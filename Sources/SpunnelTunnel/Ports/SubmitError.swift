@@ -1,5 +1,6 @@
 // Why a submit end cannot be had.
 
+import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
@@ -17,6 +18,8 @@ public enum SubmitError: Error, Equatable, CustomStringConvertible {
   /// A path that cannot be one.
   case spec(SpecError)
   case system(SystemError)
+  /// The user's own id is the one that stands for everybody (user_namespaces(7)).
+  case unknownUser(uid_t)
   /// There is no place for the tunnel's record.
   case record(RecordError)
 
@@ -34,9 +37,13 @@ public enum SubmitError: Error, Equatable, CustomStringConvertible {
       "'\(printable(path))': \(error.reason): take a path in a directory that is there and yours"
     case .exposed(let path, let directory, let why):
       "'\(printable(path))': others could put a socket of theirs there ('\(printable(directory))': "
-        + "\(why)): take a path in a directory of your own"
+        + "\(why))"
+        + (why == UserNamespace.stranger ? "" : ": take a path in a directory of your own")
     case .spec(let error): "\(error)"
     case .system(let error): "\(error)"
+    case .unknownUser(let user):
+      "uid \(user) stands for every user that this user namespace (a rootless container) does not know: type "
+        + "the command outside of the container"
     case .record(let error): "\(error)"
     }
   }

@@ -8,17 +8,35 @@ public final class SubmitSocket {
   public let descriptor: FileDescriptor
   /// The file of a unix socket, to be removed at the end.
   private let file: SocketFile?
+  /// Directories that go with it when they are empty.
+  private let folders: [String]
 
-  init(_ descriptor: consuming FileDescriptor, file: SocketFile? = nil) {
+  init(
+    _ descriptor: consuming FileDescriptor, file: SocketFile? = nil, emptying folders: [String] = []
+  ) {
     self.descriptor = descriptor
     self.file = file
+    self.folders = folders
   }
 
   /// Listens no more, whoever has copies, and leaves no file behind.
   public func end() {
     Socket.stopListening(descriptor.raw)
     file?.remove()
+    for folder in folders { _ = unsafe rmdir(folder) }
   }
+
+  /// Whether it is a unix socket.
+  var isPath: Bool { file != nil }
+
+  /// Listens no more and keeps its port: whoever connects is refused, and nobody else can bind it.
+  func rest() {
+    Socket.keepBound(descriptor.raw)
+    Socket.stopListening(descriptor.raw)
+  }
+
+  /// Listens again.
+  func wake() throws(SystemError) { try Socket.listenAgain(descriptor.raw) }
 
   /// Binds a port on 127.0.0.1 and ::1, both or whichever the host has.
   ///
@@ -103,10 +121,12 @@ public final class SubmitSocket {
 
   /// Binds a unix socket for this user alone. A socket of the user's own that nobody listens on,
   /// left by a crash, is replaced.
-  static func bind(path: String) throws(SubmitError) -> SubmitSocket {
+  static func bind(
+    path: String, emptying folders: [String] = []
+  ) throws(SubmitError) -> SubmitSocket {
     try verifyPlace(of: path)
     do throws(SystemError) {
-      return SubmitSocket(try listen(path), file: SocketFile(path))
+      return SubmitSocket(try listen(path), file: SocketFile(path), emptying: folders)
     } catch { throw unbound(path, error) }
   }
 
@@ -170,6 +190,11 @@ struct SocketFile {
   }
 
   static func isThere(_ path: String) -> Bool { look(path) != nil }
+
+  /// Whether it is a socket of this user.
+  static func isOwn(_ path: String) -> Bool {
+    look(path).map { $0.st_mode & S_IFMT == S_IFSOCK && $0.st_uid == getuid() } ?? false
+  }
 
   /// Whether it is a socket of this user that refuses connections.
   static func isLeftOver(_ path: String) -> Bool {

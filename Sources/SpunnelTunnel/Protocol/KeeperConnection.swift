@@ -20,11 +20,13 @@ public struct KeeperConnection: ~Copyable {
   public static func ask(
     _ command: KeeperCommand, of step: StepName, in base: String, user: uid_t
   ) throws(RecordError) -> KeeperConnection? {
-    guard let state = try StateDirectory.find(in: base, user: user),
+    guard let state = try StateDirectory.find(holding: step, in: base, user: user),
       let record = try state.open(step), record.isLocked()
     else { return nil }
     do throws(SystemError) {
-      let socket = try SocketHandle(RecordFile.command, in: record).connect()
+      // root speaks as the owner: a keeper hears nobody else, as what runs as root may be led by a stranger.
+      let handle = try SocketHandle(RecordFile.command, in: record)
+      let socket = try Process.acting(as: user) { () throws(SystemError) in try handle.connect() }
       // Somebody else's socket that was put there is told nothing.
       if try Socket.peerUser(of: socket.raw) != user { return nil }
       try Socket.send(Array(command.line.utf8), over: socket.raw)

@@ -43,7 +43,7 @@ public struct KeeperStart: ~Copyable {
       let pair = try FileDescriptor.streamPair()
       let words = (logout?.launcher ?? []) + [installation.keeper] + request.words
       var program = Program(
-        path: words[0], arguments: words,
+        path: words[0], arguments: words, environment: KeeperStart.environment,
         descriptors: [null.raw, null.raw, null.raw, pair.right.raw] + listeners)
       program.raisesDescriptorLimit = true
       let ours = pair.left
@@ -51,6 +51,15 @@ public struct KeeperStart: ~Copyable {
       try program.startDetached()
       lifeline = consume ours
     } catch { throw KeeperFailure(unstarted: error) }
+  }
+
+  /// The keeper starts srun for its ways: where PATH has none, the one beside the program that this is.
+  private static var environment: [ByteString]? {
+    guard Program.find("srun") == nil, let folder = Host.programFolder,
+      unsafe access(folder + "/srun", X_OK) == 0
+    else { return nil }
+    let path = Process.environment("PATH").map { "\($0):" } ?? ""
+    return Process.environment().filter { !$0.hasPrefix("PATH=") } + ["PATH=\(path)\(folder)"]
   }
 
   /// Hears reports until one is final.

@@ -22,34 +22,31 @@ public struct AllRecords: Sendable {
   ) throws(RecordError) -> AllRecords {
     var (views, distrusted, bounded): ([RecordView], [RecordError], [RecordError]) = ([], [], [])
     var unnamed = 0
-    for user in try users(in: base) {
+    var allowances: [uid_t: Allowance] = [:]
+    for name in try names(in: base) {
       do throws(RecordError) {
-        var allowance = Allowance.most
-        views += try RecordView.all(in: base, user: user, where: isMeant, within: &allowance)
-        bounded += allowance.problems
+        views += try RecordView.all(
+          in: base, name, where: isMeant, within: &allowances[name.user, default: .most])
       } catch {
+        // Anybody may take names of this kind: what nobody looks for is in nobody's way.
+        if !name.isFirst { continue }
         if distrusted.count < mostDistrusted { distrusted.append(error) } else { unnamed += 1 }
       }
+    }
+    for (_, allowance) in allowances.sorted(by: { $0.key < $1.key }) {
+      bounded += allowance.problems
     }
     views.sort { ($0.step.job, $0.step.step) < ($1.step.job, $1.step.step) }
     if unnamed > 0 { distrusted.append(.moreUntrusted(unnamed, base: base)) }
     return AllRecords(views: views, problems: distrusted + bounded)
   }
 
-  /// The users with something of a state directory's name, lowest first.
-  static func users(in base: String) throws(RecordError) -> [uid_t] {
-    let users = try recording { () throws(SystemError) in
-      try Directory.open(following: base).names { user(of: $0) }
+  /// What has a state directory's name, by user, the first of each before others.
+  static func names(in base: String) throws(RecordError) -> [StateName] {
+    let names = try recording { () throws(SystemError) in
+      try Directory.open(following: base).names { StateName($0) }
     }
-    return users.sorted()
-  }
-
-  private static func user(of name: String) -> uid_t? {
-    let prefix = "spunnel-"
-    guard name.hasPrefix(prefix), let number = wholeNumber(name.dropFirst(prefix.count)),
-      let user = uid_t(exactly: number), "\(prefix)\(user)" == name
-    else { return nil }
-    return user
+    return names.sorted { ($0.user, $0.text) < ($1.user, $1.text) }
   }
 }
 

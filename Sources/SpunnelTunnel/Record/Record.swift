@@ -98,6 +98,13 @@ public final class Record {
     do throws(SystemError) { return try directory.attributes().st_nlink == 0 } catch { return true }
   }
 
+  /// Whether a file that others read was removed.
+  public var isIncomplete: Bool {
+    [RecordFile.host, RecordFile.status, RecordFile.command].contains { !directory.contains($0) }
+  }
+
+  public var hasCommand: Bool { directory.contains(RecordFile.command) }
+
   public var exitIsMeant: Bool { directory.contains(RecordFile.exit) }
 
   public func removeCommand() { directory.remove(RecordFile.command) }
@@ -116,7 +123,10 @@ public final class Record {
   }
 
   /// Removes the unix sockets outside the record on which nobody listens any more.
-  public func removeSocketsElsewhere() {
+  public func removeSocketsElsewhere() { Record.removeSocketsElsewhere(of: step, directory) }
+
+  /// The same for a record that nobody holds.
+  static func removeSocketsElsewhere(of step: StepName, _ directory: borrowing Directory) {
     let text: String
     do throws(SystemError) {
       text = String(decoding: try directory.read(RecordFile.host, atMost: 1 << 20), as: UTF8.self)
@@ -125,6 +135,8 @@ public final class Record {
     let held = host.waiting.flatMap { (try? $0.paths(known: step)) ?? [] }
     let bound = host.forwards.filter { $0.kind != .remote }.compactMap(\.listen.path)
     for path in held + bound where SocketFile.isLeftOver(path) { _ = unsafe unlink(path) }
+    let ports = host.forwards.filter { $0.kind != .remote }.compactMap(\.listen.port)
+    for port in ports + host.waiting.flatMap(\.ports) { OwnSocket.removeLeftOver(port) }
   }
 
   /// Writes the status, and what the log lacks.

@@ -21,7 +21,8 @@ public enum RecordError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .system(let error): "\(error)"
     case .untrusted(let path, let why):
-      "cannot trust '\(printable(path))': \(why); remove it, or ask your administrator to"
+      "cannot trust '\(printable(path))': \(why)"
+        + (why == UserNamespace.stranger ? "" : "; remove it, or ask your administrator to")
     case .taken(let step): "\(step.words) has a tunnel already"
     case .tooLong(let path, let limit):
       "'\(printable(path))' is too long for a socket (\(limit) bytes): set a shorter state_dir="

@@ -33,9 +33,8 @@ public struct LogLine: Equatable, Sendable {
     _ count: Int, of step: StepName, in base: String, user: uid_t
   ) -> [LogLine] {
     do throws(RecordError) {
-      guard let record = try StateDirectory.find(in: base, user: user)?.open(step) else {
-        return []
-      }
+      let state = try StateDirectory.find(holding: step, in: base, user: user)
+      guard let record = try state?.open(step) else { return [] }
       let lines = end(of: RecordFile.log, in: record)
       let older = lines.count < count ? end(of: RecordFile.oldLog, in: record) : []
       return (older + lines).suffix(count).map { LogLine($0) }

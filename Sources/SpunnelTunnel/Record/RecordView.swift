@@ -42,14 +42,21 @@ public struct RecordView: Equatable, Sendable {
     in base: String, user: uid_t, where isMeant: (StepName) -> Bool = { _ in true }
   ) throws(RecordError) -> [RecordView] {
     var allowance = Allowance.unlimited
-    return try all(in: base, user: user, where: isMeant, within: &allowance)
+    var views: [RecordView] = []
+    for name in try StateDirectory.names(in: base, user: user) {
+      guard let name = StateName(name) else { continue }
+      views += try all(in: base, name, where: isMeant, within: &allowance)
+    }
+    return views.sorted { ($0.step.job, $0.step.step) < ($1.step.job, $1.step.step) }
   }
 
+  /// Those of one directory.
   static func all(
-    in base: String, user: uid_t, where isMeant: (StepName) -> Bool,
+    in base: String, _ name: StateName, where isMeant: (StepName) -> Bool,
     within allowance: inout Allowance
   ) throws(RecordError) -> [RecordView] {
-    guard let state = try StateDirectory.find(in: base, user: user) else { return [] }
+    let user = name.user
+    guard let state = try StateDirectory.find(name.text, in: base, user: user) else { return [] }
     var views: [RecordView] = []
     for step in allowance.take(try state.steps(where: isMeant), of: state.path) {
       do throws(RecordError) {

@@ -26,12 +26,17 @@ public final class RecordWatch {
   public func renew() {
     try? changes.clear()
     if let parent = try? Directory.open(following: base) { try? changes.add(parent) }
-    let users = user.map { [$0] } ?? (try? AllRecords.users(in: base)) ?? []
-    for user in users {
+    let names =
+      user.map {
+        ((try? StateDirectory.names(in: base, user: $0)) ?? []).compactMap(StateName.init)
+      }
+      ?? (try? AllRecords.names(in: base)) ?? []
+    for name in names {
       do throws(RecordError) {
-        guard let state = try StateDirectory.find(in: base, user: user) else { continue }
+        let found = try StateDirectory.find(name.text, in: base, user: name.user)
+        guard let state = found else { continue }
         try? state.watch(changes)
-        for step in try state.steps().prefix(self.user == nil ? Allowance.most.records : .max) {
+        for step in try state.steps().prefix(user == nil ? Allowance.most.records : .max) {
           if let record = try? state.open(step) { try? changes.add(record) }
         }
       } catch { continue }

@@ -5,6 +5,9 @@ import SpunnelSlurm
 import SpunnelSystem
 
 /// One user's directory of records, open and checked.
+///
+/// Its name is `spunnel-<uid>`. Another user may have taken that, for every uid there is: then it has another name,
+/// which nobody could know before, and is found by its owner.
 public struct StateDirectory: ~Copyable {
   private let base: Directory
   private let root: Directory
@@ -17,37 +20,114 @@ public struct StateDirectory: ~Copyable {
     self.name = name
   }
 
-  /// Opens the directory and makes it when it is not there.
+  /// Opens the user's directory and makes it when it is not there. Where another user has taken its name, one
+  /// of another name serves (`StateName`).
   ///
   /// - Parameters:
   ///   - base: an absolute path, `/tmp` unless `state_dir=` says otherwise
   ///   - user: whose records
   public static func create(in base: String, user: uid_t) throws(RecordError) -> StateDirectory {
-    let name = "spunnel-\(user)"
     let parent = try openBase(base, user)
+    let name = StateName.first(of: user)
     // More than once: a keeper that ends may remove the empty directory between the two calls.
     for _ in 0..<16 {
       try recording { () throws(SystemError) in _ = try parent.create(name) }
-      if let root = try openRoot(in: parent, name, user) {
-        return StateDirectory(base: parent, root: root, name: name)
+      switch try openRoot(in: parent, name, user) {
+      case .own(let root): return StateDirectory(base: parent, root: root, name: name)
+      case .absent: continue
+      case .foreign:
+        guard let other = try createOther(in: parent, user) else { continue }
+        if case .own(let root) = try openRoot(in: parent, other, user) {
+          return StateDirectory(base: parent, root: root, name: other)
+        }
       }
     }
     throw .system(SystemError("mkdir \(base)/\(name)", ENOENT))
   }
 
-  /// Opens the directory, to look at it.
+  /// Makes a directory under a name that nobody could take before, unless the user has one already. Of two that
+  /// are made at the same time both go, and both makers try again: one is all that may be in use.
+  ///
+  /// - Returns: the name, `nil` when it is to be tried again
+  private static func createOther(
+    in parent: borrowing Directory, _ user: uid_t
+  ) throws(RecordError) -> String? {
+    if let known = try others(in: parent, user).first { return known }
+    let name = StateName.another(of: user)
+    let isNew = try recording { () throws(SystemError) in try parent.create(name) }
+    if isNew, try others(in: parent, user) == [name] { return name }
+    if isNew { parent.removeDirectory(name) }
+    return nil
+  }
+
+  /// The names of the user's directories besides the first.
+  private static func others(
+    in parent: borrowing Directory, _ user: uid_t
+  ) throws(RecordError) -> [String] {
+    let names = try recording { () throws(SystemError) in
+      try parent.names { StateName($0).flatMap { $0.user == user && !$0.isFirst ? $0.text : nil } }
+    }
+    return names.sorted().filter { name in
+      if case .own = try? openRoot(in: parent, name, user) { true } else { false }
+    }
+  }
+
+  /// Where the user's records are: one directory as a rule, or none.
+  ///
+  /// - Parameter base: an absolute path, of `state_dir=`
+  /// - Throws: when there is none, and something else has its name
+  static func names(in base: String, user: uid_t) throws(RecordError) -> [String] {
+    let parent = try openBase(base, user)
+    let first = StateName.first(of: user)
+    switch try openRoot(in: parent, first, user) {
+    // A second one may be left of the time when another user had the name.
+    case .own: return [first] + (try others(in: parent, user))
+    case .absent: return try others(in: parent, user)
+    case .foreign(let error):
+      let others = try others(in: parent, user)
+      if others.isEmpty { throw error }
+      return others
+    }
+  }
+
+  /// Opens a directory, to look at it.
+  ///
+  /// - Returns: `nil` when it is gone
+  static func find(
+    _ name: String, in base: String, user: uid_t
+  ) throws(RecordError) -> StateDirectory? {
+    let parent = try openBase(base, user)
+    switch try openRoot(in: parent, name, user) {
+    case .own(let root): return StateDirectory(base: parent, root: root, name: name)
+    case .absent: return nil
+    case .foreign(let error): throw error
+    }
+  }
+
+  /// Opens the directory that has the record of a step.
   ///
   /// - Returns: `nil` when this user has none
-  public static func find(in base: String, user: uid_t) throws(RecordError) -> StateDirectory? {
-    let name = "spunnel-\(user)"
-    let parent = try openBase(base, user)
-    guard let root = try openRoot(in: parent, name, user) else { return nil }
-    return StateDirectory(base: parent, root: root, name: name)
+  public static func find(
+    holding step: StepName, in base: String, user: uid_t
+  ) throws(RecordError) -> StateDirectory? {
+    // Mostly it is the first, and the others need not be looked for.
+    if let state = try? find(StateName.first(of: user), in: base, user: user),
+      try state.open(step) != nil
+    {
+      return state
+    }
+    for name in try names(in: base, user: user) {
+      if let state = try find(name, in: base, user: user), try state.open(step) != nil {
+        return state
+      }
+    }
+    return nil
   }
 
   /// Looks whether the directory is there and sound, or can be made.
   public static func verify(in base: String, user: uid_t) throws(RecordError) {
-    if try find(in: base, user: user) != nil { return }
+    let parent = try openBase(base, user)
+    if case .own = try openRoot(in: parent, StateName.first(of: user), user) { return }
     _ = try recording { () throws(SystemError) in
       try check("write to \(base)") { unsafe access(base, W_OK | X_OK) }
     }
@@ -62,27 +142,36 @@ public struct StateDirectory: ~Copyable {
     return try recording { () throws(SystemError) in try Directory.open(following: path) }
   }
 
-  private static func openRoot(
-    in base: borrowing Directory, _ name: String, _ user: uid_t
-  ) throws(RecordError) -> Directory? {
-    let path = base.path + "/" + name
-    guard let root = try openRoot(in: base, name, path) else { return nil }
-    let why = try recording { () throws(SystemError) in try root.distrust(user: user) }
-    if let why { throw .untrusted(path: path, why: why) }
-    return root
+  /// What has a directory's name.
+  private enum Root: ~Copyable {
+    case own(Directory)
+    case absent
+    /// Another user's: the name is his, and nothing of it is used.
+    case foreign(RecordError)
   }
 
+  /// - Throws: for a directory of the user's own that others may enter
   private static func openRoot(
-    in base: borrowing Directory, _ name: String, _ path: String
-  ) throws(RecordError) -> Directory? {
-    do throws(SystemError) { return try base.open(name) } catch {
+    in base: borrowing Directory, _ name: String, _ user: uid_t
+  ) throws(RecordError) -> Root {
+    let path = base.path + "/" + name
+    func foreign(_ why: String) -> Root { .foreign(.untrusted(path: path, why: why)) }
+    let why: String?
+    do throws(SystemError) {
+      let root = try base.open(name)
+      why = try root.distrust(user: user)
+      if why == nil { return .own(root) }
+      if try root.attributes().st_uid != user { return foreign(why ?? "") }
+    } catch {
       switch error.code {
-      case ENOENT: return nil
-      case ELOOP, ENOTDIR: throw .untrusted(path: path, why: "it is not a directory")
-      case EACCES: throw .untrusted(path: path, why: "it cannot be opened")
+      case ENOENT: return .absent
+      case EXDEV: return foreign("something is mounted there")
+      case ELOOP, ENOTDIR: return foreign("it is not a directory")
+      case EACCES: return foreign("it cannot be opened")
       default: throw .system(error)
       }
     }
+    throw .untrusted(path: path, why: why ?? "")
   }
 }
 
@@ -161,11 +250,18 @@ extension StateDirectory {
     return true
   }
 
-  /// Removes the records that nobody holds.
+  /// Removes a user's records that nobody holds.
   ///
-  /// - Returns: the steps that were removed
-  @discardableResult
-  public borrowing func sweep() throws(RecordError) -> [StepName] {
+  /// - Returns: the steps whose records were removed
+  public static func sweep(in base: String, user: uid_t) throws(RecordError) -> [StepName] {
+    var swept: [StepName] = []
+    for name in try names(in: base, user: user) {
+      swept += try find(name, in: base, user: user)?.sweep() ?? []
+    }
+    return swept
+  }
+
+  private borrowing func sweep() throws(RecordError) -> [StepName] {
     _ = try recording { () throws(SystemError) in try root.lock(waiting: true) }
     defer { root.unlock() }
     let swept = try sweepLocked()
@@ -179,6 +275,7 @@ extension StateDirectory {
     for step in try steps() {
       // What cannot be opened is no record and in nobody's way.
       guard let record = try? open(step), !record.isLocked() else { continue }
+      Record.removeSocketsElsewhere(of: step, record)
       try remove(step, record)
       if try open(step) == nil { swept.append(step) }
     }

@@ -53,7 +53,7 @@ public struct TunnelKeys: Equatable, Sendable {
     // It asks before it writes over another.
     for old in [name, name + ".pub"] { directory.remove(old) }
     let words = ["-q", "-t", "ed25519", "-N", "", "-C", alias, "-f", directory.path + "/" + name]
-    let keygen = Program(program, words, environment: Process.environment())
+    let keygen = Program(program, words, environment: Process.withoutLibraries())
     let result: ProgramResult
     do throws(SystemError) { result = try keygen.capture(milliseconds: patience) } catch {
       throw .system(error)

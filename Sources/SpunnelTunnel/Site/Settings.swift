@@ -1,15 +1,23 @@
 // What plugstack.conf says behind the plugin's path: defaults first, unknown keys refused by name.
 
+import Glibc
 import SpunnelSystem
 
 /// The plugin's arguments.
 public struct Settings: Equatable, Sendable {
   /// Who may connect to a submit port.
   public enum Access: String, Sendable {
-    /// Processes of the tunnel's owner, and of root.
+    /// Processes of the tunnel's owner.
     case owner
+    /// Those, and root's. A stranger can have daemons that run as root connect where he likes.
+    case ownerAndRoot = "owner+root"
     /// Every process on the submit host, as with plain `ssh -L`.
     case host
+
+    /// Whether a user is meant where not everybody is.
+    package func admits(_ user: uid_t, to owner: uid_t) -> Bool {
+      user == owner && !UserNamespace.isUnknown(user) || (self == .ownerAndRoot && user == 0)
+    }
   }
 
   /// Where the exec host may connect to for a forward.
@@ -71,7 +79,7 @@ public struct Settings: Equatable, Sendable {
       timeout = seconds
     case ("access", let value?):
       guard let value = Access(rawValue: value) else {
-        throw .malformed(argument, "access=owner or access=host")
+        throw .malformed(argument, "access=owner, access=owner+root or access=host")
       }
       access = value
     case ("targets", let value?):

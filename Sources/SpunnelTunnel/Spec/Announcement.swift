@@ -44,7 +44,10 @@ extension Forward {
   /// - Parameter taken: the ports there that other forwards have
   fileprivate func carrying(_ taken: inout Set<Port>) -> String? {
     if kind == .remote { return nil }
-    if let port = listen.port { return "\(port):localhost:\(port)" }
+    // By way of the port itself, whoever has it after the tunnel would get what is sent then.
+    if let port = listen.port {
+      return "\(port):" + (OwnSocket.existing(port).map { quoted($0) } ?? "localhost:\(port)")
+    }
     guard let path = listen.path else { return nil }
     if let port = connect.port, port.number >= 1024, taken.insert(port).inserted {
       return "\(port):\(quoted(path))"

@@ -8,15 +8,20 @@ import SpunnelSystem
 enum ClusterEnvironment {
   static let spec = CommandSpec(
     "env", "Print what a shell evaluates, so that Slurm's commands mean the cluster.",
-    options: [Output.json],
+    options: [Output.json, shell],
+    details: "The shell is that of SHELL, unless --shell names another.",
     examples: [
-      .init("eval \"$(spunnelctl cluster env)\"", "Let srun in this shell mean the cluster.")
+      .init("eval \"$(spunnelctl cluster env)\"", "Let srun in this shell mean the cluster."),
+      .init("spunnelctl cluster env --shell fish | source", "The same in fish."),
     ], action: run)
+
+  private static let shell = Option(
+    "shell", "SHELL", ValueKind<Shell>.choice, "Write for sh, csh or fish.")
 
   private static func run(_ call: Call) throws(CommandError) -> ExitCode {
     let cluster = try ClusterOptions.cluster(call)
     let change = try clustering(call) { () throws(ClusterError) in try cluster.environment() }
-    try Output(call).tell(EnvironmentReport(change: change))
+    try Output(call).tell(EnvironmentReport(change: change, shell: call[shell] ?? .current))
     return .success
   }
 }

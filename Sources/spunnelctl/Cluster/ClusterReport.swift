@@ -149,12 +149,11 @@ struct ClusterDownReport: Report {
 /// What `cluster env` tells: for a POSIX shell to evaluate, or for a program.
 struct EnvironmentReport: Report {
   let change: EnvironmentChange
+  var shell = Shell.sh
 
   var text: String {
-    let set = change.set.map { "export \($0.name)=\(shellQuoted($0.value))" }
-    let lists = change.lists.map { name, folders in
-      "export \(name)=\(shellQuoted(folders.joined(separator: ":")))${\(name):+:$\(name)}"
-    }
+    let set = change.set.map { shell.setting($0.name, $0.value) }
+    let lists = change.lists.map { shell.prepending($0.folders, to: $0.name) }
     return (set + lists).joined(separator: "\n")
   }
 

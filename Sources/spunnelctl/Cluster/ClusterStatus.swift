@@ -42,7 +42,9 @@ enum ClusterList {
       var found: [ClusterReport] = []
       for name in try home.names() {
         let cluster = Cluster(name, in: home)
-        found.append(ClusterReport(cluster: cluster, status: try cluster.status()))
+        do throws(ClusterError) {
+          found.append(ClusterReport(cluster: cluster, status: try cluster.status()))
+        } catch { remark("spunnelctl: cluster list: \(error)") }
       }
       return ClusterListReport(clusters: found)
     }

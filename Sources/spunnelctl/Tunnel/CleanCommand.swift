@@ -23,7 +23,7 @@ enum CleanCommand {
     if let failure = ended.failure { throw failure }
     var swept = ended.closed.map(\.step)
     do throws(RecordError) {
-      swept += try StateDirectory.find(in: option.stateDirectory, user: getuid())?.sweep() ?? []
+      swept += try StateDirectory.sweep(in: option.stateDirectory, user: getuid())
     } catch { throw .failure("clean: \(error)") }
     let lines = swept.map { "removed the record of job \($0.job), step \($0.stepLabel)" }
     try Output(call).tell(

@@ -40,7 +40,8 @@ struct Closing {
   private mutating func request(_ tunnel: RecordView) -> Bool {
     do throws(RecordError) {
       // One that ended in the meantime is what was wanted.
-      _ = try StateDirectory.find(in: directory, user: tunnel.user)?.requestExit(tunnel.step)
+      let state = try find(tunnel)
+      _ = try state?.requestExit(tunnel.step)
       return true
     } catch {
       add("\(error)", tunnel)
@@ -50,8 +51,13 @@ struct Closing {
 
   private func isOver(_ tunnel: RecordView) -> Bool {
     do throws(RecordError) {
-      return try StateDirectory.find(in: directory, user: tunnel.user)?.isHeld(tunnel.step) != true
+      let state = try find(tunnel)
+      return try state?.isHeld(tunnel.step) != true
     } catch { return false }
+  }
+
+  private func find(_ tunnel: RecordView) throws(RecordError) -> StateDirectory? {
+    try StateDirectory.find(holding: tunnel.step, in: directory, user: tunnel.user)
   }
 
   private mutating func add(_ reason: String, _ tunnel: RecordView) {

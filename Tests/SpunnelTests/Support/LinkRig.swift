@@ -6,6 +6,8 @@ import Testing
 @testable import SpunnelKeeper
 
 final class LinkNotes: LinkObserver {
+  func linkIsOwn(_ end: Endpoint) -> Bool { false }
+
   var lines: [String] = []
   var ups = 0
   var losses = 0
