@@ -29,6 +29,8 @@ enum CommandTree {
     subcommands: [
       StatusCommand.spec, OpenCommand.spec, URLCommand.spec, CloseCommand.spec, CleanCommand.spec,
       SessionCommand.spec, JobSSHCommand.spec, JobProxyCommand.spec,
-      ClusterCommand.spec, CompletionCommand.spec(for: ["spunnelctl"]),
+      ClusterCommand.spec,
+      CompletionCommand.spec(
+        for: ["spunnelctl", QconnectCommand.spec.name] + QueueCommands.links.map(\.name)),
     ] + QueueCommands.all)
 }
