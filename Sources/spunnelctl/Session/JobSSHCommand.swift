@@ -79,7 +79,10 @@ enum JobProxyCommand {
     details: """
       Its input and output are those of an sshd that runs in the job. spunnelctl ssh --config prints
       the lines of ssh_config that use it.
-      """, action: run)
+      """,
+    examples: [
+      .init("ssh -o ProxyCommand='spunnelctl proxy 12' n1", "Be in job 12, by an ssh of your own.")
+    ], action: run)
 
   private static func run(_ call: Call) throws(CommandError) -> ExitCode {
     let job = try JobAccess.job(try call.required(job))

@@ -9,7 +9,10 @@ enum SessionEnding {
   private static let perhaps = Operand("NAME|JOB", .session, .optional)
   private static let words = Operand("[NAME|JOB] +TIME", .session, .some)
 
-  static let stop = CommandSpec("stop", "End a session.", operands: [named]) {
+  static let stop = CommandSpec(
+    "stop", "End a session.", operands: [named],
+    examples: [.init("spunnelctl session stop thesis", "End the session of that name.")]
+  ) {
     call throws(CommandError) in
     let job = try Sessions.one(try call.required(named))
     let result = try Sessions.slurm("scancel", [ByteString(job.id)])
@@ -49,7 +52,8 @@ enum SessionEnding {
   }
 
   static let url = CommandSpec(
-    "url", "Print the address of a session that is seen in a browser.", operands: [perhaps]
+    "url", "Print the address of a session that is seen in a browser.", operands: [perhaps],
+    examples: [.init("spunnelctl session url", "Print that of your only session.")]
   ) { call throws(CommandError) in
     let job = try Sessions.one(call.first(perhaps))
     throw .failure(

@@ -10,7 +10,8 @@ enum SessionListing {
     details: """
       LEFT is the time until the job's limit. ATTACHED is when a terminal was attached last. NODE of
       a session that waits is the reason.
-      """
+      """,
+    examples: [.init("spunnelctl session list", "Show them.")]
   ) { call throws(CommandError) in
     try Output(call).tell(SessionTable(try Sessions.all()))
     return .success
