@@ -139,13 +139,13 @@ version_on() { as_root "$1" cat "/usr/share/doc/spunnel-slurm/this-version"; }
     [[ $status == 0 ]]
     holds "spunnel: localhost:8001 -> "
     # The check of the page: all is of one release.
-    run as user1 bash -ec "$(block check)"
+    run as user1 env PATH=/usr/bin:/bin bash -ec "$(block check)"
     echo "$output"
     [[ $status == 0 ]]
     holds "built for Slurm "
     holds " runs here"
     # And the command, with its manuals, at their usual places.
-    as_root login bash -ec 'command -v spunnelctl | grep -x /usr/bin/spunnelctl; test -e /usr/share/man/man1/spunnelctl.1.gz'
+    as_root login env PATH=/usr/bin:/bin bash -ec 'command -v spunnelctl | grep -x /usr/bin/spunnelctl; test -e /usr/share/man/man1/spunnelctl.1.gz'
 }
 
 @test "upgraded and rolled back under load: tunnels live on, no srun says a word, files are replaced whole" {
