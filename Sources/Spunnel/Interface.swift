@@ -121,7 +121,8 @@ private struct HostView: Sendable {
         arguments.append(unsafe String(cString: word))
       }
     }
-    self.arguments = arguments
+    // The last one counts.
+    self.arguments = arguments + Settings.choice()
     voice = Voice { isError, line in
       unsafe line.withCString { unsafe say(isError ? SPUNNEL_ERROR : SPUNNEL_INFO, $0) }
     }

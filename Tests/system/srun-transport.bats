@@ -469,6 +469,61 @@ while True:
     through s srun
 }
 
+@test "auto: srun where the host key is unknown" {
+    service n1 sshd start
+    automatic required
+    sed -i '/^n1,/d' "$STATE/login/etc/ssh/ssh_known_hosts"
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    through s srun
+    grep -F "Host key verification failed" "$(record "$(step s)" log)"
+}
+
+@test "auto: srun where the node has no address by that name" {
+    automatic required
+    own_config 'Host n1
+        HostName nowhere.invalid'
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    through s srun
+}
+
+@test "auto: srun where sshd wants a password besides the key" {
+    not_under hostbased "no user has a key"
+    printf 'PasswordAuthentication yes\nAuthenticationMethods publickey,password\n' >"$STATE/n1/etc/ssh/sshd_config.d/test.conf"
+    service n1 sshd start
+    automatic required
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    answers n1:8000 user1 8001 name
+    through s srun
+    grep -F "Permission denied" "$(record "$(step s)" log)"
+}
+
+@test "SPUNNEL_TRANSPORT is the user's choice of the way, and a wrong one is an error" {
+    service n1 sshd start
+    automatic required
+    start s user1 env SPUNNEL_TRANSPORT=srun srun -w n1 --tunnel 8001:8000 /home/tools/service.py 8000
+    eventually says s serving
+    through s srun
+    run as user1 env SPUNNEL_TRANSPORT=rsh srun -w n1 --tunnel 8002:8000 true
+    [[ $status != 0 ]]
+    holds "malformed argument 'transport=rsh'"
+}
+
+@test "the job's end is told as that, and as no lost connection" {
+    local job
+    automatic required transport=srun
+    job=$(as user1 sbatch --parsable --output /dev/null -w n2 --wrap 'exec /home/tools/service.py 8000')
+    eventually runs "$job"
+    start open user1 spunnelctl open "$job" 8001:8000
+    eventually answers n2:8000 user1 8001 name
+    as root scancel "$job"
+    finish open
+    run output open
+    lacks "is lost"
+    holds "job $job"
+}
+
 @test "auto: a host key that changed is an error still" {
     service n1 sshd start
     automatic required

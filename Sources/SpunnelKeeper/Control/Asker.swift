@@ -9,6 +9,9 @@ final class Asker {
   /// Pieces of news for one: of a network that comes and goes for days, status tells the rest.
   private static let mostNews = 50
 
+  /// Milliseconds from the loss of a link to the word of it: the end of the job explains it otherwise.
+  static let pause = 2400
+
   let client: CommandClient
   /// Whether the forwards live as long as the client.
   let isHeld: Bool
@@ -47,7 +50,7 @@ final class Asker {
     for link in links(of: tunnel) { look(link) }
     for route in grant.routes where route.far == .refused && route.forward.kind == .local {
       // Of each once: whoever loads a page again and again knows by then.
-      if refused.insert(route.forward).inserted { tell(.refused, route.forward.refusal) }
+      if refused.insert(route.forward).inserted { tell(.refused, route.forward.refusal(tunnel)) }
     }
   }
 
@@ -56,7 +59,9 @@ final class Asker {
       if lost.remove(link.node) != nil {
         tell(.back, "the connection to \(link.node) is back")
       }
-    } else if let trouble = link.trouble, lost.insert(link.node).inserted {
+    } else if link.downFor >= Asker.pause, let trouble = link.trouble,
+      lost.insert(link.node).inserted
+    {
       tell(.lost, "the connection to \(link.node) is lost: \(trouble)")
     }
   }
@@ -79,7 +84,10 @@ final class Asker {
 }
 
 extension Forward {
-  fileprivate var refusal: String {
-    "nothing listens at \(farEnd) yet"
+  fileprivate func refusal(_ tunnel: Tunnel) -> String {
+    let hint =
+      exec.path != nil && tunnel.transport == .ssh
+      ? "; if the job has a /tmp of its own, open the tunnel with SPUNNEL_TRANSPORT=srun" : ""
+    return "nothing listens at \(farEnd) yet\(hint)"
   }
 }

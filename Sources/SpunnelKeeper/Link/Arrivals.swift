@@ -85,6 +85,20 @@ final class Arrivals: EventHandler {
   /// Whether the port is open.
   var isListening: Bool { listener != nil }
 
+  /// Ports that one srun takes: for Slurm's messages, for the step's, and for its input and output.
+  private static let portsOfSrun = 3
+
+  /// Looks whether there are ports for one more srun, and for one of the user's own after it: that one would
+  /// fail for want of them, and with it a job.
+  func makeRoom() throws(SSHDiagnosis) {
+    guard let ports else { return }
+    // Those that were started and have not come back may not have theirs yet.
+    let needed =
+      (isListening ? 0 : 1) + Arrivals.portsOfSrun * (expected.count + 1) + Arrivals.portsOfSrun
+    let free = ports.free(atMost: needed)
+    if free < needed { throw .crowded(ports, free: free, needed: needed) }
+  }
+
   /// Opens the port, unless it is, for one more connection.
   ///
   /// - Parameter notify: told the connection, once; the expectation is over then

@@ -43,6 +43,8 @@ final class Link {
   /// Why ssh ended last, while it is not back.
   private var lastEnd: SSHDiagnosis?
   private var upSince: Int?
+  /// When it was lost, in milliseconds of the monotonic clock, while it is not back.
+  private var downSince: Int?
   private var refusals = Refusals()
   private var wasUp = false
   private var isOver = false
@@ -78,6 +80,9 @@ final class Link {
 
   /// Whether services can be connected to.
   var isUp: Bool { upSince != nil }
+
+  /// Milliseconds since it was lost; 0 where it was not.
+  var downFor: Int { downSince.map { Clock.milliseconds() - $0 } ?? 0 }
 
   /// ssh's process id, `nil` while none runs.
   var process: pid_t? { supervisor.child }
@@ -296,7 +301,7 @@ final class Link {
 
   private func up() {
     upSince = Clock.milliseconds()
-    lastEnd = nil
+    (lastEnd, downSince) = (nil, nil)
     supervisor.hasLoggedIn()
     supervisor.succeeded()
     if !cargo.carried.isEmpty { observer?.linkIsUp(self) }
@@ -380,6 +385,7 @@ extension Link: SupervisorObserver {
     master = nil
     let since = upSince
     upSince = nil
+    if since != nil { downSince = Clock.milliseconds() }
     attempts.noteEnd()
     lastEnd = diagnosis
     if isOver { return }

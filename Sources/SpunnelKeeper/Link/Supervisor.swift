@@ -242,8 +242,10 @@ extension Supervisor {
   }
 
   private func startStep() throws(SSHDiagnosis) -> SrunStep {
-    try SrunStep(
-      loop, try preparedSrun(), arrivals, patience: settings.timeout * 1000,
+    let srun = try preparedSrun()
+    try arrivals.makeRoom()
+    return try SrunStep(
+      loop, srun, arrivals, patience: settings.timeout * 1000,
       late: { [weak self] in self?.stepIsLate() },
       heard: { [weak self] in self?.hear($0) },
       reached: { [weak self] in self?.reached($0, $1) })

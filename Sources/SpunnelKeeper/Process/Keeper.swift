@@ -328,7 +328,7 @@ final class Keeper: EventHandler {
   private func count(_ status: inout Status) {
     guard let tunnel else { return }
     status.ssh = Int(tunnel.process ?? 0)
-    status.transport = tunnel.transport
+    (status.transport, status.detour) = (tunnel.transport, tunnel.detour)
     status.connections = tunnel.relay.open
     (status.accepted, status.refused) = (tunnel.relay.accepted, tunnel.relay.refused)
     (status.sent, status.received) = tunnel.relay.bytes
@@ -343,7 +343,13 @@ extension Keeper: TunnelObserver {
 
   func tunnelChanged() { review() }
 
-  func tunnelIsCut() { job?.ask() }
+  /// The end of the job may be the reason: Slurm is asked before anybody is told of a loss. The job may
+  /// still be ending at the first answer.
+  func tunnelIsCut() {
+    job?.ask()
+    loop.after(milliseconds: Asker.pause / 2) { [weak self] in self?.job?.ask() }
+    loop.after(milliseconds: Asker.pause) { [weak self] in self?.tellAskers() }
+  }
 
   /// A job that is watched may have been requeued.
   func tunnelMissesJob() { if job == nil { close("the job has ended") } }

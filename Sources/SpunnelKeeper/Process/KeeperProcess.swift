@@ -23,6 +23,8 @@ public enum KeeperProcess {
       return refuse(Installation.absence, lifeline)
     }
     if request.life == .job { leaveFolder() }
+    // srun writes this where slurmctld told it the configuration; to others it would be a file's name.
+    if Process.environment("SLURM_CONF") == "(null)" { Process.removeEnvironment("SLURM_CONF") }
     Process.keepFilesPrivate()
     // ssh(1): no window that asks, where there is no terminal to ask at.
     Process.setEnvironment("SSH_ASKPASS_REQUIRE", "never")

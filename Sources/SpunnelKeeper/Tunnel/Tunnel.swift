@@ -68,6 +68,9 @@ final class Tunnel {
   /// The way that ssh takes to the first node that has one.
   var transport: Transport? { links.first(\.transport) }
 
+  /// Why the bytes of a node go through srun's own I/O.
+  var detour: String? { links.first(\.detour) }
+
   /// Why there is no way to a node, as the first that has none was heard last; `nil` when nothing was.
   var complaint: String? { links.first(\.complaint) }
 

@@ -116,6 +116,8 @@ public struct Status: Equatable, Sendable {
   public var spoken: [SpokenProtocol?] = []
   /// The way that ssh takes, `nil` while nobody has said.
   public var transport: Transport?
+  /// Why the bytes go through srun's own I/O, which is slow; `nil` where they do not.
+  public var detour: String?
   /// Why forwards that were asked for are not there, a line each.
   public var reasons: [String] = []
 
@@ -138,6 +140,7 @@ public struct Status: Equatable, Sendable {
       if key == "far" { far.append(FarEnd(rawValue: String(value)) ?? .unknown) }
       if key == "speaks" { spoken.append(SpokenProtocol(rawValue: String(value))) }
       if key == "transport" { transport = Transport(rawValue: String(value)) }
+      if key == "detour" { detour = printable(value, atMost: LogLine.longest) }
       if key == "reason" { reasons.append(printable(value, atMost: LogLine.longest)) }
       if far.count > HostFile.most.forwards || spoken.count > HostFile.most.forwards
         || reasons.count > Status.mostReasons
@@ -157,6 +160,7 @@ public struct Status: Equatable, Sendable {
       + Status.numbers.map { "\($0.0) \(self[keyPath: $0.1])\n" }.joined()
       + far.map { "far \($0.rawValue)\n" }.joined()
       + spoken.map { "speaks \($0?.rawValue ?? "-")\n" }.joined()
+      + (detour.map { "detour \(printable($0, atMost: LogLine.longest))\n" } ?? "")
       + reasons.map { "reason \(printable($0, atMost: LogLine.longest))\n" }.joined()
   }
 }

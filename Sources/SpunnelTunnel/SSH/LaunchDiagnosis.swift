@@ -31,6 +31,15 @@ extension SSHDiagnosis {
       : SSHDiagnosis(unstartable: "\(error)", advice: "ask your administrator")
   }
 
+  /// Too few ports are free for another srun, and the user's own srun go first.
+  package static func crowded(_ ports: SrunPorts, free: Int, needed: Int) -> SSHDiagnosis {
+    SSHDiagnosis(
+      unstartable:
+        "SrunPortRange=\(ports.description) has \(free) free ports, and \(needed) are needed "
+        + "so that your own srun find theirs",
+      advice: SrunPorts.advice, retry: .briefly)
+  }
+
   /// There is a path that no shell may see.
   public static func unsafe(_ path: UnsafePath) -> SSHDiagnosis {
     SSHDiagnosis(

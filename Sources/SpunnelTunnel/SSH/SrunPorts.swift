@@ -32,7 +32,16 @@ package struct SrunPorts: Equatable, Sendable {
     "SrunPortRange of slurm.conf is used up: end some of your srun on this host, or ask your "
     + "administrator for a wider range"
 
-  var description: String { "\(range.lowerBound)-\(range.upperBound)" }
+  package var description: String { "\(range.lowerBound)-\(range.upperBound)" }
+
+  /// How many of them are free, counted up to a limit.
+  package func free(atMost limit: Int) -> Int {
+    var count = 0
+    for port in range where count < limit {
+      if (try? Socket.listenEverywhere(port: port)) != nil { count += 1 }
+    }
+    return count
+  }
 
   /// Listens on one of them, on all addresses; not always on the first, which others try as well.
   ///

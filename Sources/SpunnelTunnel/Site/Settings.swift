@@ -60,6 +60,13 @@ public struct Settings: Equatable, Sendable {
     for argument in arguments { try apply(argument) }
   }
 
+  /// What the user has chosen for this tunnel, as arguments to be put behind the site's: the way, by
+  /// `SPUNNEL_TRANSPORT`. What is no way is refused as in plugstack.conf.
+  public static func choice() -> [String] {
+    guard let way = Process.environment("SPUNNEL_TRANSPORT"), !way.isEmpty else { return [] }
+    return ["transport=\(way)"]
+  }
+
   private mutating func apply(_ argument: String) throws(SettingsError) {
     let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     let (key, value) = (String(parts[0]), parts.count == 2 ? String(parts[1]) : nil)

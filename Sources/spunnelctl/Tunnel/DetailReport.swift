@@ -65,7 +65,7 @@ private struct Detail {
   var text: String {
     let parts: [(title: String, lines: [String])] = [
       ("state", [state]), ("forwards", forwards), ("waiting", waiting),
-      ("failed", view.status.reasons), ("traffic", [traffic]),
+      ("slow", detour), ("failed", view.status.reasons), ("traffic", [traffic]),
       ("processes", processes), ("log", log.map { line($0) }),
     ]
     let title = "job \(view.step.job), step \(view.step.stepLabel), of \(user)"
@@ -85,6 +85,8 @@ private struct Detail {
     return "\(view.stateCell) since \(Units.localTime(view.status.since))\(transport)"
       + (started == 0 ? "" : ", asked for at \(Units.localTime(started))")
   }
+
+  private var detour: [String] { view.status.detour.map { [$0] } ?? [] }
 
   private var forwards: [String] {
     if view.host == nil { return ["?"] }

@@ -22,7 +22,9 @@ struct StateOption {
     let line = try StateOption.pluginLine()
     stateDirectory = directory ?? line?.settings.stateDirectory ?? Settings().stateDirectory
     // The last one counts.
-    arguments = (line?.arguments ?? []) + (directory.map { ["state_dir=\($0)"] } ?? [])
+    arguments =
+      (line?.arguments ?? []) + (directory.map { ["state_dir=\($0)"] } ?? [])
+      + Settings.choice()
   }
 
   private static func pluginLine() throws(CommandError) -> PluginLine? {

@@ -30,7 +30,7 @@ extension RecordView {
       "bytes": JSON(["sent": .number(status.sent), "received": .number(status.received)]),
       "keeper": status.keeper == 0 ? nil : .number(status.keeper),
       "ssh": status.ssh == 0 ? nil : .number(status.ssh),
-      "transport": .string(status.transport?.rawValue),
+      "transport": .string(status.transport?.rawValue), "detour": .string(status.detour),
     ])
   }
 
