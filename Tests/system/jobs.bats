@@ -173,7 +173,7 @@ SCRIPT
     done
     run as user1 "$JOBS"
     same 2 "$status"
-    same "spunnel-jobs: usage: spunnel-jobs show JOB, or watch JOB [RECORDS]" "$output"
+    holds "spunnel-jobs: usage: spunnel-jobs show JOB, watch JOB [RECORDS], list"
 }
 
 @test "with an empty configuration of Slurm's there is one line" {
