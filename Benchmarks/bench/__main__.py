@@ -10,9 +10,11 @@ import host
 import small
 import start
 import traffic
+import transport
 import unused
 
-PARTS = {"unused": unused, "start": start, "traffic": traffic, "small": small, "end": end}
+PARTS = {"unused": unused, "start": start, "traffic": traffic, "small": small, "transport": transport,
+         "end": end}
 
 
 def arguments():

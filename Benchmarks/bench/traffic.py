@@ -71,13 +71,13 @@ def open_tunnels(stack, options, services=(ECHO_PORT, IPERF_PORT)):
     return tunnels
 
 
-def spunnel(stack, prefix, tunnel, options, task):
+def spunnel(stack, prefix, tunnel, options, task, variables=None):
     spec = ",".join(f"{here}:{there}" for here, there in tunnel.forwards())
     before = processes()
     host.plug(prefix)
     srun = stack.enter_context(host.running(
         ["srun", *options, "--tunnel", spec, *task], stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL))
+        stderr=subprocess.DEVNULL, variables=variables or {}))
     words = srun.stdout.readline().decode().split()
     if len(words) != 2:
         raise host.Unmeasurable(f"srun --tunnel {spec} of {prefix}: no output of the task")
@@ -101,7 +101,7 @@ def ssh(stack, node, tunnel, cipher):
 # --- Measures --------------------------------------------------------------------------------------
 
 
-def throughput(report, tunnels, rounds, seconds):
+def throughput(report, tunnels, rounds, seconds, bound=figures.at_least(0.95)):
     for way, flags in (("to the service", []), ("from the service", ["--reverse"])):
         def transfer(tunnel):
             # The server takes one client at a time, and may still be busy with the last one.
@@ -114,7 +114,7 @@ def throughput(report, tunnels, rounds, seconds):
         values = interleaved(tunnels, rounds, transfer)
         rates = {name: [one["rate"] for one in ones] for name, ones in values.items()}
         costs = {name: [one["cost"] for one in ones] for name, ones in values.items()}
-        rows(report, f"{way}", "Gbit/s", rates, figures.at_least(0.95), places=2)
+        rows(report, f"{way}", "Gbit/s", rates, bound, places=2)
         rows(report, f"{way}, processor time here", "s/GB", costs, None, places=2)
 
 
