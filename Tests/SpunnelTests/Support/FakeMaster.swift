@@ -243,6 +243,12 @@ final class FakeMaster {
         }
         session.requests.append(probe)
         reply(probe.isOfNothing ? emptyAnswer : probeAnswer, to: session)
+      case Wanted.newSession:
+        for _ in 0..<3 {
+          session.descriptors.append(FileDescriptorBox(try receiveDescriptor(session.control.raw)))
+        }
+        // A node that runs no command.
+        session.say([0, 0, 0, 14, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x6e, 0x6f])
       default: throw SystemError("request", EPROTO)
       }
     }

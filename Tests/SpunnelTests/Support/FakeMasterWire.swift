@@ -14,6 +14,7 @@ final class FileDescriptorBox {
 /// Reads ssh's wire format (RFC 4251, section 5).
 struct Wanted {
   static let hello: UInt32 = 1
+  static let newSession: UInt32 = 0x1000_0002
   static let aliveCheck: UInt32 = 0x1000_0004
   static let openForward: UInt32 = 0x1000_0006
   static let closeForward: UInt32 = 0x1000_0007
