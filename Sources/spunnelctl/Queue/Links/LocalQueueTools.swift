@@ -20,6 +20,15 @@ enum LocalQueueTools {
   ) { call throws(CommandError) in
     let tools = try QueueTools()
     let count = call[cores] ?? 1
+    let nodes: [NodeInfo]
+    do throws(SlurmError) { nodes = try tools.slurm.nodes() } catch {
+      throw .failure("add the job: \(error)")
+    }
+    // Slurm takes such a job, and never starts it.
+    let most = nodes.map(\.cpus).max() ?? 0
+    if count > most {
+      throw .failure("add the job: -n \(count): the largest node has \(most) cores")
+    }
     let first = call.program.first?.text.split(separator: "/").last.map(String.init) ?? "lbatch"
     let words = [
       "--nodes=1", "--ntasks=1", "--cpus-per-task=\(count)", "--open-mode=append",
