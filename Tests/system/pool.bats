@@ -188,6 +188,18 @@ is_back() { as root sinfo --noheader --nodes "$1" --states idle --format %n | gr
     same 4 "$(column 1 | wc -l)"
 }
 
+@test "where Slurm watches memory, the agent kills the largest task before Slurm kills the job" {
+    { echo 'python3 -c "import time; x = bytearray(200 << 20); time.sleep(60)"'; yes 'sleep 1' | head -n 3; } | tasks
+    # The job has 150 MB on each node, as Slurm says it.
+    printf '#!/bin/sh\nSLURM_MEM_PER_NODE=150 exec %s tasks\n' "$POOL" >"$BATS_TEST_TMPDIR/script"
+    local job
+    job=$(as user1 sbatch --parsable -D /home/user1/pool -o slurm.out -n 4 <"$BATS_TEST_TMPDIR/script")
+    eventually is_over "$job"
+    output=$(cat "$FOLDER/slurm.out")
+    holds "task 1: killed: the tasks of this node use"
+    same $'9\n0\n0\n0' "$(column 8)"
+}
+
 @test "nothing begins when less time is left than a task takes" {
     yes 'sleep 0.1' | head -n 4 | tasks
     pool --task-time 10 -- -n 2 --time 5
