@@ -101,9 +101,9 @@ is_elsewhere() {
     soon nothing_left
 }
 
-@test "logins: a session that was left on one host is rejoined from the other, and from a third after its srun died" {
+@test "logins: a session that was left on one host is rejoined from the other, which sends the first away" {
     # shellcheck disable=SC2016
-    CLUSTER=$CLUSTER terminal <<'PY'
+    terminal <<'PY'
 class Second(Terminal):
     """The same on the second login host."""
     def __init__(self, host, *command):

@@ -212,7 +212,8 @@ PY
     same 7 "$status"
     same "<a b><\$HOME><it's;>" "$(as user1 cat words.out)"
     as user1 rm words.out
-    run as user1 spunnelctl session start --wait -- 'no such; command'
+    status=0
+    as user1 spunnelctl session start --wait -- 'no such; command' || status=$?
     same 127 "$status"
 }
 
