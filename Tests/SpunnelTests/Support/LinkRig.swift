@@ -4,6 +4,7 @@ import SpunnelSystem
 import Testing
 
 @testable import SpunnelKeeper
+@testable import SpunnelTunnel
 
 final class LinkNotes: LinkObserver {
   func linkIsOwn(_ end: Endpoint) -> Bool { false }
