@@ -332,6 +332,7 @@ far_answers() { same "$1" "$(host n1 user1 /home/tools/client.py "$2" name)"; }
 # --- SOCKS -------------------------------------------------------------------------------------
 
 # address_of HOST: as the login host's file of hosts has it.
+# shellcheck disable=SC2016 # for awk
 address_of() { as root awk -v host="$1" '$2 == host { print $1; exit }' /etc/hosts; }
 
 # fetch URL CURL-ARGUMENT...: what the web server of a step says, through port 1080.

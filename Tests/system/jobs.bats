@@ -301,6 +301,7 @@ requests() { as root sdiag | sed -nE 's/^\s*user1 .*count:([0-9]+).*/\1/p'; }
 
 asked() { (($(requests) >= $1)); }
 
+# shellcheck disable=SC2030 # what `run` sets is read where it was set
 @test "an idle watch has one thread and uses no time" {
     local job pid before
     job=$(hold user1 -w n1)
@@ -321,6 +322,7 @@ switches() { awk '/^voluntary_ctxt/ { print $2 }' "/proc/$1/status"; }
 # --- list, nodes, partitions, config -----------------------------------------------------------
 
 # asks USER WORD...: the answer's records, in `output`; its other lines are as record.h says.
+# shellcheck disable=SC2030,SC2031 # what `run` sets is read where it was set
 asks() {
     run as "$1" "$JOBS" "${@:2}"
     same 0 "$status"

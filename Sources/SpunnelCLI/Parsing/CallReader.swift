@@ -53,7 +53,9 @@ struct CallReader {
     case .foreign(let takesNext):
       call.foreign.append(word)
       if takesNext {
-        guard let value = rest.popFirst() else { throw Wrong(message: "\(printable(text)) needs a value") }
+        guard let value = rest.popFirst() else {
+          throw Wrong(message: "\(printable(text)) needs a value")
+        }
         call.foreign.append(value)
       }
     case .options(let found, let wantsValue):
