@@ -12,6 +12,12 @@ public struct ProgramResult: Sendable {
 
   public var succeeded: Bool { status == 0 }
 
+  /// Whether it did not end in time and was ended by force.
+  public var isLate: Bool { status == ProgramResult.late }
+
+  /// The status of a program that was ended by force: no program of ours ends with it.
+  static let late = 255
+
   /// The last line that is not empty, for a message.
   public var lastLine: String {
     output.split(separator: "\n").last.map(String.init) ?? "exit status \(status)"
@@ -27,7 +33,7 @@ extension Program {
 
   /// Runs it to its end with nothing to read.
   ///
-  /// - Parameter milliseconds: when it is ended by force, with status 255
+  /// - Parameter milliseconds: when it is ended by force, with the status `late`
   /// - Returns: what it said
   public func capture(milliseconds: Int) throws(SystemError) -> ProgramResult {
     let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
@@ -85,7 +91,7 @@ extension Process {
       if case .ended(let status) = poll(child) { return status }
       if Clock.milliseconds() >= deadline {
         end(group: child, patience: 0)
-        return 255
+        return ProgramResult.late
       }
       usleep(500)
     }

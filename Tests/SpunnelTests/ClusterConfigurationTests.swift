@@ -31,7 +31,7 @@ private func configuration(
     for line in [
       "AuthType=auth/munge", "CredType=cred/munge", "SlurmUser=71001", "SlurmdUser=71001",
       "AuthInfo=socket=/s/default/munge.socket", "SlurmctldHost=localhost(127.0.0.1)",
-      "SlurmctldPort=1001", "JobAcctGatherParams=OverMemoryKill", "Epilog=/bin/true",
+      "SlurmctldPort=1001", "JobAcctGatherParams=OverMemoryKill,UsePss", "Epilog=/bin/true",
       "PrEpPlugins=\"\"",
       "TaskPlugin=task/affinity", "PriorityType=priority/basic", "DefMemPerCPU=2000",
       "NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port=2001 CPUs=4 RealMemory=8000",

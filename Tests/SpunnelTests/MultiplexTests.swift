@@ -103,7 +103,7 @@ import Testing
   private static let all = hello + done + opened + failed + denied + chosen + exit + alive
   private static let replies: [MultiplexReply] = [
     .hello(version: 4), .done, .opened, .failed("no"), .failed("x"), .chosen(port: 40001),
-    .other(0x8000_0004), .alive,
+    .exited(0), .alive,
   ]
 
   @Test(arguments: zip([hello, done, opened, failed, denied, chosen, exit, alive], replies))

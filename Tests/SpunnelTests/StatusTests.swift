@@ -97,6 +97,7 @@ import Testing
     status.far = [.listening, .refused, .unknown]
     status.spoken = [.http, nil, .vnc]
     status.transport = .srun
+    status.detour = "the node cannot connect back"
     status.reasons = ["8001:n7:80: 'n7' is no node", ""]
     return status
   }

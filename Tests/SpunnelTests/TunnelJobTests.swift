@@ -111,6 +111,7 @@ import Testing
     let asked = try rig.open("\(free):80,:81,\(port):8000")
     #expect(asked.failure?.hasPrefix("port \(port) of") == true)
     #expect(try rig.tunnel.grants.isEmpty)
+    rig.ends.releaseResting()
     #expect(eventually { isFree(free) })
     // Nor is what was chosen in between.
     let held = Mirror(reflecting: rig.ends).descendant("held") as? [Endpoint: [SubmitSocket]]
@@ -124,6 +125,8 @@ import Testing
     try rig.tunnel.fail("for a reason")
     #expect(asked.map(\.failure) == ["for a reason", "for a reason"])
     #expect(try rig.tunnel.grants.isEmpty)
+    for port in ports { #expect(!isFree(port)) }
+    rig.ends.releaseResting()
     for port in ports { #expect(eventually { isFree(port) }) }
   }
 

@@ -83,6 +83,8 @@ import Testing
     #expect(asked.failure?.hasPrefix("port \(port) of \(Host.name) is in use") == true)
     #expect(asked.reports.count == 1)
     #expect(try rig.tunnel.grants.isEmpty)
+    #expect(!isFree(free))
+    rig.ends.releaseResting()
     #expect(eventually { isFree(free) })
     withExtendedLifetime(holder) {}
   }
@@ -94,13 +96,15 @@ import Testing
     #expect(try rig.tunnel.grants.isEmpty)
   }
 
-  @Test func anSshThatIsRefusedIsAFailureThatFreesThePorts() throws {
+  @Test func anSshThatIsRefusedIsAFailureThatKeepsThePortsFromOthers() throws {
     try rig.ssh.refuse("Host key verification failed.")
     try rig.run()
     let port = try freePort()
     let asked = try open("\(port):8000")
     #expect(try rig.turn { asked.failure != nil })
     #expect(asked.failure?.hasPrefix("n1: Host key verification failed") == true)
+    #expect(!isFree(port))
+    rig.ends.releaseResting()
     #expect(eventually { isFree(port) })
   }
 

@@ -6,6 +6,7 @@ load helpers
 teardown() {
     sed -i '/^Include site.conf/d' "$STATE/slurm/slurm.conf"
     rm -f "$STATE/slurm/"{site,tunnels}.conf
+    as root sh -c '[ ! -d /run/slurm/conf ] || { rm -r /run/slurm/conf; umount /etc/slurm; }'
     clean_up
 }
 
@@ -101,6 +102,24 @@ shown() { as user1 spunnelctl status | grep -E "^$1 .* $2 "; }
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     same 1 "$(tunnels user1)"
     same "$(job s)" "$(as user1 spunnelctl status --json --state-dir /var/tmp | field job)"
+}
+
+@test "status and close find the records where Slurm's configuration lies in /run/slurm/conf alone" {
+    configure optional state_dir=/var/tmp
+    as root sh -c 'mkdir -p /run/slurm/conf && cp /etc/slurm/*.conf /run/slurm/conf && mount -t tmpfs none /etc/slurm'
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    run as user1 spunnelctl status
+    same 0 "$status"
+    holds " 8001:8000 "
+    run as user1 spunnelctl close "$(job s)"
+    same 0 "$status"
+}
+
+@test "a SLURM_CONF that is not there is told at once" {
+    run as user1 env SLURM_CONF=/nowhere/slurm.conf spunnelctl status
+    same 1 "$status"
+    same "spunnelctl: read the file that SLURM_CONF names, '/nowhere/slurm.conf': No such file or directory: \
+correct SLURM_CONF, or unset it" "$output"
 }
 
 @test "a wrong command or option is a usage error that quotes it" {

@@ -30,9 +30,14 @@ public struct JobFacts {
     let jobs = Program(
       installation.jobs, ["show", text], environment: Process.environment())
     let result: ProgramResult
-    do throws(SystemError) { result = try jobs.capture(milliseconds: 30_000) } catch {
+    do throws(SystemError) { result = try jobs.capture(milliseconds: patience * 1000) } catch {
       let advice = error.code == ENOENT ? ": is Spunnel installed as a whole?" : ""
       throw .failed("ask Slurm for job '\(printable(text))': \(error)\(advice)")
+    }
+    if result.isLate {
+      throw .failed(
+        "ask Slurm for job '\(printable(text))': spunnel-jobs did not answer within \(patience) s: see "
+          + "whether slurmctld answers, with scontrol ping, and whether this host is overloaded")
     }
     if result.status == usageStatus { throw .malformed(words(of: result.lastLine)) }
     if !result.succeeded { throw .failed(words(of: result.lastLine)) }
@@ -44,6 +49,8 @@ public struct JobFacts {
     return facts
   }
 
+  /// Seconds for an answer: Slurm's library gives up earlier where slurmctld is away.
+  private static let patience = 30
   /// How the helper ends when the words name no job.
   private static let usageStatus = 2
 

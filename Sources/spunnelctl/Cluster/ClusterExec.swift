@@ -12,7 +12,7 @@ enum ClusterEnvironment {
     details: "The shell is that of SHELL, unless --shell names another.",
     examples: [
       .init("eval \"$(spunnelctl cluster env)\"", "Let srun in this shell mean the cluster."),
-      .init("spunnelctl cluster env --shell fish | source", "The same in fish."),
+      .init("source (spunnelctl cluster env --shell fish | psub)", "The same in fish."),
     ], action: run)
 
   private static let shell = Option(

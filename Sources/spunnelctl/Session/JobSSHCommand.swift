@@ -17,7 +17,7 @@ enum JobSSHCommand {
   static let spec = CommandSpec(
     "ssh", "ssh into a running job of yours.",
     operands: [job], options: [config], foreignOptions: options,
-    programWords: .init(.afterOperands, "CMD…"), forms: ["[ssh's options] JOB [CMD…]", "--config"],
+    programWords: .init(.afterOperands, "CMD…"), forms: ["JOB [CMD…]"],
     details: """
       JOB is a job's number, as 12 or 12.job, or the name of a running session. An sshd of your own
       runs in the job for each connection and ends with it. The shell has the job's environment.

@@ -24,7 +24,7 @@ enum SessionEnding {
   }
 
   static let extend = CommandSpec(
-    "extend", "Raise the time limit of a session.", operands: [words],
+    "extend", "Raise the time limit of a session.", operands: [words], forms: ["[NAME|JOB] +TIME"],
     details: "TIME is as sbatch's --time. Most sites let only an administrator raise a limit.",
     examples: [.init("spunnelctl session extend 12 +2:00:00", "Give job 12 two hours more.")],
     action: extend)

@@ -13,7 +13,9 @@ enum StartOptions {
   private static let idle = Option(
     "idle", "TIME", time,
     "End the session when nobody was attached and nothing was computed for so long.")
-  private static let flags = SessionKinds.all.filter { $0.argument == nil }
+  /// A shell is what a session holds without any of them.
+  private static let flags = SessionKinds.all
+    .filter { $0.argument == nil && $0.name != ShellKind.name }
     .map { (kind: $0.name, flag: Flag($0.name, $0.summary)) }
   private static let programs = SessionKinds.all.compactMap { kind in
     kind.argument.map { (kind: kind.name, option: Option(kind.name, $0, .text, kind.summary)) }

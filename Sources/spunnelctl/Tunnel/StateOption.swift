@@ -1,5 +1,6 @@
 // How this site has set the plugin up: on the command line, or as plugstack.conf says.
 
+import Glibc
 import SpunnelCLI
 import SpunnelSlurm
 import SpunnelSystem
@@ -28,11 +29,32 @@ struct StateOption {
   }
 
   private static func pluginLine() throws(CommandError) -> PluginLine? {
-    let configuration = Process.environment("SLURM_CONF") ?? "/etc/slurm/slurm.conf"
-    guard configuration.contains("/") else { return nil }
+    guard let configuration = try slurmConfiguration() else { return nil }
     do throws(SettingsError) { return try PluginLine.find(slurmConfiguration: configuration) } catch
     {
       throw .failure("plugstack.conf: \(error)")
     }
+  }
+
+  /// The path of slurm.conf: the one that `SLURM_CONF` names, else the one that Slurm's own library finds.
+  /// It may lie where Slurm was built for, or in /run/slurm/conf on a host without a file of its own.
+  ///
+  /// - Returns: `nil` when this host has no Slurm, or Slurm's library does not tell
+  private static func slurmConfiguration() throws(CommandError) -> String? {
+    if let named = Process.environment("SLURM_CONF"), !named.isEmpty {
+      // Slurm would take it from the current directory, where anybody may have put it.
+      guard named.contains("/") else { return nil }
+      guard unsafe access(named, R_OK) == 0 else {
+        let reason = SystemError(
+          "read the file that SLURM_CONF names, '\(printable(named))'", errno)
+        throw .failure("\(reason): correct SLURM_CONF, or unset it")
+      }
+      return named
+    }
+    guard let installation = Installation.current,
+      let found = try? SlurmHelper(path: installation.jobs).configuration().path,
+      found.hasPrefix("/")
+    else { return nil }
+    return found
   }
 }

@@ -7,7 +7,7 @@ import SpunnelSystem
 let isRoot = geteuid() == 0
 
 /// A user that is not the one who runs the tests.
-let stranger: uid_t = 65534
+let stranger: uid_t = 65533
 
 final class Scratch {
   let path: String
