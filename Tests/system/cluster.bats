@@ -109,7 +109,7 @@ serve_and_fetch() {
     local url page=http://n1:8000/page forwards
     ctl up --nodes 2 --cpus 4
     as user1 sh -c 'echo hello >page'
-    slurm srun -N 2 --tunnel ':auto,8002:+1:8000,:all:8000,/tmp/%j.sock:8000,D:1080,R:9000:8002' sh -c '
+    slurm srun -N 2 --tunnel ':auto,8002:+1:8000,:all:8000,/tmp/%j.sock:8000,D:1080,R:9000:8000' sh -c '
         [ "$SLURM_PROCID" = 0 ] || exec sleep 30
         echo "told $SPUNNEL_FORWARDS"
         python3 -m http.server 8000 & exec python3 -m http.server "$SPUNNEL_PORT"

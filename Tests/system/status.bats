@@ -106,7 +106,8 @@ shown() { as user1 spunnelctl status | grep -E "^$1 .* $2 "; }
 
 @test "status and close find the records where Slurm's configuration lies in /run/slurm/conf alone" {
     configure optional state_dir=/var/tmp
-    as root sh -c 'mkdir -p /run/slurm/conf && cp /etc/slurm/*.conf /run/slurm/conf && mount -t tmpfs none /etc/slurm'
+    as root sh -c 'mkdir -p /run/slurm/conf && cp /etc/slurm/*.conf /run/slurm/conf &&
+        sed -i s,/etc/slurm,/run/slurm/conf, /run/slurm/conf/slurm.conf && mount -t tmpfs none /etc/slurm'
     serve s user1 -w n1 --tunnel 8001:8000 -- 8000
     run as user1 spunnelctl status
     same 0 "$status"
