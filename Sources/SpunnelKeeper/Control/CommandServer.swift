@@ -118,6 +118,7 @@ final class CommandClient {
   private func listen() {
     do throws(SystemError) {
       guard let bytes = try line?.read(atMost: 4096) else { return }
+      let known = partial.count
       partial += bytes
       if bytes.isEmpty { return end() }
       if partial.count > CommandClient.longestCommand {
@@ -125,7 +126,7 @@ final class CommandClient {
         say(.failed("a command has \(most) bytes at most: ask for less at once"))
         return end()
       }
-      guard let newline = partial.firstIndex(of: 10), let heard else { return }
+      guard let newline = partial[known...].firstIndex(of: 10), let heard else { return }
       self.heard = nil
       let words = String(decoding: partial[..<newline], as: UTF8.self)
       if let command = KeeperCommand(line: words) { return heard(command, self) }
