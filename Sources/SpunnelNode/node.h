@@ -1,4 +1,4 @@
-/* What the two files of spunnel-sshd share. */
+/* What the files of spunnel-sshd share. */
 #ifndef SPUNNEL_NODE_H
 #define SPUNNEL_NODE_H
 
@@ -29,5 +29,17 @@ int parse_callback(const char *text, struct callback *callback);
  *  @return the connection, close-on-exec; -1 when it cannot be made, after a line was said;
  *          -2 when a signal came */
 int call_back(const struct callback *callback, int signals);
+
+/** Names, for the commands of sshd, the file in which the paths of sockets are noted. */
+#define PATHS "SPUNNEL_PATHS"
+
+/** The one command that the tunnel's key may run: takes the path out of SSH_ORIGINAL_COMMAND (sshd(8)), and
+ *  removes a socket of the user's there that no process has bound; notes the path for remove_sockets.
+ *  @return the exit status that RemotePath.swift knows; 1 for any other command */
+int clear_path(void);
+
+/** Removes the noted sockets that sshd has left: the keeper cannot when the job was killed.
+ *  @param paths a file with a path on each line, borrowed */
+void remove_sockets(int paths);
 
 #endif

@@ -22,7 +22,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -145,17 +144,33 @@ static const char *find_sshd(void)
 
 #define PATH_CHARACTERS BASE64 "._-"
 
+/* What a tunnel's login may run: this program, which clears the path of a remote forward (paths.c).
+ * @param lines receives the lines; without sessions where this program's path cannot stand there
+ * @return 0, or -1 when there is no room */
+static int allow_clearing(char *lines, size_t size)
+{
+	char path[4096];
+	ssize_t count = readlink("/proc/self/exe", path, sizeof path - 1);
+	int length;
+
+	path[count > 0 ? count : 0] = '\0';
+	if (*path != '/' || path[strspn(path, PATH_CHARACTERS)] != '\0')
+		length = snprintf(lines, size, "MaxSessions 0\n");
+	else
+		length = snprintf(lines, size, "ForceCommand %s clear\n", path);
+	return length < (int)size ? 0 : -1;
+}
+
 /* Where sshd may be used as a login: what stands first in its configuration counts.
  * @param path the program of SPUNNEL_ENTER, or NULL for forwards alone
- * @param lines receives the lines, empty for forwards alone
+ * @param lines receives the lines
  * @return 0, or -1 after a line was said */
 static int allow_shell(const char *path, char *lines, size_t size)
 {
 	int length;
 
-	*lines = '\0';
 	if (path == NULL)
-		return 0;
+		return allow_clearing(lines, size);
 	if (*path != '/' || path[strspn(path, PATH_CHARACTERS)] != '\0') {
 		say("%s: '%s' is no plain path: install Spunnel under another prefix", ENTER, path);
 		return -1;
@@ -204,7 +219,6 @@ static int configuration(int host_key, int authorized, int paths, int is_direct)
 		       "AllowAgentForwarding no\n"
 		       "X11Forwarding no\n"
 		       "PermitTunnel no\n"
-		       /* The keeper has one command, which clears the path of a socket (RemotePath.swift). */
 		       "MaxSessions 10\n"
 		       "PermitTTY no\n"
 		       "PermitUserRC no\n"
@@ -215,7 +229,7 @@ static int configuration(int host_key, int authorized, int paths, int is_direct)
 			* minutes: srun waits so long for the first bytes of a connection to its port. */
 		       "ClientAliveInterval %d\n"
 		       "ClientAliveCountMax %d\n"
-		       "SetEnv SPUNNEL_PATHS=/proc/%d/fd/%d\n"
+		       "SetEnv " PATHS "=/proc/%d/fd/%d\n"
 		       "LogLevel INFO\n",
 		       shell, self, host_key, self, authorized, is_direct ? 15 : 30,
 		       is_direct ? 3 : 12, self, paths);
@@ -397,42 +411,17 @@ static int watch_signals(void)
 	return signals;
 }
 
-/* Removes the sockets of remote forwards that sshd has left. The keeper has written down their paths
- * (RemotePath.swift), and cannot remove them itself when the job was killed.
- * @param paths a file with a path on each line */
-static void remove_sockets(int paths)
-{
-	char text[4096], *rest = text, *path;
-	ssize_t length = pread(paths, text, sizeof text - 1, 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct stat found;
-
-	text[length > 0 ? length : 0] = '\0';
-	while ((path = strsep(&rest, "\n")) != NULL) {
-		int end;
-
-		if (*path != '/' || strlen(path) >= sizeof address.sun_path || lstat(path, &found) != 0 ||
-		    !S_ISSOCK(found.st_mode) || found.st_uid != getuid())
-			continue;
-		(void)strcpy(address.sun_path, path);
-		end = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		/* Another tunnel may listen there by now. */
-		if (end >= 0 && connect(end, (struct sockaddr *)&address, sizeof address) != 0 &&
-		    errno == ECONNREFUSED)
-			(void)unlink(path);
-		if (end >= 0)
-			(void)close(end);
-	}
-}
-
 /* The exit status of a step counts in its job's DerivedExitCode, and a job is none the worse for
  * the end of a tunnel: what is wrong is said, and the status is 0. */
-int main(void)
+int main(int count, char **words)
 {
 	struct callback callback;
 	const char *path;
-	int signals = watch_signals(), is_called, host, authorized, paths, config, connection = -1;
+	int signals, is_called, host, authorized, paths, config, connection = -1;
 
+	if (count == 2 && strcmp(words[1], "clear") == 0)
+		return clear_path();
+	signals = watch_signals();
 	is_called = take_callback(&callback);
 	if (signals < 0 || is_called < 0 || take_keys(&host, &authorized) < 0)
 		return 0;

@@ -361,7 +361,7 @@ waits_for() { [[ $(as root squeue --noheader --jobs "$1" --format %r) == "$2" ]]
     [[ ${lines[1]} =~ ^" $job "+"user1 R      med      2      1      source  "[0-9dhms]+" "+[0-9dhms]+" "*$ ]]
     same " Jobs: Running: 1 Waiting: 0" "${lines[2]}"
     run as user1 wq stat
-    holds "[**......]  n1     0"
+    holds "[**......]  n1   15.6"
     holds "Used cores: 2/16 (12.5%)"
     as user1 wq rm "$job"
     ends 130 wait "$job"

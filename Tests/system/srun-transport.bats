@@ -593,11 +593,14 @@ while True:
     no_tunnel "no sshd is to be found on this node" "install the OpenSSH server"
 }
 
-@test "no ssh-keygen and no srun on PATH" {
+@test "no ssh-keygen, neither on PATH nor beside srun" {
     configure required transport=srun
-    run as user1 env PATH=/nonexistent "$(slurm_program srun)" -w n1 --tunnel 8001:8000 /bin/true
+    as user1 mkdir own
+    as user1 cp "$(slurm_program srun)" own/srun
+    run as user1 env PATH=/nonexistent /home/user1/own/srun -w n1 --tunnel 8001:8000 /bin/true
+    as user1 rm -r own
     [[ $status != 0 ]]
-    holds "no program 'srun' is to be found: put it on PATH"
+    holds "no program 'ssh-keygen' is to be found: put it on PATH"
 }
 
 @test "a path that a shell could misread is refused" {

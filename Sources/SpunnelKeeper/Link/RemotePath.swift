@@ -1,7 +1,8 @@
 // The path of a unix socket on a node, for `R:/path`: cleared before sshd binds it, and at the end.
 //
 // sshd removes no such socket when it stops listening, and with `StreamLocalBindUnlink` it removes whatever has
-// the name, a user's file as well. So a shell of the user's looks: over the same ssh, both ways alike.
+// the name, a user's file as well. So a shell of the user's looks, over the same ssh. The sshd of a tunnel through
+// srun runs no shell: `spunnel-sshd` takes the path out of the command and does the same (paths.c).
 
 import Glibc
 import SpunnelSystem
@@ -27,8 +28,7 @@ enum RemotePath {
   /// Removes a socket of the user's that nobody listens on, and nothing else. Without `'`, `!` and lines of its
   /// own: the login shell that it is handed to may be any.
   private static let script =
-    // Through srun `spunnel-sshd` removes it, when the job is killed.
-    "p=$1; if [ -n \"$SPUNNEL_PATHS\" ]; then echo \"$p\" >>\"$SPUNNEL_PATHS\"; fi; if [ -L \"$p\" ]; then exit 44; fi; if [ -e \"$p\" ]; then :; else exit 40; fi; "
+    "p=$1; if [ -L \"$p\" ]; then exit 44; fi; if [ -e \"$p\" ]; then :; else exit 40; fi; "
     + "if [ -S \"$p\" ] && [ -O \"$p\" ]; then :; else exit 44; fi; "
     + "while read -r a b c d e f g q; do if [ \"$q\" = \"$p\" ]; then exit 45; fi; "
     + "done </proc/net/unix; rm -f \"$p\"; if [ -e \"$p\" ]; then exit 44; fi; exit 40"
