@@ -27,10 +27,22 @@ let package = Package(
       name: "SpunnelCluster", dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
       swiftSettings: fuzzed),
     .target(name: "SpunnelCLI", dependencies: ["SpunnelSystem"], swiftSettings: fuzzed),
+    .target(name: "CBuild"),
+    .target(
+      name: "CYaml", cSettings: fuzzedC,
+      linkerSettings: [.unsafeFlags(["-Xlinker", "-l:libyaml.a"])]),
+    .target(name: "SpunnelPool", dependencies: ["CSystem", "SpunnelSystem"], swiftSettings: fuzzed),
+    .target(
+      name: "SpunnelQueue", dependencies: ["CSystem", "CYaml", "SpunnelSlurm", "SpunnelSystem"],
+      swiftSettings: fuzzed),
+    .target(
+      name: "SpunnelSession", dependencies: ["CSystem", "SpunnelSlurm", "SpunnelSystem"],
+      swiftSettings: fuzzed),
     .target(
       name: "spunnelctl",
       dependencies: [
         "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "SpunnelCluster", "SpunnelCLI",
+        "SpunnelPool", "SpunnelQueue", "SpunnelSession", "CBuild",
       ],
       exclude: ["main.swift"],
       swiftSettings: fuzzed + [.unsafeFlags(["-parse-as-library"])]),

@@ -148,7 +148,7 @@ wrong() {
 @test "a malformed argument in plugstack.conf is named, with what belongs there" {
     wrong timeout=soon "whole seconds from 1 to 3600"
     wrong timeout=0 "whole seconds from 1 to 3600"
-    wrong access=all "access=owner or access=host"
+    wrong access=all "access=owner, access=owner+root or access=host"
     wrong state_dir=tmp "an absolute path"
     wrong ssh_cmd= "words separated by |"
     wrong quiet=yes "quiet alone"
