@@ -101,14 +101,6 @@ for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
     goes_on s
 }
 
-@test "ports of a tunnel that failed are bound by nobody while its record tells why" {
-    local job
-    job=$(as user1 sbatch --parsable -o /dev/null -w n1 --tunnel 7641:n7:8000 --wrap 'sleep 600')
-    eventually counts "$(whole "$job")" state failed
-    unbound 7641
-    as user1 spunnelctl close "$job"
-}
-
 @test "a claim on a job that is never started is given up with srun" {
     hold user2 -N2 --exclusive
     start s user1 srun --tunnel 8001:8000 true
