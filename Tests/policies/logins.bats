@@ -57,7 +57,7 @@ is_elsewhere() {
     eventually answers_on login n1:8000 8001
     run on_second spunnelctl open "$job" 8001:8000 --background
     same 0 "$status"
-    holds "on your own computer: ssh -L 8001:localhost:8001 user1@login2"
+    holds "on your own computer: ssh -L 8001:/home/user1/.spunnel/login2/8001 user1@login2"
     answers_on login2 n1:8000 8001
     answers_on login n1:8000 8001
     on_second spunnelctl close "$job"
@@ -89,7 +89,7 @@ is_elsewhere() {
 @test "logins: srun on the second host has its tunnel there" {
     start_on login2 s user1 srun -w n1 --tunnel 8001:8000 /home/tools/service.py 8000
     eventually says s serving
-    says s "on your own computer: ssh -L 8001:localhost:8001 user1@login2"
+    says s "on your own computer: ssh -L 8001:/home/user1/.spunnel/login2/8001 user1@login2"
     answers_on login2 n1:8000 8001
     frees_on login 8001
     # What is left is looked for there as well.
