@@ -31,7 +31,8 @@ let package = Package(
     .target(
       name: "CYaml", cSettings: fuzzedC,
       linkerSettings: [.unsafeFlags(["-Xlinker", "-l:libyaml.a"])]),
-    .target(name: "SpunnelPool", dependencies: ["CSystem", "SpunnelSystem"], swiftSettings: fuzzed),
+    .target(
+      name: "SpunnelPool", dependencies: ["CSystem", "SpunnelSystem"], swiftSettings: fuzzed),
     .target(
       name: "SpunnelQueue", dependencies: ["CSystem", "CYaml", "SpunnelSlurm", "SpunnelSystem"],
       swiftSettings: fuzzed),
