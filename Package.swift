@@ -9,6 +9,8 @@ let strict: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .strictMemorySafety(),
   .treatAllWarnings(as: .error),
+  // Generic functions of one module are specialised in the others, as if all were one.
+  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 
 /// For what is linked into srun and the keeper: without Swift's regular expressions, a seventh of it.

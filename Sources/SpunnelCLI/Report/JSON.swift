@@ -82,13 +82,18 @@ private struct Writer {
   }
 
   private mutating func startLine(_ depth: Int) {
-    if isIndented { append("\n" + String(repeating: "  ", count: depth)) }
+    if !isIndented { return }
+    bytes.append(UInt8(ascii: "\n"))
+    bytes.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 2 * depth))
   }
 
   private mutating func append(_ text: String) { bytes += text.utf8 }
 
   private mutating func write(_ text: String) {
-    append("\"")
+    bytes.append(UInt8(ascii: "\""))
+    defer { bytes.append(UInt8(ascii: "\"")) }
+    // Nearly all texts: byte by byte they cost several times as much.
+    if text.utf8.allSatisfy(Writer.isPlain) { return append(text) }
     for scalar in text.unicodeScalars {
       switch scalar {
       case "\"": append("\\\"")
@@ -99,7 +104,10 @@ private struct Writer {
       default: write(unusual: scalar)
       }
     }
-    append("\"")
+  }
+
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    (0x20...0x7e).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
   }
 
   /// Controls as escapes, more of them than must be: a terminal may show it.

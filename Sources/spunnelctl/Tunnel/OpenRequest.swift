@@ -50,7 +50,7 @@ struct OpenRequest {
     // Also without --background: somebody may ask its keeper for more, with it.
     let logout = Logout.ahead(of: facts.step.job)
     // Refused when somebody else was faster: then theirs is used.
-    let refusal = start(facts.step, logout)
+    let refusal = start(facts.step, logout, try option.arguments())
     if let connection = try connect(facts.step) {
       let danger = refusal == nil ? logout.danger : danger(to: facts.step)
       return try follow(connection, facts.step, danger)
@@ -93,11 +93,11 @@ struct OpenRequest {
   }
 
   /// - Returns: why there is no keeper
-  private func start(_ step: StepName, _ logout: Logout) -> String? {
+  private func start(_ step: StepName, _ logout: Logout, _ arguments: [String]) -> String? {
     guard let installation = Installation.current else { return Installation.absence }
     do throws(SettingsError) {
       let request = try KeeperRequest(
-        .job, step: step, nodes: [], spec: nil, arguments: option.arguments)
+        .job, step: step, nodes: [], spec: nil, arguments: arguments)
       do throws(KeeperFailure) {
         let keeper = try KeeperStart(request, installation, logout: logout)
         _ = try keeper.hear(seconds: 2) { $0 == .done }

@@ -13,18 +13,26 @@ struct StateOption {
     "Look for the records in DIR (otherwise as state_dir= in plugstack.conf says, or in /tmp).")
 
   let stateDirectory: String
-  /// The plugin's arguments, for a keeper.
-  let arguments: [String]
+  /// What was typed.
+  private let directory: String?
+  /// The plugin's line, when the directory had to be looked for there.
+  private let line: PluginLine?
 
   init(_ call: Call) throws(CommandError) { try self.init(call[StateOption.option]) }
 
   /// - Parameter directory: `nil`: as plugstack.conf says
   init(_ directory: String?) throws(CommandError) {
-    let line = try StateOption.pluginLine()
+    self.directory = directory
+    // Slurm's library is asked by a process of its own: only when its answer is needed.
+    line = directory == nil ? try StateOption.pluginLine() : nil
     stateDirectory = directory ?? line?.settings.stateDirectory ?? Settings().stateDirectory
+  }
+
+  /// The plugin's arguments, for a keeper.
+  func arguments() throws(CommandError) -> [String] {
     // The last one counts.
-    arguments =
-      (line?.arguments ?? []) + (directory.map { ["state_dir=\($0)"] } ?? [])
+    guard let directory else { return (line?.arguments ?? []) + Settings.choice() }
+    return (try StateOption.pluginLine()?.arguments ?? []) + ["state_dir=\(directory)"]
       + Settings.choice()
   }
 
