@@ -90,7 +90,7 @@ int csystem_open_within_by_number(int directory, const char *name, int flags, mo
 			return -EXDEV;
 	}
 	fd = csystem_openat(directory, name, flags | O_NOFOLLOW, mode);
-	/* Somebody may have mounted something there meanwhile. */
+	/* Another user may have mounted a file system there meanwhile. */
 	if (fd >= 0 && !is_on_mount_of(directory, fd)) {
 		close(fd);
 		return -EXDEV;

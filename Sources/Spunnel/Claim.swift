@@ -37,7 +37,7 @@ struct Claim: ~Copyable {
     for socket in sockets { socket.descriptor.withholdFromForks(false) }
   }
 
-  /// Nobody could be let in by a kernel that does not tell who connects.
+  /// If the kernel does not tell who connects, the keeper could admit no client.
   private static func verifyLookup() throws(SubmitError) {
     if UserNamespace.isUnknown(getuid()) { throw .unknownUser(getuid()) }
     do throws(SystemError) { try PeerLookup.verify() } catch { throw .system(error) }

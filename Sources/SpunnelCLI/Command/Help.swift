@@ -52,7 +52,7 @@ package struct Help {
     "\(title):\n" + Help.rows(rows)
   }
 
-  /// Two columns; a left one that is too wide has its line for itself.
+  /// Two columns. Text too wide for the left column gets a line of its own.
   static func rows(_ rows: [(left: String, right: String)]) -> String {
     let widest = rows.map(\.left.count).filter { $0 <= 28 }.max() ?? 28
     let indent = widest + 4
