@@ -93,20 +93,21 @@ $(out)/spunnel-jobs: $(JOBS_SOURCES) $(JOBS_HEADERS) $(out)/slurm
 # What depends on no Slurm is linked for an old C library (Packaging/floor). FLOOR=no takes the machine's own,
 # as libraries of sanitizers ask for.
 floor := $(if $(filter no,$(FLOOR)),,-L$(out)/static)
+floored := $(if $(floor),$(out)/static/libc.so)
 
 # Preloaded into the daemons of spunnelctl cluster.
-$(out)/loopback.so: $(wildcard Sources/SpunnelLoopback/*.c Sources/SpunnelLoopback/*.h) $(out)/static/libc.so
+$(out)/loopback.so: $(wildcard Sources/SpunnelLoopback/*.c Sources/SpunnelLoopback/*.h) $(floored)
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror $(CFLAGS) $(filter %.c,$^) \
 		-shared $(LDFLAGS) $(floor) $(addsuffix /programs,$(floor)) -Wl,--no-as-needed -ldl -o $@
 
 # Runs on the nodes, beside the job: small, and with no library but libc.
-$(out)/spunnel-sshd: $(addprefix Sources/SpunnelNode/,spunnel-sshd.c callback.c paths.c node.h) $(out)/static/libc.so
+$(out)/spunnel-sshd: $(addprefix Sources/SpunnelNode/,spunnel-sshd.c callback.c paths.c node.h) $(floored)
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $(filter %.c,$^) $(LDFLAGS) $(floor) -o $@
 
 # Runs a job's command on the node, and notes how it ended.
-$(out)/spunnel-run: Sources/SpunnelNode/spunnel-run.c $(out)/static/libc.so
+$(out)/spunnel-run: Sources/SpunnelNode/spunnel-run.c $(floored)
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $< $(LDFLAGS) $(floor) -o $@
 
