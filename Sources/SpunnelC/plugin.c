@@ -57,11 +57,6 @@ static struct spunnel_host host(void)
 	return host;
 }
 
-static int is_sbatch(void)
-{
-	return strcmp(program_invocation_short_name, "sbatch") == 0;
-}
-
 /* Slurm replays the option from the environment first and from the command line after, and does so once
  * more for each component of a heterogeneous job. What it hands over then is the variable itself
  * (plugstack.c, spank_process_env_options). */
@@ -81,14 +76,24 @@ static int on_compute_node(void)
 static int in_allocator(const char *spec, const struct spunnel_host *host)
 {
 	const struct core *core;
+	char line[512];
 
 	if (is_inherited(spec))
 		return 0;
-	if (is_sbatch())
+	switch (allocator_program()) {
+	case ALLOCATOR_SBATCH:
 		return submission_claim(spec, host);
-	/* salloc hands the option on to the srun that it starts; here it is only read. */
-	core = core_load(host);
-	return core != NULL ? core->check(spec, host) : -1;
+	case ALLOCATOR_SALLOC:
+		/* It hands the option on to the srun that it starts; here it is only read. */
+		core = core_load(host);
+		return core != NULL ? core->check(spec, host) : -1;
+	default:
+		(void)snprintf(line, sizeof line, "spunnel: --tunnel: '%s' is neither sbatch nor salloc, as far "
+			       "as can be seen: give --tunnel to one of these, or to srun",
+			       program_invocation_short_name);
+		say(SPUNNEL_ERROR, line);
+		return -1;
+	}
 }
 
 static int in_srun(const char *spec, const struct spunnel_host *host)

@@ -1,5 +1,6 @@
-/* The parts of the plugin: what Slurm calls (plugin.c), what it does in sbatch (submission.c), what
- * it asks of Slurm (step.c, state.c), and how it reaches the core (core.c). */
+/* The parts of the plugin: what Slurm calls (plugin.c), which program that is (program.c), what it does in
+ * sbatch (submission.c) and hears there (answer.c), what it asks of Slurm (step.c, state.c), and how it reaches
+ * the core (core.c). */
 #ifndef SHIM_H
 #define SHIM_H
 
@@ -28,9 +29,27 @@ const struct core *core_loaded(void);
  *  @return static storage, or NULL when the loader does not know */
 const char *core_directory(void);
 
-/** In sbatch, when --tunnel was read: claims its ports and notes which jobs there are. Before
- *  submission_settle another call replaces the spec, as the command line does the script's lines;
- *  a line that the command line will replace is only checked.
+/** The programs of SPANK's allocator context. */
+enum allocator { ALLOCATOR_UNKNOWN, ALLOCATOR_SBATCH, ALLOCATOR_SALLOC };
+
+/** Tells which of them this process is, by whatever name it was started. */
+enum allocator allocator_program(void);
+
+/** Whether sbatch was told --quiet, and so tells no number of its job. */
+int program_is_quiet(void);
+
+/** Reads what this process prints, which is passed on unchanged, for the number of a submitted job.
+ *  @param heard called once, when the line is written
+ *  @return 0, or -1 (errno) */
+int answer_await(void (*heard)(uint32_t job));
+
+/** Writes what is not written yet, and calls `heard` for no number after that. */
+void answer_finish(void);
+
+/** In sbatch, when --tunnel was read: claims its ports. Before submission_settle another call replaces
+ *  the spec, as the command line does the script's lines; a line that the command line will replace is
+ *  only checked. When sbatch tells the number of its job, the core follows that job, or one line says why
+ *  there is no tunnel.
  *  @return 0, or -1 after an error was said */
 int submission_claim(const char *spec, const struct spunnel_host *host);
 
@@ -38,8 +57,7 @@ int submission_claim(const char *spec, const struct spunnel_host *host);
  *  @return 0, or -1 after an error was said */
 int submission_settle(const struct spunnel_host *host);
 
-/** In sbatch, at its end: finds the job that it has submitted and has the core follow it, or says
- *  in one line why there is no tunnel. Without a claim it does nothing. */
+/** In sbatch, at its end: gives the ports up if no job was told. Without a claim it does nothing. */
 void submission_end(const struct spunnel_host *host);
 
 #endif

@@ -1,8 +1,8 @@
-/* What the plugin does in sbatch, which tells it neither the job's number nor that there is a job.
+/* What the plugin does in sbatch.
  *
- * The ports are claimed when the option is read, before anything is queued. At sbatch's end the job
- * is looked for among the user's: the one that was not there before and that was submitted from
- * this session. */
+ * The ports are claimed when the option is read, before anything is queued. When sbatch tells the number
+ * of its job (answer.c), a keeper gets them. If sbatch tells none, there is no tunnel: no other job of the
+ * user's is ever taken for this one. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -19,20 +18,14 @@
 
 static struct {
 	int is_claimed;
-	int is_settled;  /* the command line has been read as well */
-	char *spec;      /* for messages */
-	char *held;      /* a line of the script that the command line seems to replace */
-	time_t time;     /* on slurmctld's clock, when these were all of the user's jobs: */
-	uint32_t *jobs;
-	uint32_t job_count;
-} self;
+	int is_settled;   /* the command line has been read as well */
+	int exit_status;  /* of sbatch; -1: it has not ended */
+	char *spec;       /* for messages */
+	char *held;       /* a line of the script that the command line seems to replace */
+	struct spunnel_host host;
+} self = {.exit_status = -1};
 
-/* What was submitted meanwhile from here. A job array counts once, and a heterogeneous job. */
-struct candidates {
-	uint32_t count;
-	uint32_t numbers[8];  /* more are not counted: two are too many already */
-	const slurm_job_info_t *first;
-};
+static void take(uint32_t number);
 
 static int say(const struct spunnel_host *host, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -50,26 +43,24 @@ static int say(const struct spunnel_host *host, const char *format, ...)
 	return -1;
 }
 
-static int load_jobs(job_info_msg_t **message)
+static void note_exit(int status, void *unused)
 {
-	return slurm_load_job_user(message, getuid(), SHOW_ALL | SHOW_LOCAL);
+	(void)unused;
+	self.exit_status = status;
 }
 
-static int remember_jobs(const struct spunnel_host *host)
+/* Makes ready to hear of the job: what is certain to fail is refused before anything is queued. */
+static int prepare(const struct spunnel_host *host)
 {
-	job_info_msg_t *message;
-
-	if (load_jobs(&message) != 0)
-		return say(host, "spunnel: --tunnel: ask Slurm for your jobs: %s: try again later",
-			   slurm_strerror(errno));
-	free(self.jobs);
-	self.job_count = message->record_count;
-	self.jobs = calloc(self.job_count + 1, sizeof *self.jobs);
-	self.time = message->last_update;
-	for (uint32_t index = 0; self.jobs != NULL && index < self.job_count; index++)
-		self.jobs[index] = message->job_array[index].job_id;
-	slurm_free_job_info_msg(message);
-	return self.jobs != NULL ? 0 : say(host, "spunnel: --tunnel: note your jobs: no memory left");
+	if (program_is_quiet())
+		return say(host, "spunnel: --tunnel: with --quiet sbatch does not tell its job's number, which "
+			   "the tunnel needs: leave --quiet out, or write >/dev/null in its place");
+	self.host = *host;
+	if (self.exit_status == -1 && on_exit(note_exit, NULL) != 0)
+		return say(host, "spunnel: --tunnel: note sbatch's end: no memory left");
+	if (answer_await(take) != 0)
+		return say(host, "spunnel: --tunnel: read sbatch's answer: %s", strerror(errno));
+	return 0;
 }
 
 /* The last spec on sbatch's command line, owned, or NULL. Slurm reads the script's lines first, and
@@ -129,7 +120,7 @@ static int claim(const char *spec, const struct spunnel_host *host)
 		return 0;
 	free(self.spec);
 	self.spec = strdup(spec);
-	if (self.spec == NULL || remember_jobs(host) != 0) {
+	if (self.spec == NULL || prepare(host) != 0) {
 		core->close(host);
 		return -1;
 	}
@@ -157,77 +148,6 @@ int submission_settle(const struct spunnel_host *host)
 	return result;
 }
 
-static int contains(const uint32_t *numbers, uint32_t count, uint32_t number)
-{
-	for (uint32_t index = 0; index < count; index++)
-		if (numbers[index] == number)
-			return 1;
-	return 0;
-}
-
-static int was_there(uint32_t job)
-{
-	return contains(self.jobs, self.job_count, job);
-}
-
-/* The number that a person has been told: that of the array, or of the first component. */
-static uint32_t told_number(const slurm_job_info_t *job)
-{
-	if (job->array_job_id != 0)
-		return job->array_job_id;
-	return job->het_job_id != 0 ? job->het_job_id : job->job_id;
-}
-
-/* Slurm notes the session of whoever submits. */
-static int is_from_here(const slurm_job_info_t *job)
-{
-	return job->user_id == getuid() && job->alloc_sid == (uint32_t)getsid(0);
-}
-
-/* It notes the host as well, by the name that slurmctld finds for munge's address: not always the
- * one that the host has for itself. So the name only decides between several. */
-static int names_this_host(const slurm_job_info_t *job)
-{
-	char host[256] = "";
-
-	if (gethostname(host, sizeof host - 1) != 0 || job->alloc_node == NULL)
-		return 0;
-	host[strcspn(host, ".")] = '\0';
-	return strcmp(job->alloc_node, host) == 0;
-}
-
-static struct candidates find_candidates(const job_info_msg_t *message, int only_of_this_host)
-{
-	struct candidates result = {0}, *found = &result;
-	const uint32_t room = sizeof found->numbers / sizeof *found->numbers;
-
-	for (uint32_t index = 0; index < message->record_count && found->count < room; index++) {
-		const slurm_job_info_t *job = &message->job_array[index];
-		uint32_t number = told_number(job);
-
-		/* An old array's task that has become a job meanwhile has the array's old time. */
-		if (job->submit_time < self.time || was_there(job->job_id) || was_there(number) ||
-		    !is_from_here(job) || contains(found->numbers, found->count, number))
-			continue;
-		if (only_of_this_host && !names_this_host(job))
-			continue;
-		if (found->count == 0)
-			found->first = job;
-		found->numbers[found->count++] = number;
-	}
-	return result;
-}
-
-static struct candidates submitted(const job_info_msg_t *message)
-{
-	struct candidates all = find_candidates(message, 0), here;
-
-	if (all.count < 2)
-		return all;
-	here = find_candidates(message, 1);
-	return here.count > 0 ? here : all;
-}
-
 /* With --clusters Slurm's library asks another cluster from then on, for all that follows. A job's
  * number means another job there. Looked up by name: not each host of the plugin has it. */
 static int went_elsewhere(void)
@@ -237,70 +157,70 @@ static int went_elsewhere(void)
 	return cluster != NULL && *cluster != NULL;
 }
 
-static int say_many(const struct candidates *found, const struct spunnel_host *host)
-{
-	char names[sizeof found->numbers / sizeof *found->numbers * sizeof "4294967295, "] = "";
-
-	for (uint32_t index = 0; index < found->count; index++)
-		(void)sprintf(strchr(names, '\0'), "%s%u", index > 0 ? ", " : "",
-			      found->numbers[index]);
-	return say(host, "spunnel: no tunnel: jobs %s were submitted from here at the same time: open "
-		   "one for the job that is meant, as in spunnelctl open %u %s", names,
-		   found->numbers[0], self.spec);
-}
-
-static int say_array(const slurm_job_info_t *job, const struct spunnel_host *host)
+static int say_array(const slurm_job_info_t *job)
 {
 	unsigned long task = job->array_task_id;
 
 	/* Tasks that wait have one record, with a list of them. */
 	if (task == NO_VAL)
 		task = job->array_task_str != NULL ? strtoul(job->array_task_str, NULL, 10) : 1;
-	return say(host, "spunnel: no tunnel: job arrays have none: open one for a task, as in "
+	return say(&self.host, "spunnel: no tunnel: job arrays have none: open one for a task, as in "
 		   "spunnelctl open %u_%lu %s", job->array_job_id, task, self.spec);
 }
 
-/* Hands the one job over to the core. Returns 0, or -1 after an error was said. */
-static int follow(const struct candidates *found, const struct spunnel_host *host)
+/* Hands the job over to the core. Returns 0, or -1 after an error was said. */
+static int follow(uint32_t number, const slurm_job_info_t *job)
 {
-	const slurm_job_info_t *job = found->first;
 	char state[256];
 
-	if (found->count > 1)
-		return say_many(found, host);
+	if (job->user_id != getuid())
+		return say(&self.host, "spunnel: no tunnel: job %u is user %u's, who alone can have one: "
+			   "spunnelctl open %u %s", number, job->user_id, number, self.spec);
 	if (job->array_job_id != 0)
-		return say_array(job, host);
+		return say_array(job);
 	if (job_phase(job->job_state) == PHASE_OVER) {
 		job_describe(job, state, sizeof state);
-		return say(host, "spunnel: no tunnel: job %u is over (%s): sbatch --wait returns only "
-			   "then, submit without --wait", found->numbers[0], state);
+		return say(&self.host, "spunnel: no tunnel: job %u is over already (%s)", number, state);
 	}
-	return core_loaded()->follow(found->numbers[0], host);
+	return core_loaded()->follow(number, &self.host);
+}
+
+static int lead_to(uint32_t number)
+{
+	job_info_msg_t *message;
+	int result;
+
+	if (went_elsewhere())
+		return say(&self.host, "spunnel: no tunnel: the job is another cluster's: submit it on a "
+			   "host of that cluster, without --clusters");
+	if (load_job(&message, number) != 0)
+		return say(&self.host, "spunnel: no tunnel: ask Slurm for job %u: %s: open one with "
+			   "spunnelctl open %u %s", number, slurm_strerror(errno), number, self.spec);
+	result = message->record_count > 0 ? follow(number, message->job_array)
+		: say(&self.host, "spunnel: no tunnel: Slurm knows no job %u any more", number);
+	slurm_free_job_info_msg(message);
+	return result;
+}
+
+/* sbatch has told the number of the job that it has submitted. */
+static void take(uint32_t number)
+{
+	if (!self.is_claimed)
+		return;
+	self.is_claimed = 0;
+	/* Ports that were handed over are the keeper's. */
+	if (lead_to(number) != 0)
+		core_loaded()->close(&self.host);
 }
 
 void submission_end(const struct spunnel_host *host)
 {
-	struct candidates found;
-	job_info_msg_t *message;
-	int result = -1;
-
+	answer_finish();
 	if (!self.is_claimed)
 		return;
 	self.is_claimed = 0;
-	if (went_elsewhere()) {
-		(void)say(host, "spunnel: no tunnel: the job is another cluster's: submit it on a host "
-			  "of that cluster, without --clusters");
-	} else if (load_jobs(&message) != 0) {
-		(void)say(host, "spunnel: no tunnel: ask Slurm for the job: %s: open one with "
-			  "spunnelctl open JOB %s", slurm_strerror(errno), self.spec);
-	} else {
-		found = submitted(message);
-		/* None: sbatch has said why. */
-		if (found.count > 0)
-			result = follow(&found, host);
-		slurm_free_job_info_msg(message);
-	}
-	/* Ports that were handed over are the keeper's. */
-	if (result != 0)
-		core_loaded()->close(host);
+	/* Otherwise sbatch has said why it submitted nothing. With --test-only there is no job either. */
+	if (self.exit_status == 0)
+		host->say(SPUNNEL_INFO, "spunnel: no tunnel: sbatch has told no job's number");
+	core_loaded()->close(host);
 }

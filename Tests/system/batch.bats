@@ -178,11 +178,47 @@ PY
     nothing_left
 }
 
-@test "--wait: the job is over when sbatch could follow it, which is said" {
-    run as user1 sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap true
-    same 0 "$status"
-    holds "spunnel: no tunnel: job"
-    holds "submit without --wait"
+@test "--wait: the tunnel is there while sbatch waits, and ends with its job" {
+    start s user1 sbatch --wait -w n1 --output /dev/null --tunnel 8001:8000 \
+        --wrap 'exec /home/tools/service.py 8000'
+    eventually answers n1:8000 user1 8001 name
+    goes_on s
+    as root scancel --user user1
+    finish s
+    soon nothing_left
+}
+
+# submits_in_parallel SBATCH-ARGUMENT...: twenty of them, four at a time, of ports 8101 to 8120, each job named
+# after its port; prints what each said.
+submits_in_parallel() {
+    seq 8101 8120 | as user1 xargs -P4 -I{} sbatch --hold --output /dev/null --job-name 'p{}' \
+        --tunnel '{}:8000' "$@" --wrap true 2>&1
+}
+
+# named_ports: each of user1's jobs and the port in its name; tunnel_ports: and the port of its tunnel.
+named_ports() { as root squeue --noheader --user user1 --format '%i %j' | sed 's/ p/ /' | sort; }
+tunnel_ports() {
+    as user1 spunnelctl status --json |
+        jq -r '.tunnels[] | "\(.job) \(.waiting[0] | split(":")[0])"' | sort
+}
+
+@test "submissions in parallel, as of a workflow tool: each job has the tunnel that was asked for it" {
+    local said
+    said=$(submits_in_parallel)
+    same 20 "$(grep -c '^Submitted batch job' <<<"$said")"
+    same 20 "$(named_ports | wc -l)"
+    same "$(named_ports)" "$(tunnel_ports)"
+}
+
+@test "a submission that fails gives its tunnel to no other job of that moment" {
+    # shellcheck disable=SC2016 # expanded there
+    run as user1 sh -c 'for try in $(seq 12); do
+        sbatch --tunnel 8001:8000 -p nopart --wrap true &
+        sbatch --hold --output /dev/null --wrap true >/dev/null
+        wait
+    done'
+    lacks "-> port 8000"
+    same 12 "$(as root squeue --noheader --user user1 | wc -l)"
     nothing_left
 }
 

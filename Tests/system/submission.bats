@@ -46,7 +46,6 @@ says_once() {
 submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
 
 @test "sbatch hands the job that it has submitted to the core, and gives nothing up" {
-    # Others of the same user, older ones of the same session among them.
     hold user1
     submits --tunnel 8001:8000 --wrap 'sleep 600'
     same 0 "$status"
@@ -95,7 +94,7 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     same "$before" "$(next_job)"
 }
 
-@test "an sbatch that submits nothing gives the ports up without a word" {
+@test "an sbatch that submits nothing gives the ports up" {
     submits --tunnel 8001:8000 --partition none --wrap true
     [[ $status != 0 ]]
     calls "claim 8001:8000 submitted" close
@@ -103,7 +102,37 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     submits --tunnel 8001:8000 --test-only --wrap true
     same 0 "$status"
     calls "claim 8001:8000 submitted" close
-    lacks "spunnel: "
+    says_once "sbatch has told no job's number"
+}
+
+@test "--quiet is refused before anything is queued: sbatch would not tell the number" {
+    local before
+    before=$(next_job)
+    submits --quiet --tunnel 8001:8000 --wrap true
+    [[ $status != 0 ]]
+    calls "claim 8001:8000 submitted" close
+    holds "with --quiet sbatch does not tell its job's number, which the tunnel needs: leave --quiet out"
+    same "$before" "$(next_job)"
+}
+
+@test "a wrapper that calls the real sbatch by another name: the job has its tunnel" {
+    cp "$(slurm_program sbatch)" "$STATE/home/tools/plugin/real"
+    run as user1 /home/tools/plugin/real --output /dev/null --tunnel 8001:8000 --wrap 'sleep 600'
+    same 0 "$status"
+    calls "claim 8001:8000 submitted" "follow $(submitted)"
+}
+
+@test "a wrapper that calls the real salloc by another name: its srun has the tunnel" {
+    cp "$(slurm_program salloc)" "$STATE/home/tools/plugin/real"
+    run as user1 /home/tools/plugin/real -w n1 --tunnel 9001:8000 srun true
+    calls "check 9001:8000" "claim 9001:8000 inherited" "open n1" close
+}
+
+@test "a program that is neither sbatch nor salloc is told, and asks the core for nothing" {
+    gcc -rdynamic -o "$STATE/home/tools/plugin/stranger" "$TESTS/allocator.c" -ldl
+    run as user1 /home/tools/plugin/stranger /home/tools/plugin/spunnel.so 8001:8000
+    same 1 "$status"
+    same "spunnel: --tunnel: 'stranger' is neither sbatch nor salloc, as far as can be seen: give --tunnel to one of these, or to srun" "$output"
 }
 
 @test "a job array has no tunnel, and the line tells how a task of it has" {
@@ -113,38 +142,35 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     says_once "job arrays have none: open one for a task, as in spunnelctl open $(submitted)_7 8001:8000"
 }
 
-@test "sbatch --wait ends after its job, and says so" {
+@test "sbatch --wait: the job is followed when it is submitted" {
     submits --wait --tunnel 8001:8000 --wrap true
     same 0 "$status"
-    calls "claim 8001:8000 submitted" close
-    says_once "job $(submitted) is over (COMPLETED): sbatch --wait returns only then"
+    calls "claim 8001:8000 submitted" "follow $(submitted)"
 }
 
-@test "two jobs submitted at the same time: neither is guessed" {
-    local job
+@test "two jobs submitted at the same time from one session: each has its own tunnel" {
     # shellcheck disable=SC2016 # expanded there
     run as user1 setsid --wait sh -c '
         sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap "until [ -e go ]; do sleep 0.1; done" &
         until squeue --noheader --me --states running | grep -q .; do sleep 0.1; done
-        sbatch --output /dev/null --wrap "sleep 600"
+        sbatch --output /dev/null --tunnel 8002:8000 --wrap "sleep 600"
         touch go
         wait'
-    job=$(submitted | sed -n 1p)
-    calls "claim 8001:8000 submitted" close
-    says_once "jobs $job, $((job + 1)) were submitted from here at the same time"
-    holds "spunnelctl open $job 8001:8000"
+    calls "claim 8001:8000 submitted" "follow $(submitted | sed -n 1p)" \
+        "claim 8002:8000 submitted" "follow $(submitted | sed -n 2p)"
 }
 
-@test "a job submitted at the same time from another session is not taken for it" {
-    # shellcheck disable=SC2016 # expanded there
-    run as user1 setsid --wait sh -c '
-        sbatch --wait --output /dev/null --tunnel 8001:8000 --wrap "until [ -e go ]; do sleep 0.1; done" &
-        until squeue --noheader --me --states running | grep -q .; do sleep 0.1; done
-        setsid --wait sbatch --output /dev/null --tunnel 8002:8000 --wrap "sleep 600"
-        touch go
-        wait'
-    calls "claim 8001:8000 submitted" "claim 8002:8000 submitted" "follow $(submitted | sed -n 2p)" close
-    says_once "job $(submitted | sed -n 1p) is over (COMPLETED)"
+@test "a job of which Slurm tells nothing any more is no job to follow" {
+    # Stands before Slurm's own; errno is ESLURM_INVALID_JOB_ID.
+    gcc -shared -fPIC -o "$STATE/home/tools/plugin/untold.so" -x c - <<'TEXT'
+#include <errno.h>
+int slurm_load_job(void **answer) { (void)answer; errno = 2017; return -1; }
+TEXT
+    submits --export=ALL,LD_PRELOAD= --tunnel 8001:8000 --wrap true
+    calls "claim 8001:8000 submitted" "follow $(submitted)"
+    run as user1 env LD_PRELOAD=/home/tools/plugin/untold.so sbatch --output /dev/null --tunnel 8001:8000 --wrap true
+    calls "claim 8001:8000 submitted" close
+    says_once "ask Slurm for job $(submitted): Invalid job id specified: open one with spunnelctl open $(submitted) 8001:8000"
 }
 
 @test "an sbatch that is killed while it waits leaves the job alone" {
@@ -153,7 +179,7 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     kill -TERM "$(pid s)"
     finish s
     run output s
-    calls "claim 8001:8000 submitted"
+    calls "claim 8001:8000 submitted" "follow $(submitted)"
 }
 
 @test "the option that a job inherits from its sbatch is claimed nowhere" {

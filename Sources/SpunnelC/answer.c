@@ -1,0 +1,124 @@
+/* What sbatch answers its user, read on its way to the standard output.
+ *
+ * SPANK tells a plugin in sbatch neither the job's number nor that there is a job; sbatch's own answer
+ * does, and sbatch gives it only when slurmctld has accepted the job. `stdout` is a variable in the GNU C
+ * library (its manual, "Standard Streams"): the stream that is put there passes everything on unchanged. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim.h"
+
+static struct {
+	FILE *stream;
+	pid_t process;
+	void (*heard)(uint32_t job);
+	char line[4096];  /* what is not written yet */
+	size_t length;
+	int is_rest;      /* of a line that had no room */
+	int is_finished;
+} self;
+
+/* Reads `Submitted batch job 12`, or `12` with --parsable, and a cluster's name behind either (sbatch.c,
+ * main; the same from 20.11 to 26.05). Returns 0 for any other line. */
+static uint32_t told_number(const char *line)
+{
+	static const char words[] = "Submitted batch job ";
+	int is_sentence = strncmp(line, words, sizeof words - 1) == 0;
+	const char *digits = is_sentence ? line + sizeof words - 1 : line;
+	size_t count = strspn(digits, "0123456789");
+	const char *end = digits + count;
+	unsigned long long number;
+
+	if (count == 0 || count > sizeof "4294967295" - 1)
+		return 0;
+	if (*end != '\0' && strncmp(end, is_sentence ? " on cluster " : ";", is_sentence ? 12 : 1) != 0)
+		return 0;
+	number = strtoull(digits, NULL, 10);
+	return number <= UINT32_MAX ? (uint32_t)number : 0;
+}
+
+/* Writes what is held. Returns 0, or -1 (errno). */
+static int write_out(void)
+{
+	size_t done = 0;
+
+	while (done < self.length) {
+		ssize_t count = write(STDOUT_FILENO, self.line + done, self.length - done);
+
+		if (count < 0 && errno != EINTR)
+			return -1;
+		done += count > 0 ? (size_t)count : 0;
+	}
+	return 0;
+}
+
+/* Writes the line, and hears it: an answer that could not be written is true all the same. */
+static int end_line(int is_whole)
+{
+	void (*heard)(uint32_t job) = self.heard;
+	int result = write_out();
+	int code = errno;
+	uint32_t job = 0;
+
+	if (is_whole && !self.is_rest) {
+		self.line[self.length - 1] = '\0';
+		job = told_number(self.line);
+	}
+	self.is_rest = !is_whole;
+	self.length = 0;
+	if (job != 0 && heard != NULL && self.process == getpid()) {
+		self.heard = NULL;
+		heard(job);
+	}
+	errno = code;
+	return result;
+}
+
+/* As a stream of fopencookie(3) writes. Lines are held here rather than in the stream: Slurm's log flushes
+ * stdout, also from within `heard`, and a stream that is being flushed would write its text again. */
+static ssize_t pass_on(void *cookie, const char *text, size_t size)
+{
+	int result = 0;
+
+	(void)cookie;
+	for (size_t index = 0; index < size; index++) {
+		int is_whole = text[index] == '\n';
+
+		self.line[self.length++] = text[index];
+		if (is_whole || self.length == sizeof self.line)
+			result |= end_line(is_whole);
+	}
+	if (self.is_finished && self.length > 0)
+		result |= end_line(0);
+	return result == 0 ? (ssize_t)size : 0;
+}
+
+int answer_await(void (*heard)(uint32_t job))
+{
+	const cookie_io_functions_t functions = {.write = pass_on};
+
+	self.process = getpid();
+	self.heard = heard;
+	if (self.stream != NULL)
+		return 0;
+	self.stream = fopencookie(NULL, "w", functions);
+	if (self.stream == NULL)
+		return -1;
+	(void)setvbuf(self.stream, NULL, _IONBF, 0);
+	(void)fflush(stdout);
+	stdout = self.stream;
+	return 0;
+}
+
+void answer_finish(void)
+{
+	self.heard = NULL;
+	self.is_finished = 1;
+	if (self.length > 0)
+		(void)end_line(0);
+}

@@ -1,0 +1,33 @@
+/* Which of Slurm's programs has loaded the plugin. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+
+#include "shim.h"
+
+/* sbatch and salloc export their symbols, as plugins find Slurm's functions there, and each has a structure of
+ * options of its own. A wrapper may have moved the program to any name: the name tells only where that fails. */
+enum allocator allocator_program(void)
+{
+	const char *name = program_invocation_short_name;
+
+	if (dlsym(RTLD_DEFAULT, "sbopt") != NULL)
+		return ALLOCATOR_SBATCH;
+	if (dlsym(RTLD_DEFAULT, "saopt") != NULL)
+		return ALLOCATOR_SALLOC;
+	if (strstr(name, "sbatch") != NULL)
+		return ALLOCATOR_SBATCH;
+	return strstr(name, "salloc") != NULL ? ALLOCATOR_SALLOC : ALLOCATOR_UNKNOWN;
+}
+
+/* From slurm's log.h, which is not installed: LOG_LEVEL_INFO. */
+#define LEVEL_INFO 3
+
+int program_is_quiet(void)
+{
+	int (*level)(void);
+
+	*(void **)&level = dlsym(RTLD_DEFAULT, "get_log_level");
+	return level != NULL && level() < LEVEL_INFO;
+}
