@@ -82,6 +82,7 @@ final class CommandTunnel {
       }
       if !claim.settings.quiet, case .waiting(let held) = report {
         for request in held.forwards { voice.info(request.promise(job)) }
+        CommandTunnel.tellCommand(Announcement(held: held, .wholeJob(job)), voice)
       }
       if let danger = logout.danger { voice.info(danger.line(job, spec)) }
       return true
@@ -137,15 +138,42 @@ final class CommandTunnel {
       Process.removeEnvironment("SPUNNEL_FORWARDS")
       voice?.info("\(forwards.count) forwards have no room in SPUNNEL_FORWARDS: it is not set")
     }
-    for (index, port) in chosenPorts(forwards, nodes: nodes).enumerated() {
-      if index == 0 { Process.setEnvironment("SPUNNEL_PORT", "\(port)") }
-      Process.setEnvironment("SPUNNEL_PORT_\(index + 1)", "\(port)")
+    let chosen = chosenForwards(forwards, nodes: nodes)
+    for (name, value) in CommandTunnel.variables(forwards, chosen: chosen) {
+      Process.setEnvironment(name, value)
     }
     guard let voice else { return }
     let announcement = Announcement(forwards)
     let isThere = if case .ready = report { true } else { false }
     for line in announcement.forwards { voice.info(isThere ? line : "\(line), being opened") }
+    for forward in chosen { if let note = forward.portNote { voice.info(note) } }
+    CommandTunnel.tellCommand(announcement, voice)
+  }
+
+  private static func tellCommand(_ announcement: Announcement, _ voice: Voice) {
     if let command = announcement.command { voice.info("on your own computer: \(command)") }
+  }
+
+  /// The variables of chosen ports: `SPUNNEL_PORT` on the node, and the submit end that leads there. Where none
+  /// was chosen, the submit end of the first forward that has one.
+  ///
+  /// - Parameter chosen: the forwards whose exec ports the spec left open, in its order
+  static func variables(
+    _ forwards: [Forward], chosen: [Forward]
+  ) -> [(name: String, value: String)] {
+    if chosen.isEmpty {
+      let first = forwards.lazy.map(\.submitVariables).first { !$0.isEmpty }
+      return (first ?? []).map { ("SPUNNEL_\($0.name)", $0.value) }
+    }
+    var variables: [(name: String, value: String)] = []
+    for (index, forward) in chosen.enumerated() {
+      let port = forward.connect.port.map { [(name: "PORT", value: "\($0)")] } ?? []
+      for (name, value) in port + forward.submitVariables {
+        if index == 0 { variables.append(("SPUNNEL_\(name)", value)) }
+        variables.append(("SPUNNEL_\(name)_\(index + 1)", value))
+      }
+    }
+    return variables
   }
 
   /// What `SPUNNEL_FORWARDS` says.
@@ -157,20 +185,18 @@ final class CommandTunnel {
     return text.utf8.count > 100 << 10 ? nil : text
   }
 
-  /// The exec ports that the spec left open, in its order.
+  /// The forwards whose exec ports the spec left open, in its order.
   ///
   /// - Parameter nodes: how many the step has: a forward to all of them is one for each
-  private func chosenPorts(_ forwards: [Forward], nodes: Int) -> [Port] {
-    var ports: [Port] = []
+  private func chosenForwards(_ forwards: [Forward], nodes: Int) -> [Forward] {
+    var chosen: [Forward] = []
     var rest = forwards[...]
     for request in spec.forwards {
       let made = rest.prefix(request.host == .all ? nodes : 1)
       rest = rest.dropFirst(made.count)
-      if request.kind == .local, request.connect == .any {
-        ports += made.compactMap(\.connect.port)
-      }
+      if request.kind == .local, request.connect == .any { chosen += made }
     }
-    return ports
+    return chosen
   }
 
   /// Ends the tunnel and waits until the ports are free, a bounded time.

@@ -9,4 +9,6 @@ Process.keepChildren()
 let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? ""
 let root =
   (QueueCommands.links + [QconnectCommand.spec]).first { $0.name == name } ?? CommandTree.root
-exit(Tool(root, version: VersionReport.show).main())
+// Whoever types the name alone wants to know what is there.
+let alone = root.name == CommandTree.root.name ? [StatusCommand.spec.name] : []
+exit(Tool(root, alone: alone, version: VersionReport.show).main())

@@ -131,15 +131,15 @@ import Testing
 
   @Test(
     arguments: [
-      ("8001:8000", "port 8001 of HOST -> port 8000 of job 7, while it runs"),
+      ("8001:8000", "localhost:8001 -> port 8000 of job 7, while it runs"),
       ("/s:/t", "/s -> /t of job 7, while it runs"),
       (":all:80", "a free port of HOST -> port 80 of each node of job 7, while it runs"),
       ("R:9000:5432", "port 9000 of job 7 -> port 5432 of HOST, while it runs"),
-      ("D:1080", "port 1080 of HOST -> SOCKS, through job 7, while it runs"),
-      ("8001:db:5432", "port 8001 of HOST -> port 5432 of db, through job 7, while it runs"),
-      ("8001:127.0.0.1:80", "port 8001 of HOST -> port 80 of job 7, while it runs"),
-      ("8001:+1:80", "port 8001 of HOST -> port 80 of node +1 of job 7, while it runs"),
-      ("8001:auto", "port 8001 of HOST -> a free port of job 7, while it runs"),
+      ("D:1080", "localhost:1080 -> SOCKS, through job 7, while it runs"),
+      ("8001:db:5432", "localhost:8001 -> port 5432 of db, through job 7, while it runs"),
+      ("8001:127.0.0.1:80", "localhost:8001 -> port 80 of job 7, while it runs"),
+      ("8001:+1:80", "localhost:8001 -> port 80 of node +1 of job 7, while it runs"),
+      ("8001:auto", "localhost:8001 -> a free port of job 7, while it runs"),
       ("R:9000:db:5432", "port 9000 of job 7 -> port 5432 of db, through HOST, while it runs"),
       ("D:", "a free port of HOST -> SOCKS, through job 7, while it runs"),
     ])

@@ -191,7 +191,8 @@ import Testing
 
   @Test func tunnelsOfOneJobShareTheLineForOnesOwnComputer() throws {
     func tunnel(_ number: UInt32, _ words: Substring) throws -> AddressReport.Entry {
-      (StepName(job: 12, step: number), [try #require(Forward(words: words))], [])
+      AddressReport.Entry(
+        step: StepName(job: 12, step: number), forwards: [try #require(Forward(words: words))])
     }
     let report = AddressReport([
       try tunnel(0, "local n1 8001 localhost 8000"), try tunnel(1, "local n1 8002 localhost 8888"),

@@ -78,7 +78,10 @@ unit_of() {
     as user1 sed -n 's/^0:://p' "/proc/$(counter "$1" keeper)/cgroup"
 }
 
-promise() { echo "spunnel: port 8001 of login -> port 8000 of job $1, while it runs"; }
+promise() {
+    echo "spunnel: localhost:8001 -> port 8000 of job $1, while it runs"
+    echo "spunnel: on your own computer: ssh -L $(laptop user1 8001) user1@login"
+}
 
 # warning JOB REASON: what a user is told whose tunnel ends with his login.
 warning() {

@@ -40,7 +40,7 @@ is_elsewhere() {
 @test "logins: sbatch says on which host the port is; the other one says that it has none" {
     local job
     job=$(submit_on login n1)
-    same "spunnel: port 8001 of login -> port 8000 of job $job, while it runs" "$(output said)"
+    same "spunnel: localhost:8001 -> port 8000 of job $job, while it runs" "$(output said | head -n 1)"
     eventually answers_on login n1:8000 8001
     frees_on login2 8001
     is_elsewhere status "$job"
@@ -77,7 +77,7 @@ is_elsewhere() {
     local one two
     one=$(submit_on login n1)
     two=$(submit_on login2 n2)
-    same "spunnel: port 8001 of login2 -> port 8000 of job $two, while it runs" "$(output said)"
+    same "spunnel: localhost:8001 -> port 8000 of job $two, while it runs" "$(output said | head -n 1)"
     eventually answers_on login n1:8000 8001
     eventually answers_on login2 n2:8000 8001
     as root scancel "$one"

@@ -27,7 +27,7 @@ submit() {
 @test "the port waits while the job is pending, serves while it runs, and ends with it" {
     local job
     job=$(submit --hold -w n1 --tunnel 8001:8000)
-    same "spunnel: port 8001 of login -> port 8000 of job $job, while it runs" "$(output said)"
+    same "spunnel: localhost:8001 -> port 8000 of job $job, while it runs" "$(output said | head -n 1)"
     counts "$(whole "$job")" state waiting
     # A client who comes too early is served when the job has started.
     start early user1 /home/tools/client.py 8001 name
@@ -53,7 +53,7 @@ waits() { as root grep -i ":$(printf %04X "$1") .* 01 " /proc/net/tcp; }
     eventually answers n1:8000 user1 8001 name
     as user1 sbatch --tunnel :8000 job.sh >"$BATS_TEST_TMPDIR/second" 2>&1
     as user1 rm job.sh
-    port=$(sed -n 's/^spunnel: port \([0-9]*\) of login -> port 8000 of job .*/\1/p' <(output second))
+    port=$(sed -n 's/^spunnel: localhost:\([0-9]*\) -> port 8000 of job .*/\1/p' <(output second))
     [[ $port -gt 1023 && $port != 8001 ]]
     answers n1:8000 user1 8001 name
 }
@@ -120,7 +120,7 @@ PY
     local job
     job=$(childless user1 sbatch --parsable --output /dev/null -w n1 --tunnel 8001:8000 \
         --wrap 'exec /home/tools/service.py 8000' 2>"$BATS_TEST_TMPDIR/said")
-    same "spunnel: port 8001 of login -> port 8000 of job $job, while it runs" "$(output said)"
+    same "spunnel: localhost:8001 -> port 8000 of job $job, while it runs" "$(output said | head -n 1)"
     eventually answers n1:8000 user1 8001 name
     # The two of the C library's own, 32 and 33, are as whoever runs the tests has them.
     same 0 $((0x$(sed -n 's/^SigIgn:\t//p' "/proc/$(guardian "$(whole "$job")")/status") & 0x7fffffff))
@@ -131,7 +131,7 @@ PY
 @test "a job that is requeued keeps its ports, those that were free to choose as well, and may move" {
     local job port
     job=$(submit -w n1 --requeue --tunnel 8001:8000,:8000)
-    port=$(sed -n 's/^spunnel: port \([0-9]*\) of login -> port 8000 of job .*/\1/p' <(output said) |
+    port=$(sed -n 's/^spunnel: localhost:\([0-9]*\) -> port 8000 of job .*/\1/p' <(output said) |
         tail -n 1)
     eventually answers n1:8000 user1 "$port" name
     answers n1:8000 user1 8001 name

@@ -53,7 +53,7 @@ carries() {
 @test "sbatch: the tunnel leads into the first component, and an srun in the script for both opens none" {
     local job
     job=$(submit --tunnel 8001:8000)
-    same "spunnel: port 8001 of login -> port 8000 of job $job, while it runs" "$(output said)"
+    same "spunnel: localhost:8001 -> port 8000 of job $job, while it runs" "$(output said | head -n 1)"
     eventually answers n2:8000 user1 8001 name
     carries 8001
     same "" "$(host n2 root find /tmp -maxdepth 1 -name 'spunnel-*')"

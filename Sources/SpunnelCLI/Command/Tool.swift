@@ -6,15 +6,19 @@ import SpunnelSystem
 /// A program with a table of commands.
 package struct Tool: Sendable {
   package let root: CommandSpec
+  private let alone: [ByteString]
   private let version: @Sendable () throws(CommandError) -> ExitCode
 
   /// - Parameters:
   ///   - root: the table
+  ///   - alone: the command line that the program's name alone stands for
   ///   - version: answers `--version`
   package init(
-    _ root: CommandSpec, version: @escaping @Sendable () throws(CommandError) -> ExitCode
+    _ root: CommandSpec, alone: [String] = [],
+    version: @escaping @Sendable () throws(CommandError) -> ExitCode
   ) {
     self.root = root
+    self.alone = alone.map { ByteString($0) }
     self.version = version
   }
 
@@ -22,7 +26,8 @@ package struct Tool: Sendable {
   ///
   /// - Returns: the exit status
   package func main() -> CInt {
-    let code = run(Array(Process.arguments().dropFirst()))
+    let words = Array(Process.arguments().dropFirst())
+    let code = run(words.isEmpty ? alone : words)
     do throws(CommandError) { try endOutput() } catch {
       for line in error.lines { complain(line) }
       return code == 0 ? error.status.rawValue : code

@@ -25,8 +25,23 @@ package enum Screen {
     return "\u{1B}[H" + drawn + "\u{1B}[J"
   }
 
+  private static func withoutColours(_ line: Substring) -> String {
+    var plain = ""
+    var rest = line
+    while let escape = rest.firstIndex(of: "\u{1B}") {
+      plain += rest[..<escape]
+      rest = rest[escape...].drop { $0 != "m" }.dropFirst()
+    }
+    return plain + rest
+  }
+
   private static func folded(_ line: Substring, _ columns: Int) -> [String] {
     if columns < 1 || line.count <= columns { return [String(line)] }
+    // Colours take no room. A line that is too long all the same goes without them.
+    if line.contains("\u{1B}") {
+      let plain = withoutColours(line)
+      return plain.count <= columns ? [String(line)] : folded(plain[...], columns)
+    }
     return [String(line.prefix(columns))] + folded(line.dropFirst(columns), columns)
   }
 }

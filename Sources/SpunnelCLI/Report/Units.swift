@@ -18,6 +18,15 @@ package enum Units {
     }
   }
 
+  /// A point in time for a narrow column: the time of today, the day otherwise.
+  ///
+  /// - Parameter now: milliseconds since 1970, as `milliseconds`
+  package static func shortTime(_ milliseconds: Int, now: Int) -> String {
+    let (time, today) = (localTime(milliseconds), localTime(now))
+    guard time.utf8.count == 19 else { return time }
+    return time.prefix(10) == today.prefix(10) ? String(time.suffix(8)) : String(time.prefix(10))
+  }
+
   /// A number of bytes as `ls -h` prints it.
   package static func byteCount(_ bytes: Int) -> String {
     var (value, unit) = (Double(bytes), 0)

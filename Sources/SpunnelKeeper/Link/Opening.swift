@@ -149,7 +149,14 @@ final class Opening {
     guard inquiry != .none, case .port(let port) = route.forward.listen else {
       return listen(route)
     }
-    tryOut(port, on: Loopback.allCases[...], route)
+    tryOut(port, for: route.service) { [weak self] trial in
+      guard let self else { return }
+      guard case .taken(let loopback) = trial else { return self.listen(route) }
+      self.finish(
+        .failed(
+          "\(self.node) does not listen on '\(port)': \(loopback.name):\(port) is in use there: "
+            + "take another exec port"))
+    }
   }
 
   /// A socket that nobody listens on, left by a tunnel before, goes; anything else is an error.
@@ -170,22 +177,30 @@ final class Opening {
     }
   }
 
-  /// sshd is content with one of the two loopback addresses (channels.c,
-  /// `channel_setup_fwd_listener_tcpip`): whoever connects to the other reaches another program. So
-  /// each is asked for alone first.
-  private func tryOut(_ port: Port, on loopbacks: ArraySlice<Loopback>, _ route: Route) {
-    guard let loopback = loopbacks.first else { return listen(route) }
+  /// What the node's sshd said of a port.
+  private enum Trial {
+    case free
+    case taken(Loopback)
+    /// It allows neither address by itself.
+    case unknown
+  }
+
+  /// Asks for each loopback address alone: sshd is content with one of the two (channels.c,
+  /// `channel_setup_fwd_listener_tcpip`), and a client of the other would reach another program.
+  private func tryOut(
+    _ port: Port, for service: Service, on loopbacks: ArraySlice<Loopback> = Loopback.allCases[...],
+    isFree: Bool = false, _ then: @escaping (Trial) -> Void
+  ) {
+    guard let loopback = loopbacks.first else { return then(isFree ? .free : .unknown) }
+    let rest = loopbacks.dropFirst()
     let forward = MultiplexRequest.Forward.remote(
-      listen: .port(port), on: loopback, to: route.service)
-    tryOut(forward) { isFree in
-      if isFree { return self.tryOut(port, on: loopbacks.dropFirst(), route) }
+      listen: .port(port), on: loopback, to: service)
+    tryOut(forward) { listens in
+      if listens { return self.tryOut(port, for: service, on: rest, isFree: true, then) }
       // Of a node without that address, or an sshd that allows localhost alone, it says nothing.
       self.tryOut(self.master.sockets.reserveChoice(on: loopback)) { hasAny in
-        if !hasAny { return self.tryOut(port, on: loopbacks.dropFirst(), route) }
-        self.finish(
-          .failed(
-            "\(self.node) does not listen on '\(port)': \(loopback.name):\(port) is in use there: "
-              + "take another exec port"))
+        if hasAny { return then(.taken(loopback)) }
+        self.tryOut(port, for: service, on: rest, isFree: isFree, then)
       }
     }
   }
@@ -229,9 +244,34 @@ final class Opening {
 
   // MARK: Choosing an exec port
 
+  /// Where nobody listens: sshd hands over what arrives at a port that is only tried out.
+  private static let nowhere = Service(host: .localhost, end: .path("/dev/null"))
+
+  /// Takes the number of the submit end where the node has it free: the address that the service prints then
+  /// is right on this host as well. Otherwise the node's kernel chooses.
+  private func choose(_ route: Route) {
+    guard let port = route.forward.listen.port, !chosen.contains(port) else {
+      return letNodeChoose(route)
+    }
+    tryOut(port, for: Opening.nowhere) { [weak self] trial in
+      guard let self else { return }
+      guard case .free = trial, self.chosen.insert(port).inserted else {
+        return self.letNodeChoose(route)
+      }
+      self.take(port, route)
+    }
+  }
+
+  private func take(_ port: Port, _ route: Route) {
+    route.forward.connect = .port(port)
+    // What sshd is asked for later it answers after it has stopped listening. The tunnel listens on the same
+    // number of this host, and the node is known to be another one.
+    openLocal(route)
+  }
+
   /// Lets the node's kernel choose a port: sshd listens on it for a moment, on both loopback
   /// addresses, so it is free there.
-  private func choose(_ route: Route) {
+  private func letNodeChoose(_ route: Route) {
     let forward = master.sockets.reserveChoice()
     ask(MultiplexRequest.open(forward)) { [weak self] reply in
       guard let self else { return }
@@ -242,10 +282,8 @@ final class Opening {
         }
         self.letGo(forward) {
           // It is free again at once, and might be chosen twice.
-          if !self.chosen.insert(port).inserted { return self.choose(route) }
-          route.forward.connect = .port(port)
-          // What sshd is asked for later it answers after it has stopped listening.
-          self.openLocal(route)
+          if !self.chosen.insert(port).inserted { return self.letNodeChoose(route) }
+          self.take(port, route)
         }
       case .failed(let reason):
         self.finish(

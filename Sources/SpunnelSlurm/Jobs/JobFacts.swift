@@ -40,6 +40,7 @@ public struct JobFacts {
           + "whether slurmctld answers, with scontrol ping, and whether this host is overloaded")
     }
     if result.status == usageStatus { throw .malformed(words(of: result.lastLine)) }
+    if result.status == missingStatus { throw .missing(words(of: result.lastLine)) }
     if !result.succeeded { throw .failed(words(of: result.lastLine)) }
     guard let facts = JobFacts(result.output) else {
       throw .failed(
@@ -53,6 +54,8 @@ public struct JobFacts {
   private static let patience = 30
   /// How the helper ends when the words name no job.
   private static let usageStatus = 2
+  /// How it ends when Slurm has no such job, or the step does not run.
+  private static let missingStatus = 3
 
   /// The helper's line under the name of the command that was typed.
   private static func words(of line: String) -> String {
@@ -86,6 +89,8 @@ public struct JobFacts {
 public enum JobFactsError: Error, Equatable, Sendable {
   /// The words name no job.
   case malformed(String)
-  /// Slurm has no such job, does not answer, or could not be asked.
+  /// Slurm has no such job now, or the step does not run.
+  case missing(String)
+  /// Slurm does not answer, or could not be asked.
   case failed(String)
 }

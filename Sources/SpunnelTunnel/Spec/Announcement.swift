@@ -9,6 +9,13 @@ public struct Announcement: Sendable {
 
   public init(_ forwards: [Forward]) { all = forwards }
 
+  /// - Parameters:
+  ///   - held: whose submit ends are held until the job runs
+  ///   - step: the job's
+  public init(held: TunnelSpec, _ step: StepName) {
+    self.init(held.forwards.compactMap { $0.held(step) })
+  }
+
   /// A line for each forward: `localhost:8001 -> n1:8000`.
   public var forwards: [String] { all.map(\.arrow) }
 
@@ -65,7 +72,42 @@ extension Forward {
   }
 }
 
+extension Forward {
+  /// A line for a service whose own port is not the submit end's: `nil` where they are the same.
+  public var portNote: String? {
+    guard kind == .local, let near = listen.port, let far = connect.port, near != far else {
+      return nil
+    }
+    return "port \(near) is in use on \(node), so the program has port \(far) there: where it says "
+      + "\(far), write \(near); tasks know it as $SPUNNEL_LOCAL_PORT and $SPUNNEL_URL"
+  }
+
+  /// What tasks are told of the submit end: the names without `SPUNNEL_`, and their values.
+  public var submitVariables: [(name: String, value: String)] {
+    guard kind == .local, let port = listen.port else { return [] }
+    return [("LOCAL_PORT", "\(port)"), ("URL", "http://localhost:\(port)/")]
+  }
+}
+
 extension ForwardRequest {
+  /// Its submit end while the job waits, as a forward to a node that is not known yet.
+  ///
+  /// - Returns: `nil` where the end is not known yet either, and for a forward that leads here
+  public func held(_ step: StepName) -> Forward? {
+    guard kind != .remote, let node = NodeName("job-\(step.job)") else { return nil }
+    let end: Endpoint
+    switch listen {
+    case .any: return nil
+    case .port(let port): end = .port(port)
+    case .path(let pattern):
+      guard let path = (try? pattern.path(known: step)) ?? nil else { return nil }
+      end = .path(path)
+    }
+    var far = Endpoint.free
+    if case .port(let port) = connect { far = .port(port) }
+    return Forward(kind, node: node, listen: end, host: .localhost, connect: far)
+  }
+
   /// Where it will lead once its job runs, for people.
   public func promise(_ job: UInt32) -> String {
     switch kind {
@@ -79,7 +121,7 @@ extension ForwardRequest {
   private func named(_ end: RequestedEnd) -> String {
     switch end {
     case .path(let path): "\(path)"
-    case .port(let port): "port \(port) of \(Host.name)"
+    case .port(let port): "localhost:\(port)"
     case .any: "a free port of \(Host.name)"
     }
   }

@@ -36,7 +36,8 @@ enum CloseCommand {
       throw .usage("close: name jobs, as in spunnelctl close 12, or --all alone")
     }
     if let first = words.first, words.count > 1 {
-      let wanted = ClosedForwards(try TunnelArgument(first, in: call), words.dropFirst(), directory)
+      let wanted = ClosedForwards(
+        try TunnelArgument(first, in: call, directory: directory), words.dropFirst(), directory)
       if let spec = try wanted.spec() {
         try close(spec, of: try wanted.job.tunnels(in: directory), directory, output)
         return .success
@@ -46,7 +47,9 @@ enum CloseCommand {
       try close(try liveTunnels(in: directory), [], directory, output)
     } else {
       var jobs: [TunnelArgument] = []
-      for word in words { jobs.append(try TunnelArgument(word, in: call)) }
+      for word in words {
+        jobs.append(try TunnelArgument(word, in: call, directory: directory))
+      }
       try close(jobs: jobs, directory, output)
     }
     return .success

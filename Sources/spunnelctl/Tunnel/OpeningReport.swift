@@ -25,15 +25,21 @@ struct OpeningReport: Report {
 
   var text: String {
     switch stage {
-    case .waiting(let spec): spec.forwards.map { $0.promise(step.job) }.joined(separator: "\n")
-    case .up(let forwards): lines(Announcement(forwards)).joined(separator: "\n")
+    case .waiting(let spec):
+      (spec.forwards.map { $0.promise(step.job) } + ownComputer(Announcement(held: spec, step)))
+        .joined(separator: "\n")
+    case .up(let forwards):
+      lines(Announcement(forwards)).joined(separator: "\n")
     case .news, .over: ""
     }
   }
 
   private func lines(_ announcement: Announcement) -> [String] {
-    announcement.forwards
-      + (announcement.command.map { ["on your own computer: \($0)"] } ?? [])
+    announcement.forwards + ownComputer(announcement)
+  }
+
+  private func ownComputer(_ announcement: Announcement) -> [String] {
+    announcement.command.map { ["on your own computer: \($0)"] } ?? []
   }
 
   var object: JSON {

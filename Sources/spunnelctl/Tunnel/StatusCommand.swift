@@ -15,10 +15,12 @@ enum StatusCommand {
   private static let all = Flag("all", "Show the tunnels of every user; only root may.")
 
   static let spec = CommandSpec(
-    "status", "Show your tunnels on this host.",
+    "status", "Show your tunnels on this host, and your jobs without one.",
     operands: [jobs], options: [probe, Output.watch, Output.json, all, StateOption.option],
     details: """
-      With a JOB, status shows all about its tunnels, with the last lines of their logs.
+      Your jobs without a tunnel stand below, with what opens one. spunnelctl alone does the same as
+      status. With a JOB, by its number or its name, status shows all about its tunnels, with the last
+      lines of their logs.
 
       STATE is one of these:
 
@@ -31,7 +33,7 @@ enum StatusCommand {
         closing       the tunnel is about to end
         stale         a crash left it; spunnelctl clean removes it
 
-      SINCE is when the state began. OPEN counts connections; SENT and RECEIVED are bytes to and
+      SINCE is when the state began: the time, or the day before today. OPEN counts connections; SENT and RECEIVED are bytes to and
       from the node. SERVICE is what was found at the far end when somebody connected last:
       listening, nothing listens (and at which port, unless it is all of them), or not seen yet. A
       ? stands for what a damaged record does not tell.
@@ -47,7 +49,9 @@ enum StatusCommand {
       throw .usage("status: --all shows the tunnels of every user and is for root")
     }
     var arguments: [TunnelArgument] = []
-    for word in call[jobs] { arguments.append(try TunnelArgument(word, in: call)) }
+    for word in call[jobs] {
+      arguments.append(try TunnelArgument(word, in: call, directory: directory))
+    }
     // A job has one owner: root need not say whose it is.
     let isAnybodys = call[all] || (getuid() == 0 && !arguments.isEmpty)
     let looker = Looker(directory: directory, user: isAnybodys ? nil : getuid(), jobs: arguments)
@@ -67,13 +71,14 @@ enum StatusCommand {
       unanswered = Probe.run(found.views, in: looker.directory)
       found = try looker.find()
     }
-    if !output.watches { return try output.tell(looker.report(found, unanswered)) }
+    let jobs = OwnJobs(isWanted: looker.jobs.isEmpty && looker.user != nil)
+    if !output.watches { return try output.tell(looker.report(found, unanswered, jobs.current)) }
     let records: RecordWatch
     do throws(SystemError) {
       records = try RecordWatch(in: looker.directory, user: looker.user)
     } catch { throw .failure("watch: \(error)") }
     try Watch.run(output, records) { () throws(CommandError) in
-      looker.report(try looker.find(), unanswered)
+      looker.report(try looker.find(), unanswered, jobs.current)
     }
   }
 
@@ -102,14 +107,39 @@ enum StatusCommand {
     }
 
     /// - Parameter problems: lines that are told besides
-    func report(_ found: Found, _ problems: [String]) -> any Report {
+    func report(
+      _ found: Found, _ problems: [String], _ own: Result<[JobInfo], SlurmError>?
+    ) -> any Report {
       let problems = problems + found.problems
-      if jobs.isEmpty { return StatusReport(found.views, user: user, problems: problems) }
+      if jobs.isEmpty {
+        return StatusReport(found.views, user: user, problems: problems, jobs: own)
+      }
       let stories = found.views.map { view in
         (view, LogLine.last(10, of: view.step, in: directory, user: view.user))
       }
       return DetailReport(stories, user: user, problems: problems)
     }
+  }
+}
+
+/// The user's jobs, asked for seldom: a site may allow few requests.
+private final class OwnJobs {
+  /// Milliseconds for which an answer holds.
+  private static let freshness = 10_000
+
+  private let isWanted: Bool
+  private var answer: (jobs: Result<[JobInfo], SlurmError>, at: Int)?
+
+  init(isWanted: Bool) { self.isWanted = isWanted }
+
+  /// `nil` where they are not wanted.
+  var current: Result<[JobInfo], SlurmError>? {
+    if !isWanted { return nil }
+    let now = Clock.milliseconds()
+    if let answer, now - answer.at < OwnJobs.freshness { return answer.jobs }
+    let jobs = JobNames.listed()
+    answer = (jobs, Clock.milliseconds())
+    return jobs
   }
 }
 

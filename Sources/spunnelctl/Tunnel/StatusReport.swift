@@ -2,6 +2,7 @@
 
 import Glibc
 import SpunnelCLI
+import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
@@ -9,18 +10,56 @@ struct StatusReport: Report {
   private let views: [RecordView]
   private let user: uid_t?
   private let problems: [String]
+  /// The user's jobs, or why they are not known; `nil` where nobody asked.
+  private let jobs: Result<[JobInfo], SlurmError>?
 
   /// - Parameters:
   ///   - views: by job and step
   ///   - user: whose; `nil`: everybody's
   ///   - problems: lines on what could not be looked at
-  init(_ views: [RecordView], user: uid_t?, problems: [String] = []) {
+  ///   - jobs: the user's that are not over, with a tunnel or without; `nil`: not asked for
+  init(
+    _ views: [RecordView], user: uid_t?, problems: [String] = [],
+    jobs: Result<[JobInfo], SlurmError>? = nil
+  ) {
     self.views = views
     self.user = user
     self.problems = problems
+    self.jobs = jobs
   }
 
-  var text: String { ([table] + problems).joined(separator: "\n") }
+  var text: String { ([table] + problems + others).joined(separator: "\n") }
+
+  /// The jobs without a tunnel here, with what to type.
+  private var others: [String] {
+    switch jobs {
+    case nil: return []
+    case .failure(let error): return ["jobs without a tunnel are not known: \(error)"]
+    case .success(let all):
+      let others = withoutTunnel(all)
+      if others.isEmpty { return [] }
+      var table = Table(["JOB", "NAME", "STATE", "NODES", "FOR A TUNNEL"])
+      for job in others.prefix(StatusReport.mostJobs) {
+        table.add(
+          [
+            job.label, job.name, job.state.lowercased(),
+            job.phase == .running ? job.nodes : job.reason, job.advice,
+          ], moods: [2: job.phase == .running ? .good : .pending])
+      }
+      let rest = others.count - StatusReport.mostJobs
+      let more = rest > 0 ? ["and \(rest) more: squeue --me"] : []
+      return ["", "your jobs without a tunnel on \(Host.name):", table.text] + more
+    }
+  }
+
+  /// More are told by squeue.
+  private static let mostJobs = 20
+
+  private func withoutTunnel(_ jobs: [JobInfo]) -> [JobInfo] {
+    let served = Set(views.map(\.step.job))
+    return jobs.filter { !served.contains($0.id) && !($0.het.map(served.contains) ?? false) }
+      .sorted { $0.id < $1.id }
+  }
 
   private var table: String {
     if views.isEmpty {
@@ -28,6 +67,7 @@ struct StatusReport: Report {
         ?? "no tunnels on \(Host.name)"
     }
     let names = user == nil ? UserNames(views) : nil
+    let now = Clock.wallMilliseconds()
     var table = Table(
       ["JOB", "STEP"] + (names == nil ? [] : ["USER"])
         + ["NODE", "FORWARDS", "STATE", "SINCE", "OPEN", "SENT", "RECEIVED", "SERVICE"])
@@ -36,10 +76,11 @@ struct StatusReport: Report {
       table.add(
         [String(view.step.job), view.step.stepLabel] + (names.map { [$0[view.user]] } ?? [])
           + [
-            view.nodeCell, view.forwardsCell, view.stateCell, Units.localTime(status.since),
+            view.nodeCell, view.forwardsCell, view.stateCell,
+            Units.shortTime(status.since, now: now),
             String(status.connections), Units.byteCount(status.sent),
             Units.byteCount(status.received), view.service,
-          ])
+          ], moods: [names == nil ? 4 : 5: view.mood])
     }
     return table.text
   }
@@ -49,8 +90,41 @@ struct StatusReport: Report {
     return JSON([
       "host": .string(Host.name), "user": .string(user.map { Host.userName(of: $0) }),
       "tunnels": .array(views.map { $0.json(user: names[$0.user]) }),
-      "problems": problems.isEmpty ? nil : .strings(problems),
+      "problems": problems.isEmpty ? nil : .strings(problems), "jobs": jobsObject,
     ])
+  }
+
+  private var jobsObject: JSON? {
+    guard case .success(let all) = jobs else { return nil }
+    return .array(
+      withoutTunnel(all).map { job in
+        JSON([
+          "job": .string(job.label), "name": .string(job.name),
+          "state": .string(job.state.lowercased()),
+          "nodes": job.nodes.isEmpty ? nil : .string(job.nodes),
+          "reason": job.phase == .pending ? .string(job.reason) : nil,
+          "open": .string(job.advice),
+        ])
+      })
+  }
+}
+
+extension JobInfo {
+  /// What opens a tunnel into it.
+  fileprivate var advice: String {
+    let open = "spunnelctl open \(reference) :8000"
+    if phase == .pending { return array == nil ? open + " --wait" : "once it runs" }
+    return open
+  }
+}
+
+extension RecordView {
+  fileprivate var mood: Table.Mood {
+    switch state {
+    case .up: .good
+    case .failed, .stale, nil: .bad
+    default: .pending
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-// Which tunnels a command is about: `12` for all of a job, `12.0` for one step.
+// Which tunnels a command is about: `12` or the job's name for all of a job, `12.0` for one step.
 
 import Glibc
 import SpunnelCLI
@@ -12,17 +12,28 @@ struct TunnelArgument {
   private let job: UInt32
   private let step: UInt32?
 
-  /// Asks Slurm where the word alone does not tell, as in `12_3` and `12+1`.
-  init(_ text: String, in call: Call) throws(CommandError) {
+  /// Asks Slurm where the word alone does not tell, as in `12_3`, `12+1` and `train`.
+  ///
+  /// - Parameter directory: where tunnels are looked for: of jobs with one name those with a tunnel are meant
+  init(_ text: String, in call: Call, directory: String) throws(CommandError) {
     if let argument = TunnelArgument(ifJob: text) {
       self = argument
       return
     }
     try TunnelArgument.check(text, in: call)
-    let found = try JobFacts.find(text).step
-    self.text = text
+    var number = text
+    if !TunnelArgument.isNumber(text) {
+      let tunnels = (try? liveTunnels(in: directory)) ?? []
+      number = try JobNames.number(of: text, in: call, preferred: Set(tunnels.map(\.step.job)))
+    }
+    if let argument = TunnelArgument(ifJob: number) {
+      self = argument
+      return
+    }
+    let found = try JobFacts.find(number).step
+    self.text = number
     job = found.job
-    step = text.contains(".") ? found.step : nil
+    step = number.contains(".") ? found.step : nil
   }
 
   /// - Returns: `nil` for what only Slurm can tell, as `12_3`
@@ -41,16 +52,25 @@ struct TunnelArgument {
 
   /// Refuses a word that cannot name a job.
   static func check(_ text: String, in call: Call) throws(CommandError) {
-    if TunnelArgument(ifJob: text) != nil { return }
+    if isNumber(text) { return }
+    if text.contains(":") || text.hasPrefix("/") {
+      throw .usage(
+        "\(call.name): '\(printable(text))' is no job: name the job first, as in 12 8001:8000")
+    }
+    if text.allSatisfy(\.isASCIIDigit) || printable(text) != text {
+      throw .usage(
+        "\(call.name): '\(printable(text))' is no job: write its number or its name, or JOB.STEP, as in "
+          + "12, train or 12.0")
+    }
+  }
+
+  /// Whether a word can only be a job's number, as in `12`, `12.0`, `12_3` or `12+1`.
+  static func isNumber(_ text: String) -> Bool {
+    if TunnelArgument(ifJob: text) != nil { return true }
     let job = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)[0]
     let parts = job.split(omittingEmptySubsequences: false) { $0 == "_" || $0 == "+" }
-    if parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.allSatisfy(\.isASCIIDigit) }) {
-      return
-    }
-    let advice =
-      text.contains(":") || text.hasPrefix("/")
-      ? "name the job first, as in 12 8001:8000" : "write JOB or JOB.STEP, as in 12 or 12.0"
-    throw .usage("\(call.name): '\(printable(text))' is no job: \(advice)")
+    return parts.count == 2
+      && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy(\.isASCIIDigit) }
   }
 
   /// Whether one step is meant, rather than a job with all its steps.
@@ -65,11 +85,9 @@ struct TunnelArgument {
     return found
   }
 
-  /// That there is none here. Records are each host's own: what another login node has is not seen.
+  /// That there is none here, and why, as Slurm knows it.
   var absence: CommandError {
-    .failure(
-      "no tunnel of job \(text) on \(Host.name): log in to the host that has it, by its own name, or "
-        + "open one here with spunnelctl open \(text) 8001:8000")
+    .failure("no tunnel of job \(text) on \(Host.name): \(JobAbsence.reason(text))")
   }
 }
 
@@ -101,7 +119,7 @@ extension JobFacts {
     do throws(JobFactsError) { return try ask(text) } catch {
       switch error {
       case .malformed(let line): throw .usage(line)
-      case .failed(let line): throw .failure(line)
+      case .failed(let line), .missing(let line): throw .failure(line)
       }
     }
   }
