@@ -87,10 +87,8 @@ final class CommandServer: EventHandler {
 
 /// One connection to the command socket.
 final class CommandClient {
-  private static let longestCommand = 1 << 20
-
   private var line: ReportSocket?
-  private var partial: [UInt8] = []
+  private var words = LineBuffer(longest: 1 << 20)
   private var heard: ((KeeperCommand, CommandClient) -> Void)?
   private var ended: ((CommandClient) -> Void)?
 
@@ -118,19 +116,16 @@ final class CommandClient {
   private func listen() {
     do throws(SystemError) {
       guard let bytes = try line?.read(atMost: 4096) else { return }
-      let known = partial.count
-      partial += bytes
       if bytes.isEmpty { return end() }
-      if partial.count > CommandClient.longestCommand {
-        let most = CommandClient.longestCommand
-        say(.failed("a command has \(most) bytes at most: ask for less at once"))
+      words.append(bytes)
+      if words.isOverlong {
+        say(.failed("a command has \(words.longest) bytes at most: ask for less at once"))
         return end()
       }
-      guard let newline = partial[known...].firstIndex(of: 10), let heard else { return }
+      guard let line = words.next(), let heard else { return }
       self.heard = nil
-      let words = String(decoding: partial[..<newline], as: UTF8.self)
-      if let command = KeeperCommand(line: words) { return heard(command, self) }
-      say(.failed("'\(printable(words))' is no command: is Spunnel installed as a whole?"))
+      if let command = KeeperCommand(line: line) { return heard(command, self) }
+      say(.failed("'\(printable(line))' is no command: is Spunnel installed as a whole?"))
       end()
     } catch { end() }
   }

@@ -25,7 +25,7 @@ final class Inquirer {
   private static let busyPause = 50
 
   private let loop: EventLoop
-  private let master: Master
+  private let master: ControlMaster
   private let node: NodeName
   /// Those that nothing is known of yet.
   private var routes: [Route]
@@ -35,7 +35,7 @@ final class Inquirer {
   private weak var refusals: (any RefusalListener)?
   /// Counts what sshd was asked, so that an answer that comes too late is known.
   private var question = 0
-  private var done: ((Opening.Outcome) -> Void)?
+  private var done: ((ForwardOpener.Outcome) -> Void)?
 
   /// - Parameters:
   ///   - master: the ssh that has logged in, and listens for the forwards
@@ -44,8 +44,10 @@ final class Inquirer {
   ///   - refusals: hears what ssh says of channels that it could not open
   ///   - done: told once
   init(
-    _ loop: EventLoop, _ master: Master, _ node: NodeName, _ routes: [Route], _ inquiry: Inquiry,
-    chosen: Set<Port>, refusals: any RefusalListener, done: @escaping (Opening.Outcome) -> Void
+    _ loop: EventLoop, _ master: ControlMaster, _ node: NodeName, _ routes: [Route],
+    _ inquiry: Inquiry,
+    chosen: Set<Port>, refusals: any RefusalListener,
+    done: @escaping (ForwardOpener.Outcome) -> Void
   ) {
     self.loop = loop
     self.master = master
@@ -173,7 +175,7 @@ final class Inquirer {
     connection.release()
   }
 
-  private func finish(_ outcome: Opening.Outcome) {
+  private func finish(_ outcome: ForwardOpener.Outcome) {
     let told = done
     stop()
     told?(outcome)

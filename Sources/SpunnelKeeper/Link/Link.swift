@@ -5,22 +5,6 @@ import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What a link tells its tunnel.
-protocol LinkObserver: AnyObject {
-  /// A line for the log.
-  func linkNotes(_ line: String)
-  /// It came up: services can be connected to.
-  func linkIsUp(_ link: Link)
-  /// It was lost after it had been up: what was open is cut.
-  func linkIsLost(_ link: Link)
-  /// Slurm says that there is no job any more.
-  func linkMissesJob(_ link: Link)
-  /// Whether somebody's connection waits for it.
-  func linkIsAwaited(_ link: Link) -> Bool
-  /// Whether the tunnel listens there, on this host.
-  func linkIsOwn(_ end: Endpoint) -> Bool
-}
-
 final class Link {
   /// Milliseconds before the first attempt when nobody waits for it: the tasks are being started,
   /// and a handshake beside that would take the processor from them.
@@ -33,21 +17,18 @@ final class Link {
   private let loop: EventLoop
   private let record: Record
   private let settings: Settings
-  private let supervisor: Supervisor
+  private let launcher: SSHLauncher
   private weak var observer: (any LinkObserver)?
   private let cargo: Cargo
   let attempts: Attempts
-  private var master: Master?
-  private var opening: Opening?
+  private var state = LinkState.down(.init())
+  /// What is being opened.
+  private var opener: ForwardOpener?
+  /// Why the first attempts failed so far.
   private var refusal: SSHDiagnosis?
-  /// Why ssh ended last, while it is not back.
-  private var lastEnd: SSHDiagnosis?
-  private var upSince: Int?
-  /// When it was lost, in milliseconds of the monotonic clock, while it is not back.
-  private var downSince: Int?
   private var refusals = Refusals()
+  /// Whether a forward was ever there.
   private var wasUp = false
-  private var isOver = false
   /// Paths on the node that are being removed.
   private(set) var clearing = 0
   /// Told when there are none any more.
@@ -71,21 +52,27 @@ final class Link {
     self.observer = observer
     cargo = Cargo(loop)
     attempts = Attempts(loop)
-    supervisor = Supervisor(
+    launcher = SSHLauncher(
       loop, settings, node: node, number: number, record: record, endings: endings,
       arrivals: arrivals ?? Arrivals(loop))
-    supervisor.observer = self
+    launcher.observer = self
     attempts.make = { [weak self] in self?.connect() }
   }
 
   /// Whether services can be connected to.
-  var isUp: Bool { upSince != nil }
+  var isUp: Bool { state.upSince != nil }
 
   /// Milliseconds since it was lost; 0 where it was not.
-  var downFor: Int { downSince.map { Clock.milliseconds() - $0 } ?? 0 }
+  var downFor: Int { state.absence?.since.map { Clock.milliseconds() - $0 } ?? 0 }
+
+  private var master: ControlMaster? { state.master }
+
+  private func change(_ event: LinkState.Event) {
+    state = state.after(event, at: Clock.milliseconds())
+  }
 
   /// ssh's process id, `nil` while none runs.
-  var process: pid_t? { supervisor.child }
+  var process: pid_t? { launcher.child }
 
   /// Finds out whether an end of file from ssh is none: because ssh is gone or going, or because the
   /// far end refused the connection, which is no empty answer of the service.
@@ -94,7 +81,7 @@ final class Link {
   ///   - end: for a service's end alone ssh shuts one direction down and does not close the socket
   ///   - answer: told once, at once or when ssh has answered
   func askIfCut(_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
-    if !end.isClosed || supervisor.isEnding { return answer(end.isClosed) }
+    if !end.isClosed || launcher.isEnding { return answer(end.isClosed) }
     guard let master else { return answer(true) }
     // The answer may be late.
     let wasRefused = hasJustRefused
@@ -107,18 +94,18 @@ final class Link {
   /// Whether ssh has said so a moment ago: it speaks before it closes the socket (channels.c,
   /// `channel_input_open_failure`).
   private var hasJustRefused: Bool {
-    supervisor.listen()
+    launcher.listen()
     return refusals.areFresh
   }
 
   /// The way that ssh takes.
-  var transport: Transport? { supervisor.transport }
+  var transport: Transport? { launcher.transport }
 
   /// Why its bytes go through srun's own I/O, while they do.
-  var detour: String? { supervisor.detour }
+  var detour: String? { launcher.detour }
 
   /// Why it is not up, as far as ssh has said.
-  var trouble: String? { isUp ? nil : (supervisor.unfinished ?? lastEnd)?.message }
+  var trouble: String? { isUp ? nil : (launcher.unfinished ?? state.absence?.end)?.message }
 
   /// The same for whoever does not know which node.
   var complaint: String? { trouble.map { "\(node): \($0)" } }
@@ -158,7 +145,7 @@ final class Link {
     cargo.add(batch, patience: patience) { [weak self] in self?.expire($0) }
     if isUp {
       openNext()
-    } else if !supervisor.isBusy && !attempts.isPlanned {
+    } else if !launcher.isBusy && !attempts.isPlanned {
       refusal = nil
       if batch.hasDeadline { return connect() }
       attempts.plan(after: Link.aside)
@@ -191,7 +178,7 @@ final class Link {
     }
   }
 
-  private func clear(_ path: String, on master: Master) {
+  private func clear(_ path: String, on master: ControlMaster) {
     clearing += 1
     RemotePath.clear(path, loop, master) { _ in
       self.clearing -= 1
@@ -199,7 +186,7 @@ final class Link {
     }
   }
 
-  private func close(_ forward: MultiplexRequest.Forward, on master: Master) {
+  private func close(_ forward: MultiplexRequest.Forward, on master: ControlMaster) {
     // Whether it was there or not: nothing is left to be done.
     let asked = try? master.ask(loop, MultiplexRequest.close(forward)) { _ in }
     asked?.abandon()
@@ -219,15 +206,15 @@ final class Link {
 
   /// Whether ssh has said a moment ago, of a connection not accounted for yet, that the far end refused it.
   func takeRefusal() -> Bool {
-    supervisor.listen()
+    launcher.listen()
     return refusals.take()
   }
 
   // MARK: ssh comes
 
   private func connect() {
-    if isOver { return }
-    if let diagnosis = supervisor.start() { sshEnded(diagnosis) }
+    if state.isOver { return }
+    if let diagnosis = launcher.start() { sshEnded(diagnosis) }
   }
 
   /// To be called whenever something has changed in the record: ssh has logged in once its control
@@ -235,50 +222,49 @@ final class Link {
   func look() {
     guard process != nil, master == nil, record.controlExists(of: number) else { return }
     do throws(SystemError) {
-      let master = try Master(record, link: number)
-      self.master = master
+      change(.loggedIn(try ControlMaster(record, link: number)))
       reopen()
     } catch {
       // ssh is busy, or has just gone, which its end will tell.
-      observer?.linkNotes("ask ssh: \(error)")
+      record.log("ask ssh: \(error)")
       loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.look() }
     }
   }
 
   /// To be called whenever a child may have ended.
-  func reap() { supervisor.reap() }
+  func reap() { launcher.reap() }
 
   private func open(
-    _ routes: [Route], _ inquiry: Inquiry, _ done: @escaping (Opening.Outcome) -> Void
+    _ routes: [Route], _ inquiry: Inquiry, _ done: @escaping (ForwardOpener.Outcome) -> Void
   ) {
     guard let master else { return }
-    let opening = Opening(
+    let opener = ForwardOpener(
       loop, master, node, routes, inquiry, refusals: self,
       isOwn: { [weak self] in self?.observer?.linkIsOwn($0) ?? false }
     ) { [weak self] outcome in
-      if case .ready = outcome, let missing = self?.opening?.missing { self?.reclaim(missing) }
-      self?.opening = nil
+      if case .ready = outcome, let missing = self?.opener?.missing { self?.reclaim(missing) }
+      self?.opener = nil
       done(outcome)
     }
-    self.opening = opening
-    opening.start()
+    self.opener = opener
+    opener.start()
   }
 
   /// What it carried before is there again, or could not be had.
-  private func returned(_ outcome: Opening.Outcome) {
+  private func returned(_ outcome: ForwardOpener.Outcome) {
     switch outcome {
     // The end of ssh is told by itself; if there is none, it is asked again.
     case .lost: loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.again() }
     case .failed(let reason):
       // An sshd that still holds the exec port of the lost connection, for one.
-      observer?.linkNotes(reason)
+      record.log(reason)
       loop.after(milliseconds: attempts.backoff.take()) { [weak self] in self?.again() }
     case .ready: up()
     }
   }
 
   private func again() {
-    if master == nil || opening != nil || isUp { return }
+    if master == nil || opener != nil || isUp { return }
     reopen()
   }
 
@@ -291,7 +277,7 @@ final class Link {
   private func reclaim(_ routes: [Route]) {
     if routes.isEmpty { return }
     let ends = routes.map { "'\($0.forward.listen)'" }.joined(separator: ", ")
-    observer?.linkNotes("\(node) does not listen on \(ends) again yet")
+    record.log("\(node) does not listen on \(ends) again yet")
     loop.after(milliseconds: attempts.backoff.take()) { [weak self] in
       guard let self, self.isUp else { return }
       let left = routes.filter { self.cargo.carries($0) }
@@ -300,21 +286,20 @@ final class Link {
   }
 
   private func up() {
-    upSince = Clock.milliseconds()
-    (lastEnd, downSince) = (nil, nil)
-    supervisor.hasLoggedIn()
-    supervisor.succeeded()
+    change(.restored)
+    launcher.hasLoggedIn()
+    launcher.succeeded()
     if !cargo.carried.isEmpty { observer?.linkIsUp(self) }
     openNext()
   }
 
   private func openNext() {
-    guard isUp, opening == nil, let batch = cargo.next else { return }
+    guard isUp, opener == nil, let batch = cargo.next else { return }
     let routes = batch.routes
     open(routes, batch.inquiry) { [weak self] in self?.opened(batch, routes, $0) }
   }
 
-  private func opened(_ batch: Batch, _ routes: [Route], _ outcome: Opening.Outcome) {
+  private func opened(_ batch: Batch, _ routes: [Route], _ outcome: ForwardOpener.Outcome) {
     // Given up while they were being opened, or too late.
     let isWanted = cargo.isWaiting(batch)
     for route in routes where !isWanted || !batch.wants(route) { remove(route) }
@@ -337,10 +322,10 @@ final class Link {
   // MARK: ssh goes
 
   private func expire(_ batch: Batch) {
-    if let refusal = supervisor.unfinished ?? refusal {
+    if let refusal = launcher.unfinished ?? refusal {
       return cargo.settle(batch, .failed("\(node): \(refusal.message)"))
     }
-    let said = supervisor.said.last.map { "; ssh said: \(printable($0))" } ?? ""
+    let said = launcher.said.last.map { "; ssh said: \(printable($0))" } ?? ""
     cargo.settle(
       batch,
       .failed(
@@ -353,46 +338,44 @@ final class Link {
     for batch in cargo.urgent { expire(batch) }
   }
 
+  private func stopOpening() {
+    opener?.stop()
+    opener = nil
+  }
+
   /// Ends ssh and whatever it carries, without waiting. Nobody is told.
   func stop() {
-    isOver = true
+    change(.stopped)
     attempts.stop()
-    opening?.stop()
-    opening = nil
+    stopOpening()
     cargo.clear("the link to \(node) was ended")
-    master = nil
-    upSince = nil
-    supervisor.stop()
+    launcher.stop()
     record.removeControl(of: number)
   }
 }
 
 extension Link: RefusalListener {
-  var lastRefusal: String? { supervisor.lastRefusal }
+  var lastRefusal: String? { launcher.lastRefusal }
 
   func expectsRefusal(_ isToCome: Bool) { refusals.expect(isToCome) }
 }
 
-extension Link: SupervisorObserver {
+extension Link: SSHLauncherObserver {
   func sshSays(_ line: String) {
     if line.mentions("open failed"), !refusals.note(line) { return }
-    observer?.linkNotes("ssh: \(line)")
+    record.log("ssh: \(line)")
   }
 
   func sshEnded(_ diagnosis: SSHDiagnosis) {
-    opening?.stop()
-    opening = nil
-    master = nil
-    let since = upSince
-    upSince = nil
-    if since != nil { downSince = Clock.milliseconds() }
+    stopOpening()
+    let since = state.upSince
+    change(.ended(diagnosis))
     attempts.noteEnd()
-    lastEnd = diagnosis
-    if isOver { return }
-    observer?.linkNotes("ssh to \(node) ended: \(diagnosis.message)")
+    if state.isOver { return }
+    record.log("ssh to \(node) ended: \(diagnosis.message)")
     if since != nil, wasUp { observer?.linkIsLost(self) }
     if wasUp, diagnosis.jobIsGone { observer?.linkMissesJob(self) }
-    if isOver { return }
+    if state.isOver { return }
     if isIdle && !wasUp { return }
     if let since { attempts.backoff.lost(after: Clock.milliseconds() - since) }
     let isStart = !wasUp && !cargo.urgent.isEmpty

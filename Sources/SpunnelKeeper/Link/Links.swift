@@ -10,9 +10,7 @@ final class Links {
   private let record: Record
   private let settings: Settings
   private let endings: Endings
-  private lazy var arrivals = Arrivals(loop, ports: SrunPorts.site()) { [weak self] in
-    self?.observer?.linkNotes($0)
-  }
+  private lazy var arrivals = Arrivals(loop, ports: SrunPorts.site()) { [record] in record.log($0) }
   weak var observer: (any LinkObserver)?
   /// Of the step, in Slurm's order; empty while the job has not started.
   private(set) var nodes: [NodeName] = []

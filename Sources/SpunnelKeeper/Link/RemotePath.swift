@@ -47,7 +47,7 @@ enum RemotePath {
   ///   - master: an ssh that has logged in
   ///   - answer: told once
   static func clear(
-    _ path: String, _ loop: EventLoop, _ master: Master, answer: @escaping (Answer) -> Void
+    _ path: String, _ loop: EventLoop, _ master: ControlMaster, answer: @escaping (Answer) -> Void
   ) {
     guard let command = command(path) else { return answer(.unknown) }
     var told: ((Answer) -> Void)? = answer

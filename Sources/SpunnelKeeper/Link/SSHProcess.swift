@@ -21,7 +21,7 @@ final class SSHProcess: EventHandler {
   private let heard: (String) -> Void
   private var errors: FileDescriptor?
   private var answer: FileDescriptor?
-  private var partial: [UInt8] = []
+  private var words = LineBuffer(longest: 4096, returnsEndLines: true)
   private var answered: [UInt8] = []
 
   /// Its process id and its group's, `nil` once it has ended.
@@ -88,22 +88,19 @@ final class SSHProcess: EventHandler {
     for _ in 0..<SSHProcess.mostReads {
       guard let bytes = try? errors?.read(atMost: 4096) else { return }
       if bytes.isEmpty { return closeErrors() }
-      partial += bytes
+      words.append(bytes)
       takeLines()
     }
   }
 
   private func takeLines() {
-    while let end = partial.firstIndex(where: { $0 == 10 || $0 == 13 }) {
-      let line = String(decoding: partial[..<end], as: UTF8.self)
-      partial.removeFirst(end + 1)
+    while let line = words.next() {
       if line.isEmpty { continue }
       lines.append(line)
       if lines.count > SSHProcess.mostLines { lines.removeFirst() }
       heard(line)
     }
-    // A line without an end must not grow for ever.
-    if partial.count > 4096 { partial = [] }
+    if words.isOverlong { words.drop() }
   }
 
   /// What it has written to its standard output.

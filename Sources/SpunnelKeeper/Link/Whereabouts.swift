@@ -31,7 +31,7 @@ final class Whereabouts {
   ///   - refusals: hears what ssh says of channels that it could not open
   ///   - answer: told once whether it is this host; `nil` when ssh is gone
   func ask(
-    _ loop: EventLoop, _ master: Master, _ refusals: (any RefusalListener)?,
+    _ loop: EventLoop, _ master: ControlMaster, _ refusals: (any RefusalListener)?,
     answer: @escaping (Bool?) -> Void
   ) throws(SystemError) {
     let null = try FileDescriptor.open("/dev/null", O_RDWR)

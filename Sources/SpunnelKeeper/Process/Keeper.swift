@@ -339,8 +339,6 @@ final class Keeper: EventHandler {
 }
 
 extension Keeper: TunnelObserver {
-  func tunnelNotes(_ line: String) { record.log(line) }
-
   func tunnelChanged() { review() }
 
   /// The end of the job may be the reason: Slurm is asked before anybody is told of a loss. The job may

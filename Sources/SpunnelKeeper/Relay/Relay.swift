@@ -8,8 +8,6 @@ import SpunnelTunnel
 
 /// What the relay tells its tunnel and asks of it.
 protocol RelayObserver: AnyObject {
-  /// A line for the log.
-  func relayNotes(_ line: String)
   /// Counters changed.
   func relayChanged()
   /// A service has answered: once for each connection, with its first bytes.
@@ -42,6 +40,7 @@ final class Relay: EventHandler {
   private let owner: uid_t
   /// Milliseconds that a connection waits for a tunnel that is not up.
   private let patience: Int
+  private let log: (String) -> Void
   private var listeners: [CInt: Entrance] = [:]
   private var greetings: [ObjectIdentifier: SocksGreeting] = [:]
   private var connections: [ObjectIdentifier: Connection] = [:]
@@ -59,13 +58,16 @@ final class Relay: EventHandler {
   ///   - access: who may connect
   ///   - owner: the tunnel's owner
   ///   - patience: milliseconds that a connection waits for a tunnel that is not up
+  ///   - log: takes a line for the log
   init(
-    _ loop: EventLoop, access: Settings.Access, owner: uid_t, patience: Int
+    _ loop: EventLoop, access: Settings.Access, owner: uid_t, patience: Int,
+    log: @escaping (String) -> Void
   ) throws(SystemError) {
     self.loop = loop
     self.access = access
     self.owner = owner
     self.patience = patience
+    self.log = log
     lookup = try PeerLookup()
   }
 
@@ -137,7 +139,7 @@ final class Relay: EventHandler {
       }
     } catch {
       // Out of descriptors.
-      observer?.relayNotes("accept on \(route.forward.listen.named): \(error.reason)")
+      log("accept on \(route.forward.listen.named): \(error.reason)")
       loop.rest(descriptor, milliseconds: Limits.pause, [.input], self) { [weak self, weak route] in
         route != nil && self?.listeners[descriptor]?.route === route
       }
@@ -159,7 +161,7 @@ final class Relay: EventHandler {
     if let stranger = stranger(socket) {
       refused += 1
       for line in strangers.note("refused \(stranger) on \(route.forward.listen.named)") {
-        observer?.relayNotes(line)
+        log(line)
       }
       observer?.relayChanged()
       return Socket.resetOnClose(socket.descriptor.raw)

@@ -8,8 +8,6 @@ import SpunnelTunnel
 
 /// What a tunnel tells its keeper.
 protocol TunnelObserver: AnyObject {
-  /// A line for the log.
-  func tunnelNotes(_ line: String)
   /// A link came or went, or forwards did.
   func tunnelChanged()
   /// Counters changed.
@@ -48,7 +46,8 @@ final class Tunnel {
     self.observer = observer
     if settings.access != .host { try PeerLookup.verify() }
     relay = try Relay(
-      loop, access: settings.access, owner: getuid(), patience: settings.timeout * 1000)
+      loop, access: settings.access, owner: getuid(), patience: settings.timeout * 1000,
+      log: { [record] in record.log($0) })
     links = Links(loop, record, settings)
     relay.observer = self
     links.observer = self
@@ -230,7 +229,7 @@ final class Tunnel {
   }
 
   private func fail(_ grant: Grant, _ reason: String) {
-    observer?.tunnelNotes("\(grant.spec): \(reason)")
+    record.log("\(grant.spec): \(reason)")
     // Whoever was told of a port may connect to it as long as the job lives: nobody else gets it.
     keepsPorts = true
     close(grant)
@@ -354,8 +353,6 @@ final class Tunnel {
 }
 
 extension Tunnel: LinkObserver {
-  func linkNotes(_ line: String) { observer?.tunnelNotes(line) }
-
   func linkIsUp(_ link: Link) {
     relay.serveWaiting()
     observer?.tunnelChanged()
@@ -375,8 +372,6 @@ extension Tunnel: LinkObserver {
 }
 
 extension Tunnel: RelayObserver {
-  func relayNotes(_ line: String) { observer?.tunnelNotes(line) }
-
   func relayChanged() { observer?.tunnelCounted() }
 
   func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor? {

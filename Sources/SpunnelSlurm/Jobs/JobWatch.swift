@@ -38,7 +38,6 @@ public final class JobWatch: EventHandler {
   /// Ends without ever a word after which no word is waited for: of a program that cannot run here, and
   /// of one that says why and may only have come while Slurm was starting.
   private static let mostFailures = (unable: 3, other: 15)
-  private static let longestLine = 1 << 20
 
   private let loop: EventLoop
   private let program: String
@@ -50,7 +49,7 @@ public final class JobWatch: EventHandler {
   private var news: FileDescriptor?
   private var question: FileDescriptor?
   private var errors: FileDescriptor?
-  private var partial: [UInt8] = []
+  private var lines = LineBuffer(longest: 1 << 20)
   /// The end of what it said on its standard error.
   private var said: [UInt8] = []
   private var lastComplaint: String?
@@ -183,14 +182,12 @@ public final class JobWatch: EventHandler {
   /// - Returns: whether there may be more
   private func listen() -> Bool {
     guard let bytes = try? news?.read(atMost: 1 << 16) else { return false }
-    if bytes.isEmpty || partial.count > JobWatch.longestLine {
+    if bytes.isEmpty || lines.isOverlong {
       forget()
       return false
     }
-    partial += bytes
-    while let end = partial.firstIndex(of: 10) {
-      let line = String(decoding: partial[..<end], as: UTF8.self)
-      partial.removeFirst(end + 1)
+    lines.append(bytes)
+    while let line = lines.next() {
       if let news = JobNews(line: line) {
         hasTold = true
         if case .over = news { isOver = true }
@@ -225,6 +222,6 @@ public final class JobWatch: EventHandler {
     if let raw = news?.raw { loop.remove(raw) }
     news = nil
     question = nil
-    partial = []
+    lines.drop()
   }
 }

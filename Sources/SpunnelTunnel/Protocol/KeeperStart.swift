@@ -72,11 +72,10 @@ public struct KeeperStart: ~Copyable {
   ) throws(KeeperFailure) -> KeeperReport {
     let limit = seconds * 1000 + KeeperStart.margin
     let deadline = Clock.milliseconds() + limit
-    var heard: [UInt8] = []
+    var heard = LineBuffer(longest: KeeperConnection.longestReport)
     while true {
-      while let end = heard.firstIndex(of: 10) {
-        let report = try KeeperStart.report(heard[..<end])
-        heard.removeFirst(end + 1)
+      while let line = heard.next() {
+        let report = try KeeperStart.report(line)
         if case .failed(let reason) = report { throw KeeperFailure(reason) }
         if isFinal(report) { return report }
       }
@@ -87,15 +86,14 @@ public struct KeeperStart: ~Copyable {
       case .interrupted: throw KeeperFailure("interrupted before it was there")
       }
       let more = try? lifeline.read(atMost: 4096)
-      guard let more, !more.isEmpty, heard.count < 1 << 20 else {
+      guard let more, !more.isEmpty, !heard.isOverlong else {
         throw KeeperFailure("the keeper ended without a word: see your administrator")
       }
-      heard += more
+      heard.append(more)
     }
   }
 
-  private static func report(_ bytes: ArraySlice<UInt8>) throws(KeeperFailure) -> KeeperReport {
-    let line = String(decoding: bytes, as: UTF8.self)
+  private static func report(_ line: String) throws(KeeperFailure) -> KeeperReport {
     guard let report = KeeperReport(line: line) else {
       throw KeeperFailure(
         "the keeper said '\(printable(line))': is Spunnel installed as a whole?")

@@ -130,18 +130,17 @@ extension JobProxyCommand {
 
   /// Passes on what srun says, without what it says when nothing is wrong, until it ends.
   private static func pass(_ errors: consuming FileDescriptor) {
-    var rest: [UInt8] = []
+    var lines = LineBuffer(longest: 1 << 16)
     while errors.waitReadable(milliseconds: -1), let more = try? errors.read(atMost: 4096),
       !more.isEmpty
     {
-      rest += more
-      while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-        let line = String(decoding: rest[..<end], as: UTF8.self)
+      lines.append(more)
+      while let line = lines.next() {
         if !JobSSH.isChatter(line) { remark(line) }
-        rest.removeSubrange(...end)
       }
+      if lines.isOverlong { lines.drop() }
     }
-    if !rest.isEmpty { remark(String(decoding: rest, as: UTF8.self)) }
+    if !lines.rest.isEmpty { remark(lines.rest) }
   }
 }
 

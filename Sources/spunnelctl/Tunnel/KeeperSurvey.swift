@@ -46,7 +46,7 @@ enum KeeperSurvey {
         let tunnel = tunnels[index]
         do throws(RecordError) {
           let connection = try KeeperConnection.ask(
-            command, of: tunnel.step, in: directory, user: tunnel.user)
+            command, of: tunnel.step, in: directory, user: tunnel.user, atMost: longest)
           if let connection { questions.append(Question(index, connection)) }
         } catch { answers[index] = .failure(error) }
       }
@@ -54,7 +54,7 @@ enum KeeperSurvey {
       // Each is closed when it is answered, with what else was said.
       while let question = questions.popLast() {
         let left = max(1, deadline - Clock.milliseconds())
-        let report = question.connection.next(milliseconds: left, atMost: longest)
+        let report = question.connection.next(milliseconds: left)
         answers[question.index] = report.map { .report($0) } ?? .silence
       }
     }

@@ -9,7 +9,9 @@ import Testing
 final class LinkNotes: LinkObserver {
   func linkIsOwn(_ end: Endpoint) -> Bool { false }
 
-  var lines: [String] = []
+  fileprivate var record: Record?
+  /// The log.
+  var lines: [String] { record.map(logged) ?? [] }
   var ups = 0
   var losses = 0
   var missed = 0
@@ -17,11 +19,16 @@ final class LinkNotes: LinkObserver {
   /// How often ssh ended.
   var ends: Int { lines.count { $0.contains(" ended: ") } }
 
-  func linkNotes(_ line: String) { lines.append(line) }
   func linkIsUp(_ link: Link) { ups += 1 }
   func linkIsLost(_ link: Link) { losses += 1 }
   func linkMissesJob(_ link: Link) { missed += 1 }
   func linkIsAwaited(_ link: Link) -> Bool { isAwaited }
+}
+
+/// What stands in a record's log, without the times.
+func logged(_ record: Record) -> [String] {
+  guard let bytes = try? record.directory.read("log", atMost: 1 << 20) else { return [] }
+  return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { LogLine($0).text }
 }
 
 /// What became of the forwards that it was asked for.
@@ -49,6 +56,7 @@ struct LinkRig {
     loop = try EventLoop()
     ssh = try FakeSSH()
     endings = Endings(loop)
+    notes.record = ssh.record
     link = Link(loop, try node(), number: 0, ssh.record, ssh.settings, endings, observer: notes)
   }
 }

@@ -8,13 +8,13 @@ struct MasterRig {
   let loop: EventLoop
   let scratch: Scratch
   let fake: FakeMaster
-  let master: Master
+  let master: ControlMaster
 
   init() throws {
     loop = try EventLoop()
     scratch = try Scratch()
     fake = try FakeMaster(scratch)
-    master = try Master(fake.record, link: 0)
+    master = try ControlMaster(fake.record, link: 0)
   }
 }
 
@@ -27,7 +27,7 @@ extension MasterSuite {
   var loop: EventLoop { rig.loop }
   var scratch: Scratch { rig.scratch }
   var fake: FakeMaster { rig.fake }
-  var master: Master { rig.master }
+  var master: ControlMaster { rig.master }
 
   /// Lets loop and ssh work until the condition holds.
   func turn(until condition: () -> Bool) throws -> Bool {

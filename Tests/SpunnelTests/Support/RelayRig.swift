@@ -35,7 +35,9 @@ extension RelaySuite {
   func relay(
     _ access: Settings.Access = .owner, owner: uid_t = getuid(), patience: Int = 60_000
   ) throws -> Relay {
-    let relay = try Relay(loop, access: access, owner: owner, patience: patience)
+    let relay = try Relay(
+      loop, access: access, owner: owner, patience: patience,
+      log: { [tunnel] in tunnel.lines.append($0) })
     relay.observer = tunnel
     return relay
   }

@@ -20,8 +20,6 @@ final class StandIn: RelayObserver {
   var answered: [Route] = []
   var unanswered: [(route: Route, end: PumpEnd)] = []
 
-  func relayNotes(_ line: String) { lines.append(line) }
-
   func relayChanged() { changes += 1 }
 
   func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor? {

@@ -11,7 +11,8 @@ final class TunnelRig: TunnelObserver {
   let loop: EventLoop
   let ssh: FakeSSH
   let ends: SubmitEnds
-  private(set) var lines: [String] = []
+  /// The log.
+  var lines: [String] { logged(ssh.record) }
   private(set) var cuts = 0
   private var made: Tunnel?
 
@@ -47,7 +48,6 @@ final class TunnelRig: TunnelObserver {
     get throws { try #require(made) }
   }
 
-  func tunnelNotes(_ line: String) { lines.append(line) }
   func tunnelChanged() {}
   func tunnelCounted() {}
   func tunnelIsCut() { cuts += 1 }

@@ -1,10 +1,10 @@
-// What an opening has told.
+// What an opener has told.
 
 @testable import SpunnelKeeper
 
-final class ToldOpening: RefusalListener {
+final class ToldOpener: RefusalListener {
   /// Alive as long as the test.
-  var openings: [Opening] = []
+  var openers: [ForwardOpener] = []
   var isReady = false
   var reason: String?
   var isLost = false
@@ -18,7 +18,7 @@ final class ToldOpening: RefusalListener {
 
   func expectsRefusal(_ isToCome: Bool) { expected += isToCome ? 1 : -1 }
 
-  func take(_ outcome: Opening.Outcome) {
+  func take(_ outcome: ForwardOpener.Outcome) {
     count += 1
     switch outcome {
     case .ready: isReady = true

@@ -7,7 +7,7 @@ import Testing
 @testable import SpunnelKeeper
 @testable import SpunnelTunnel
 
-@Suite struct MasterTests: MasterSuite {
+@Suite struct ControlMasterTests: MasterSuite {
   private final class Told { var answers: [Bool] = [] }
 
   let rig: MasterRig
@@ -54,7 +54,7 @@ import Testing
 
   @Test func anSshThatCannotBeAskedForWantOfADescriptorIsAskedAgain() async {
     await #expect(processExitsWith: .success) {
-      let tests = try MasterTests()
+      let tests = try ControlMasterTests()
       let descriptors = NoDescriptors()
       tests.check()
       for _ in 0..<10 { try tests.loop.turn(milliseconds: 10) }

@@ -1,4 +1,4 @@
-// The forwards of an opening that are more than a port to a port, against a fake master.
+// The forwards of an opener that are more than a port to a port, against a fake master.
 
 import Glibc
 import SpunnelSystem
@@ -7,18 +7,18 @@ import Testing
 @testable import SpunnelKeeper
 @testable import SpunnelTunnel
 
-@Suite struct OpeningForwardsTests: MasterSuite {
+@Suite struct ForwardOpenerEndsTests: MasterSuite {
   let rig: MasterRig
-  private let told = ToldOpening()
+  private let told = ToldOpener()
 
   init() throws { rig = try MasterRig() }
 
   private func open(_ routes: [Route], _ inquiry: Inquiry = .permission) {
-    let opening = Opening(
+    let opener = ForwardOpener(
       loop, master, routes[0].forward.node, routes, inquiry, refusals: told
     ) { [told] in told.take($0) }
-    told.openings.append(opening)
-    opening.start()
+    told.openers.append(opener)
+    opener.start()
   }
 
   private static func choice(_ number: Int) -> FakeMaster.Request {
@@ -184,12 +184,12 @@ import Testing
     fake.die()
     _ = unsafe unlink(path)
     let control = try listenUnix(path, backlog: 0)
-    let master = try Master(fake.record, link: 0)
+    let master = try ControlMaster(fake.record, link: 0)
     let filler = FileDescriptorBox(try Socket.connect(unix: path))
-    let opening = Opening(
+    let opener = ForwardOpener(
       loop, master, try node(), try routes("R:9000:53"), .permission, refusals: told
     ) { [told] in told.take($0) }
-    opening.start()
+    opener.start()
     let late = Clock.milliseconds() + 120
     #expect(try loop.turn { Clock.milliseconds() > late })
     #expect(told.count == 0)
@@ -203,7 +203,7 @@ import Testing
     }
     // Both were closed without an answer.
     #expect(try loop.turn { told.isLost })
-    withExtendedLifetime((opening, filler)) {}
+    withExtendedLifetime((opener, filler)) {}
   }
 }
 

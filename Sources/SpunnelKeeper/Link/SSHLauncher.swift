@@ -5,15 +5,15 @@ import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What the supervisor tells its link.
-protocol SupervisorObserver: AnyObject {
+/// What the launcher tells its link.
+protocol SSHLauncherObserver: AnyObject {
   /// ssh said a line on its standard error.
   func sshSays(_ line: String)
   /// ssh ended, or could not be started.
   func sshEnded(_ diagnosis: SSHDiagnosis)
 }
 
-final class Supervisor {
+final class SSHLauncher {
   /// Milliseconds between TERM and KILL.
   private static let patience = 500
   /// Milliseconds that an srun may take to end its step in order.
@@ -30,7 +30,7 @@ final class Supervisor {
   private let record: Record
   private let endings: Endings
   private let arrivals: Arrivals
-  weak var observer: (any SupervisorObserver)?
+  weak var observer: (any SSHLauncherObserver)?
   /// The one that runs, or the last that ran.
   private var ssh: SSHProcess?
   private var configuration: SSHConfiguration?
@@ -96,7 +96,7 @@ final class Supervisor {
     begin()
     // At its end that one removes the control socket by name, whosever it is by then.
     if endings.mayTouch(controlPath) {
-      delay = loop.after(milliseconds: Supervisor.pause) { [weak self] in self?.startLate() }
+      delay = loop.after(milliseconds: SSHLauncher.pause) { [weak self] in self?.startLate() }
       return nil
     }
     while true {
@@ -143,7 +143,7 @@ final class Supervisor {
 
   private func hear(_ line: String) {
     said.append(line)
-    if said.count > Supervisor.mostLines { said.removeFirst() }
+    if said.count > SSHLauncher.mostLines { said.removeFirst() }
     observer?.sshSays(line)
   }
 
@@ -161,7 +161,7 @@ final class Supervisor {
       if !wasIn, step?.child != nil {
         early = code
         step?.finish()
-        shareTimer = loop.after(milliseconds: Supervisor.srunPatience) { [weak self] in
+        shareTimer = loop.after(milliseconds: SSHLauncher.srunPatience) { [weak self] in
           self?.endEarly()
         }
         return
@@ -182,7 +182,7 @@ final class Supervisor {
     delay = nil
     early = nil
     let child = ssh?.letGo()
-    if let child { endings.add(Ending(child, patience: Supervisor.patience), of: controlPath) }
+    if let child { endings.add(Ending(child, patience: SSHLauncher.patience), of: controlPath) }
     stopStep()
   }
 
@@ -204,7 +204,7 @@ final class Supervisor {
 
 // MARK: - The way through srun
 
-extension Supervisor {
+extension SSHLauncher {
   /// Seconds for ssh, when srun may come after it.
   private var share: Int { max(1, settings.timeout / 2) }
 
@@ -277,7 +277,7 @@ extension Supervisor {
     guard let code = step?.reap(), let srun else { return }
     if let process = step?.leader {
       // srun's second process may be about to end.
-      endings.add(Ending(leftBy: process, rest: Supervisor.srunPatience), of: "")
+      endings.add(Ending(leftBy: process, rest: SSHLauncher.srunPatience), of: "")
     }
     if early != nil { return endEarly() }
     guard ssh?.child != nil else {
@@ -304,7 +304,7 @@ extension Supervisor {
   /// Has the step end, without waiting for it.
   private func stopStep() {
     guard let child = step?.letGo() else { return }
-    endings.add(Ending(child, grace: Supervisor.srunPatience), of: "")
+    endings.add(Ending(child, grace: SSHLauncher.srunPatience), of: "")
   }
 
   /// The way through srun: what is needed is found and keys are made once for all attempts.

@@ -6,7 +6,7 @@ import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-final class Opening {
+final class ForwardOpener {
   enum Outcome {
     case ready
     /// One line for the user.
@@ -19,7 +19,7 @@ final class Opening {
   private static let busyPause = 50
 
   private let loop: EventLoop
-  private let master: Master
+  private let master: ControlMaster
   private let node: NodeName
   private var rest: [Route]
   private let inquiry: Inquiry
@@ -44,7 +44,8 @@ final class Opening {
   ///   - isOwn: whether the tunnel itself listens there, on this host
   ///   - done: told once
   init(
-    _ loop: EventLoop, _ master: Master, _ node: NodeName, _ routes: [Route], _ inquiry: Inquiry,
+    _ loop: EventLoop, _ master: ControlMaster, _ node: NodeName, _ routes: [Route],
+    _ inquiry: Inquiry,
     refusals: any RefusalListener, isOwn: @escaping (Endpoint) -> Bool = { _ in false },
     done: @escaping (Outcome) -> Void
   ) {
@@ -84,7 +85,7 @@ final class Opening {
       asked = try master.ask(loop, request, descriptors: descriptors, notify: then)
     } catch {
       if !error.isExhaustion { return finish(.lost) }
-      retry = loop.after(milliseconds: Opening.busyPause) { [weak self] in
+      retry = loop.after(milliseconds: ForwardOpener.busyPause) { [weak self] in
         self?.ask(request, descriptors: descriptors, then)
       }
     }
@@ -108,7 +109,9 @@ final class Opening {
       }
     } catch {
       if !error.isExhaustion { return finish(.lost) }
-      retry = loop.after(milliseconds: Opening.busyPause) { [weak self] in self?.lookWhere(route) }
+      retry = loop.after(milliseconds: ForwardOpener.busyPause) { [weak self] in
+        self?.lookWhere(route)
+      }
     }
   }
 

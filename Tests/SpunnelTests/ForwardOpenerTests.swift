@@ -6,29 +6,29 @@ import Testing
 
 @testable import SpunnelKeeper
 
-@Suite struct OpeningTests: MasterSuite {
+@Suite struct ForwardOpenerTests: MasterSuite {
   let rig: MasterRig
-  private let told = ToldOpening()
+  private let told = ToldOpener()
 
   init() throws { rig = try MasterRig() }
 
   @discardableResult
   private func open(
-    _ spec: String = "8001:8000", _ inquiry: Inquiry = .permission, on other: Master? = nil
-  ) throws -> Opening {
+    _ spec: String = "8001:8000", _ inquiry: Inquiry = .permission, on other: ControlMaster? = nil
+  ) throws -> ForwardOpener {
     try open(try routes(spec), inquiry, on: other)
   }
 
   @discardableResult
   private func open(
-    _ routes: [Route], _ inquiry: Inquiry = .permission, on other: Master? = nil
-  ) throws -> Opening {
-    let opening = Opening(
+    _ routes: [Route], _ inquiry: Inquiry = .permission, on other: ControlMaster? = nil
+  ) throws -> ForwardOpener {
+    let opener = ForwardOpener(
       loop, other ?? master, try node(), routes, inquiry, refusals: told
     ) { [told] in told.take($0) }
-    told.openings.append(opening)
-    opening.start()
-    return opening
+    told.openers.append(opener)
+    opener.start()
+    return opener
   }
 
   private func local(_ number: Int, _ exec: UInt16) -> FakeMaster.Request {
@@ -177,14 +177,14 @@ import Testing
 
   @Test func stoppingIsWithoutAWord() throws {
     fake.emptyAnswer = .none
-    let opening = try open()
+    let opener = try open()
     #expect(try turn { !fake.probes.isEmpty })
-    opening.stop()
+    opener.stop()
     for session in fake.sessions { fake.reply(.agree, to: session) }
     #expect(try turn { fake.sessions.allSatisfy { !$0.isHeld } })
     try loop.settle(fake.work)
     #expect(told.count == 0)
-    opening.stop()
+    opener.stop()
     #expect(told.count == 0)
   }
 
@@ -193,12 +193,12 @@ import Testing
     #expect(
       eventually {
         told.isLost = false
-        guard let opening = try? open() else { return false }
-        opening.stop()
+        guard let opener = try? open() else { return false }
+        opener.stop()
         return told.isLost
       })
     fake.record.removeControl(of: 0)
-    #expect(throws: SystemError("open control", ENOENT)) { try Master(fake.record, link: 0) }
+    #expect(throws: SystemError("open control", ENOENT)) { try ControlMaster(fake.record, link: 0) }
     #expect(!told.isReady)
   }
 }
