@@ -111,7 +111,6 @@ import Testing
     let asked = try rig.open("\(free):80,:81,\(port):8000")
     #expect(asked.failure?.hasPrefix("port \(port) of") == true)
     #expect(try rig.tunnel.grants.isEmpty)
-    rig.ends.releaseResting()
     #expect(eventually { isFree(free) })
     // Nor is what was chosen in between.
     let held = Mirror(reflecting: rig.ends).descendant("held") as? [Endpoint: [SubmitSocket]]
@@ -121,12 +120,13 @@ import Testing
 
   @Test func allOfItCanFailForOneReason() throws {
     let ports = [try freePort(), try freePort()]
+    rig.keepsPorts = true
     let asked = try ports.map { try rig.open("\($0):8000", patience: nil) }
     try rig.tunnel.fail("for a reason")
     #expect(asked.map(\.failure) == ["for a reason", "for a reason"])
     #expect(try rig.tunnel.grants.isEmpty)
     for port in ports { #expect(!isFree(port)) }
-    rig.ends.releaseResting()
+    try rig.tunnel.keptPorts = []
     for port in ports { #expect(eventually { isFree(port) }) }
   }
 

@@ -256,7 +256,7 @@ final class ForwardOpener {
     guard let port = route.forward.listen.port, !chosen.contains(port) else {
       return letNodeChoose(route)
     }
-    tryOut(port, for: Opening.nowhere) { [weak self] trial in
+    tryOut(port, for: ForwardOpener.nowhere) { [weak self] trial in
       guard let self else { return }
       guard case .free = trial, self.chosen.insert(port).inserted else {
         return self.letNodeChoose(route)

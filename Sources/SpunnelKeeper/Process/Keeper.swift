@@ -58,7 +58,10 @@ final class Keeper: EventHandler {
     changes = try DirectoryWatch()
     ends = SubmitEnds(stateDirectory: request.settings.stateDirectory, hasOwnSockets: true)
     status = StatusWriter(loop, record)
-    status.count = { [weak self] in self?.count(&$0) }
+    status.count = { [weak self] in
+      self?.tunnel?.count(&$0)
+      $0.reasons = self?.failures.lines ?? []
+    }
     try record.watch(changes)
     // Writing to what the other side has closed, and past `ulimit -f`: an error is enough.
     for number in [SIGPIPE, SIGXFSZ] { _ = signal(number, SIG_IGN) }
@@ -261,15 +264,8 @@ final class Keeper: EventHandler {
   private func lose(_ spec: TunnelSpec, _ reason: String) {
     if status.state == .closing { return }
     failures.add(spec, reason)
-    freePorts()
+    tunnel?.keptPorts = failures.ports
     review()
-  }
-
-  /// Gives up the ports of failed forwards that nobody counts on.
-  private func freePorts() {
-    let wanted = failures.specs.flatMap(\.ports).map { Endpoint.port($0) }
-    ends.releaseResting { wanted.contains($0) }
-    if tunnel?.grants.isEmpty ?? true { ends.releaseHeld() }
   }
 
   /// A tunnel that nobody wants anything of any more, not even to know why it is not there.
@@ -302,9 +298,7 @@ final class Keeper: EventHandler {
   /// Looks at the tunnel as a whole, after something has changed.
   private func review() {
     guard let tunnel, status.state != .closing else { return }
-    status.host = HostFile(
-      nodes: tunnel.nodes, forwards: tunnel.routes.map(\.forward),
-      waiting: tunnel.grants.filter(\.routes.isEmpty).map(\.spec), failed: failures.specs)
+    status.host = tunnel.hostFile(failed: failures)
     let state: Status.State =
       if tunnel.grants.isEmpty {
         failures.isEmpty ? status.state : .failed
@@ -325,17 +319,6 @@ final class Keeper: EventHandler {
     for asker in askers.values { asker.look(tunnel) }
   }
 
-  private func count(_ status: inout Status) {
-    guard let tunnel else { return }
-    status.ssh = Int(tunnel.process ?? 0)
-    (status.transport, status.detour) = (tunnel.transport, tunnel.detour)
-    status.connections = tunnel.relay.open
-    (status.accepted, status.refused) = (tunnel.relay.accepted, tunnel.relay.refused)
-    (status.sent, status.received) = tunnel.relay.bytes
-    status.far = tunnel.routes.map(\.far)
-    status.spoken = tunnel.routes.map(\.spoken)
-    status.reasons = failures.lines
-  }
 }
 
 extension Keeper: TunnelObserver {
@@ -352,10 +335,7 @@ extension Keeper: TunnelObserver {
   /// A job that is watched may have been requeued.
   func tunnelMissesJob() { if job == nil { close("the job has ended") } }
 
-  func tunnelCounted() {
-    tellAskers()
-    status.writeLater()
-  }
+  func tunnelCounted() { status.writeLater() }
 }
 
 extension Keeper: CommandObserver {
@@ -370,7 +350,7 @@ extension Keeper: CommandObserver {
     case .close(let spec):
       let found = tunnel.close(matching: spec)
       let (closed, missing) = (found.closed, found.missing.filter { !failures.remove($0) })
-      freePorts()
+      tunnel.keptPorts = failures.ports
       // Whoever asks for more at the answer finds no keeper, rather than one that ends.
       if tunnel.grants.isEmpty { record.removeCommand() }
       let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
@@ -396,10 +376,7 @@ extension Keeper: CommandObserver {
       switch report {
       case .failed(let reason):
         // With --background the asker went when the job was waited for.
-        let isHeard = asker?.client.isOpen ?? false
-        if !isHeard { self?.lose(spec, reason) }
-        self?.freePorts()
-        if isHeard { self?.closeIfUnused() }
+        if asker?.client.isOpen ?? false { self?.closeIfUnused() } else { self?.lose(spec, reason) }
       // The probe may have found out something already.
       case .ready: self?.tellAskers()
       default: break

@@ -17,6 +17,9 @@ struct Failures {
     entries.flatMap(\.forwards).map { TunnelSpec(forwards: [$0]) }
   }
 
+  /// The submit ports of what failed.
+  var ports: Set<Port> { Set(specs.flatMap(\.ports)) }
+
   /// A line for each reason.
   var lines: [String] {
     entries.map { entry in

@@ -6,18 +6,6 @@ import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What a tunnel tells its keeper.
-protocol TunnelObserver: AnyObject {
-  /// A link came or went, or forwards did.
-  func tunnelChanged()
-  /// Counters changed.
-  func tunnelCounted()
-  /// A link was lost: the end of the job would explain it.
-  func tunnelIsCut()
-  /// Slurm said that there is no job any more.
-  func tunnelMissesJob()
-}
-
 final class Tunnel {
   private let loop: EventLoop
   private let record: Record
@@ -29,8 +17,8 @@ final class Tunnel {
   private(set) var grants: [Grant] = []
   /// As they were when a SOCKS client first asked for a host that no node is named by.
   private lazy var knownHosts = KnownHosts.own
-  /// Whether ports that are let go stay bound.
-  private var keepsPorts = false
+  /// Ports of forwards that failed and that somebody may still count on: nobody else gets them.
+  var keptPorts: Set<Port> = [] { didSet { settleEnds() } }
 
   /// - Parameters:
   ///   - ends: with what srun has claimed
@@ -230,11 +218,11 @@ final class Tunnel {
 
   private func fail(_ grant: Grant, _ reason: String) {
     record.log("\(grant.spec): \(reason)")
-    // Whoever was told of a port may connect to it as long as the job lives: nobody else gets it.
-    keepsPorts = true
-    close(grant)
-    keepsPorts = false
+    drop(grant)
+    observer?.tunnelChanged()
+    // Whoever hears of it may keep the ports (`keptPorts`).
     grant.report(.failed(reason))
+    settleEnds()
   }
 
   /// All that was asked for has failed, for one reason.
@@ -245,25 +233,26 @@ final class Tunnel {
   /// Gives forwards up: their connections are cut, their ports are free.
   func close(_ grant: Grant) {
     guard grants.contains(where: { $0 === grant }) else { return }
-    grants.removeAll { $0 === grant }
-    withdraw(grant)
-    for end in submitEnds(grant.spec) where !isTaken(end, besides: grant) { letGo(end) }
+    drop(grant)
+    settleEnds()
     observer?.tunnelChanged()
   }
 
-  private func letGo(_ end: Endpoint) {
-    if keepsPorts { ends.rest(end) } else { ends.release(end) }
-  }
-
-  private func withdraw(_ grant: Grant) {
+  private func drop(_ grant: Grant) {
+    grants.removeAll { $0 === grant }
     for route in grant.routes { withdraw(route) }
     grant.routes = []
+  }
+
+  /// Keeps the submit ends that a forward has or waits for, and gives up all others. No other place does.
+  private func settleEnds() {
+    let bound = routes.filter { $0.forward.kind != .remote }.map(\.forward.listen)
+    ends.keep(Set(grants.flatMap { submitEnds($0.spec) } + bound), resting: keptPorts)
   }
 
   private func withdraw(_ route: Route) {
     relay.remove(route)
     links.remove(route)
-    if route.forward.kind != .remote { letGo(route.forward.listen) }
     let isLast = !routes.contains { $0.isSocksEntrance && $0 !== route }
     if route.isSocksEntrance && isLast { links.forgetVisits() }
   }
@@ -287,14 +276,11 @@ final class Tunnel {
         for route in matched.routes { withdraw(route) }
         grant.routes.removeAll { route in matched.routes.contains { $0 === route } }
         grant.spec = matched.rest
-        // Of a job that has not started it is held without a forward.
-        for end in submitEnds(TunnelSpec(forwards: matched.named)) { ends.release(end) }
-        if grant.spec.forwards.isEmpty || (!nodes.isEmpty && grant.routes.isEmpty) {
-          close(grant)
-        }
+        if grant.spec.forwards.isEmpty || (!nodes.isEmpty && grant.routes.isEmpty) { drop(grant) }
       }
       if !found { missing.append(request) }
     }
+    settleEnds()
     observer?.tunnelChanged()
     return (closed, missing)
   }
@@ -316,16 +302,11 @@ final class Tunnel {
     if nodes.isEmpty { return }
     for route in routes { relay.remove(route) }
     links.stop()
-    for grant in grants {
-      // Free ports of a forward to every node have no port of their own to keep, and a path may be
-      // another one on another node.
-      let kept = submitEnds(grant.spec)
-      for route in grant.routes where route.forward.kind != .remote {
-        if !kept.contains(route.forward.listen) { ends.release(route.forward.listen) }
-      }
-      grant.routes = []
-      hold(grant)
-    }
+    for grant in grants { grant.routes = [] }
+    // Free ports of a forward to every node have no port of their own to keep, and a path may be another one on
+    // another node.
+    settleEnds()
+    for grant in grants { hold(grant) }
     observer?.tunnelChanged()
   }
 

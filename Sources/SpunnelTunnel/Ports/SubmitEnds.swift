@@ -9,6 +9,8 @@ public final class SubmitEnds {
   private var held: [Endpoint: [SubmitSocket]] = [:]
   /// Ports on which nobody listens, and which nobody else can have.
   private var resting: [Endpoint: [SubmitSocket]] = [:]
+  /// Adopted, and not claimed by a forward yet.
+  private var unclaimed: Set<Endpoint> = []
 
   /// - Parameter hasOwnSockets: whether each port gets a unix socket in the user's home as well
   public init(stateDirectory: String, hasOwnSockets: Bool = false) {
@@ -23,6 +25,7 @@ public final class SubmitEnds {
     let end = Endpoint.port(port)
     if held[end] == nil { held[end] = ownSocket(port) }
     held[end, default: []].append(socket)
+    unclaimed.insert(end)
   }
 
   private func ownSocket(_ port: Port) -> [SubmitSocket] {
@@ -33,6 +36,7 @@ public final class SubmitEnds {
   ///
   /// - Returns: the end; a chosen port for `free`
   public func claim(_ end: Endpoint) throws(SubmitError) -> Endpoint {
+    unclaimed.remove(end)
     if held[end] != nil || wake(end) { return end }
     switch end {
     case .port(let port):
@@ -50,18 +54,35 @@ public final class SubmitEnds {
 
   func contains(_ end: Endpoint) -> Bool { held[end] != nil }
 
-  /// Borrowed: they are closed by `release`.
+  /// Borrowed: they are closed when the end is given up.
   public func descriptors(of end: Endpoint) -> [CInt] {
     (held[end] ?? []).map { $0.descriptor.raw }
   }
 
-  public func release(_ end: Endpoint) {
-    for socket in held.removeValue(forKey: end) ?? [] { socket.end() }
+  /// Keeps the ends that are wanted, and gives up the others. While any is wanted, an adopted socket stays for the
+  /// forward that is to claim it.
+  ///
+  /// - Parameters:
+  ///   - wanted: those that a forward has or waits for
+  ///   - kept: ports that lead nowhere and that nobody else may have: nobody listens on them any more
+  public func keep(_ wanted: Set<Endpoint>, resting kept: Set<Port>) {
+    let awaited = wanted.isEmpty ? [] : unclaimed
+    for end in Array(held.keys) where !wanted.contains(end) && !awaited.contains(end) {
+      if let port = end.port, kept.contains(port) { rest(end) } else { release(end) }
+    }
+    for end in Array(resting.keys) where !(end.port.map(kept.contains) ?? false) {
+      for socket in resting.removeValue(forKey: end) ?? [] { socket.end() }
+    }
   }
 
-  /// Keeps a port from everybody, though it leads nowhere: the user was told of it and may still connect to it.
-  public func rest(_ end: Endpoint) {
-    guard case .port = end, let sockets = held.removeValue(forKey: end) else { return release(end) }
+  func release(_ end: Endpoint) {
+    for socket in held.removeValue(forKey: end) ?? [] { socket.end() }
+    unclaimed.remove(end)
+  }
+
+  private func rest(_ end: Endpoint) {
+    let sockets = held.removeValue(forKey: end) ?? []
+    unclaimed.remove(end)
     let ports = sockets.filter { !$0.isPath }
     for socket in sockets where socket.isPath { socket.end() }
     for socket in ports { socket.rest() }
@@ -78,22 +99,5 @@ public final class SubmitEnds {
     return true
   }
 
-  /// Gives up resting ports.
-  ///
-  /// - Parameter isWanted: those that are kept
-  public func releaseResting(unless isWanted: (Endpoint) -> Bool = { _ in false }) {
-    for (end, sockets) in resting where !isWanted(end) {
-      for socket in sockets { socket.end() }
-      resting[end] = nil
-    }
-  }
-
-  public func releaseHeld() {
-    for end in held.keys { release(end) }
-  }
-
-  public func releaseAll() {
-    releaseHeld()
-    releaseResting()
-  }
+  public func releaseAll() { keep([], resting: []) }
 }

@@ -14,6 +14,8 @@ final class TunnelRig: TunnelObserver {
   /// The log.
   var lines: [String] { logged(ssh.record) }
   private(set) var cuts = 0
+  /// Whether the ports of what fails are kept from others.
+  var keepsPorts = false
   private var made: Tunnel?
 
   /// What became of forwards that were asked for together.
@@ -56,8 +58,10 @@ final class TunnelRig: TunnelObserver {
   @discardableResult
   func open(_ spec: String, patience: Int? = 30_000) throws -> Asked {
     let asked = Asked()
-    asked.grant = try tunnel.open(try TunnelSpec(spec), patience: patience) {
+    let spec = try TunnelSpec(spec)
+    asked.grant = try tunnel.open(spec, patience: patience) { [weak self] in
       asked.reports.append($0)
+      if case .failed = $0, self?.keepsPorts == true { self?.made?.keptPorts.formUnion(spec.ports) }
     }
     return asked
   }
