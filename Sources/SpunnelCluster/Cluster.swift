@@ -42,7 +42,7 @@ public struct Cluster: Sendable {
   public func status() throws(ClusterError) -> Status {
     guard let folder = try home.open(name) else { throw .noCluster(name) }
     let record = Cluster.record(in: folder)
-    let shape = Shape(record.request, on: .current)
+    let shape = Shape(record.request, on: .current, Fleet.kept(in: folder))
     let running = RunningDaemons(of: layout)
     let daemons = Daemon.all(shape).map { ($0, running.ids[$0]?.first) }
     let state: State =
@@ -54,6 +54,19 @@ public struct Cluster: Sendable {
       state: state, shape: shape, ports: record.ports, daemons: daemons,
       nodeStates: (try? slurm?.nodeStates()) ?? [], jobs: try? slurm?.jobCounts(),
       memory: memory(running))
+  }
+
+  /// Describes the cluster host by host, for the next `up`; the cluster is made if it is not there.
+  ///
+  /// - Returns: false when it is up, and stays what it is
+  public static func describe(
+    _ name: ClusterName, as fleet: Fleet, in home: ClusterHome
+  ) throws(ClusterError) -> Bool {
+    let folder = try home.create(name)
+    _ = try working { () throws(SystemError) in try folder.lock(waiting: true) }
+    if !RunningDaemons(of: home.layout(name)).isEmpty { return false }
+    try working { () throws(SystemError) in try fleet.keep(in: folder) }
+    return true
   }
 
   private func memory(_ running: RunningDaemons) -> Int {

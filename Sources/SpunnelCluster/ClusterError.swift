@@ -16,6 +16,8 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
   case notUp(ClusterName)
   /// A daemon that did not start, and its last words.
   case daemon(String, lastWords: String)
+  /// Another host that did not do what it was told, and its last words.
+  case host(String, lastWords: String)
   /// Several nodes, of a Slurm that can have one on each host.
   case oneNode
   /// All ports that were tried were taken by somebody else meanwhile.
@@ -50,6 +52,8 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .notUp(let name):
       "cluster '\(name)' is not up: run spunnelctl cluster up\(option(name))"
     case .daemon(let name, let words): "start \(name): \(printable(words))"
+    case .host(let name, let words):
+      "host \(name): \(printable(words)): does ssh \(name) true work without a password?"
     case .oneNode:
       "start several nodes: this Slurm was built for one node on each host (without "
         + "--enable-multiple-slurmd); take --nodes 1, or another Slurm by --slurm-prefix DIR"

@@ -35,7 +35,9 @@ public struct ClusterHome: Sendable {
   /// The paths of a cluster, whether it exists or not.
   public func layout(_ name: ClusterName) -> Layout {
     let folder = path + "/" + name.description
-    if Layout.isPlain(folder) { return Layout(name: name, folder: folder, root: folder) }
+    // On other hosts the folder lies in /tmp, and configuration files have one path for all hosts.
+    let isFleet = unsafe access(folder + "/" + Fleet.fileName, F_OK) == 0
+    if Layout.isPlain(folder), !isFleet { return Layout(name: name, folder: folder, root: folder) }
     let link = linkFolder + "/" + Layout.linkName(name, folder: folder)
     return Layout(name: name, folder: folder, root: link)
   }

@@ -20,9 +20,11 @@ public enum Daemon: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// The daemons of a cluster in the order in which they are started.
+  /// The daemons of a cluster on this host in the order in which they are started.
   static func all(_ shape: Shape) -> [Daemon] {
-    [.munged, .controller, .sshd] + shape.nodeNames.map { .node($0) }
+    // Tunnels to other hosts go by the user's own ssh, through those hosts' sshd.
+    [.munged, .controller] + (shape.fleet == nil ? [.sshd] : [])
+      + shape.localNodeNames.map { .node($0) }
   }
 
   /// The argument vector behind the program's path.

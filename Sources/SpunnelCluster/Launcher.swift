@@ -11,12 +11,14 @@ struct Launcher {
   private let ports: Ports
   private let environment: [ByteString]
 
-  init(_ layout: Layout, _ programs: Programs, _ ports: Ports?) {
+  /// - Parameter peers: addresses of the cluster's other hosts
+  init(_ layout: Layout, _ programs: Programs, _ ports: Ports?, peers: [String] = []) {
     self.layout = layout
     self.programs = programs
     self.ports = ports ?? Ports(controller: 0, sshd: 0, nodes: [])
     environment =
       Slurm.environment(layout, programs) + ["LD_PRELOAD=\(layout.plugin)/loopback.so"]
+      + (peers.isEmpty ? [] : ["SPUNNEL_PEERS=\(peers.joined(separator: ","))"])
   }
 
   /// Starts them and waits until each answers.

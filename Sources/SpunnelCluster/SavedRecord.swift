@@ -65,7 +65,7 @@ public struct SavedRecord: Equatable, Sendable {
     request.nodes = number("nodes", in: ShapeRequest.nodeRange)
     slurmPrefix = values["slurm-prefix"]
     let numbers = (values["ports"] ?? "").split(separator: ",").compactMap { UInt16($0) }
-    if numbers.count >= 3 {
+    if numbers.count >= 2 {
       ports = Ports(controller: numbers[0], sshd: numbers[1], nodes: Array(numbers[2...]))
     }
   }

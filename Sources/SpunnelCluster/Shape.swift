@@ -59,11 +59,24 @@ public struct Shape: Equatable, Sendable {
   public let gpus: Int
   public let policy: Policy
   public let nodes: Int
+  /// The nodes of a cluster that was described host by host.
+  public let fleet: Fleet?
   /// Whether jobs can be bound to the processors that they were given: the one node must be no
   /// larger than the machine.
   public let binds: Bool
 
-  public init(_ request: ShapeRequest, on machine: Machine) {
+  /// - Parameter fleet: described host by host; nodes, processors and memory are its own then
+  public init(_ request: ShapeRequest, on machine: Machine, _ fleet: Fleet? = nil) {
+    self.fleet = fleet
+    if let fleet {
+      nodes = fleet.nodes.count
+      processors = fleet.processors
+      memory = MemorySize(mebibytes: fleet.nodes.reduce(0) { $0 + $1.memory.mebibytes })
+      gpus = 0
+      policy = request.policy ?? .fifo
+      binds = false
+      return
+    }
     nodes = request.nodes ?? 1
     // Several nodes share the one machine.
     processors = request.processors ?? max(1, machine.processors / nodes)
@@ -74,10 +87,24 @@ public struct Shape: Equatable, Sendable {
   }
 
   /// `n1`, `n2` …
-  public var nodeNames: [String] { Shape.nodeNames(nodes) }
+  public var nodeNames: [String] { fleet?.nodes.map(\.name) ?? Shape.nodeNames(nodes) }
+
+  /// Those whose slurmd runs on this host.
+  var localNodeNames: [String] { fleet?.localNodes.map(\.name) ?? nodeNames }
+
+  /// Whether a host has several nodes, which not every Slurm allows.
+  var sharesHosts: Bool {
+    guard let fleet else { return nodes > 1 }
+    return Set(fleet.nodes.map(\.host)).count < nodes
+  }
 
   static func nodeNames(_ count: Int) -> [String] { (0..<count).map { "n\($0 + 1)" } }
 
-  /// What a job gets for each processor when it does not say: an even share.
-  var memoryPerProcessor: Int { max(1, memory.mebibytes / processors) }
+  /// What a job gets for each processor when it does not say: an even share. Where nodes differ it is the
+  /// least one, so that each node's processors can be had.
+  var memoryPerProcessor: Int {
+    let shares =
+      fleet?.nodes.map { $0.memory.mebibytes / $0.processors } ?? [memory.mebibytes / processors]
+    return max(1, shares.min() ?? 1)
+  }
 }

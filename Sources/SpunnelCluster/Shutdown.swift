@@ -38,14 +38,29 @@ extension Cluster {
     let running = RunningDaemons(of: layout)
     let orphans = JobProcesses.find(layout)
     if running.isEmpty && (orphans.isEmpty || jobs == .refuse) {
-      if orphans.isEmpty { return .wasDown }
+      if orphans.isEmpty {
+        // This host was switched off meanwhile, and the others were not.
+        try stopHosts()
+        return .wasDown
+      }
       throw .headless(name, steps: orphans.count)
     }
     let waiting = try settle(jobs, running, orphans)
     TunnelProcesses.end(layout)
     try running.stop()
     JobProcesses.end(JobProcesses.find(layout))
+    try stopHosts()
     return .stopped(waiting: waiting)
+  }
+
+  /// Ends the cluster's daemons on other hosts.
+  private func stopHosts() throws(ClusterError) {
+    guard let folder = try home.open(name), let fleet = Fleet.kept(in: folder), fleet.isRemote
+    else {
+      return
+    }
+    let programs = try Programs.find(prefix: Cluster.record(in: folder).slurmPrefix)
+    try FleetHosts(layout, programs).stop(fleet)
   }
 
   /// Sees to it that no job runs.

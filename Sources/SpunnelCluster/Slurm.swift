@@ -90,9 +90,14 @@ struct Slurm {
   }
 
   /// The states of the nodes, one word each.
-  func nodeStates() throws(ClusterError) -> [String] {
-    try run(programs.sinfo, ["--noheader", "--Node", "--format=%T"])
-      .split(separator: "\n").map(String.init)
+  func nodeStates() throws(ClusterError) -> [String] { try nodes().map(\.state) }
+
+  func nodes() throws(ClusterError) -> [(name: String, state: String)] {
+    try run(programs.sinfo, ["--noheader", "--Node", "--format=%N %T"])
+      .split(separator: "\n").compactMap { line in
+        let words = line.split(separator: " ").map(String.init)
+        return words.count == 2 ? (words[0], words[1]) : nil
+      }
   }
 
   /// Whether it was built for several nodes on one host.

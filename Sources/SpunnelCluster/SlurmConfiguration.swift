@@ -1,6 +1,7 @@
 // The text of slurm.conf, gres.conf, cgroup.conf and plugstack.conf, with the reason of each unusual line.
 
 import SpunnelSlurm
+import SpunnelSystem
 import SpunnelTunnel
 
 /// What Slurm's configuration depends on.
@@ -61,20 +62,26 @@ public struct SlurmConfiguration: Sendable {
   }
 
   private var identity: String {
-    """
-    ClusterName=\(layout.name.description.lowercased())
-    SlurmctldHost=localhost(127.0.0.1)
-    SlurmctldPort=\(ports.controller)
-    SlurmUser=\(user)
-    SlurmdUser=\(user)
-    AuthType=auth/munge
-    CredType=cred/munge
-    AuthInfo=socket=\(layout.mungeSocket)
-    """
+    let name = Host.name.prefix { $0 != "." }
+    let host = shape.fleet?.controllerAddress.map { "\(name)(\($0))" }
+    return """
+      ClusterName=\(layout.name.description.lowercased())
+      SlurmctldHost=\(host ?? "localhost(127.0.0.1)")
+      SlurmctldPort=\(ports.controller)
+      SlurmUser=\(user)
+      SlurmdUser=\(user)
+      AuthType=auth/munge
+      CredType=cred/munge
+      AuthInfo=socket=\(layout.mungeSocket)
+      """
   }
 
   private var communication: String? {
     var words: [String] = []
+    if let fleet = shape.fleet, fleet.isRemote {
+      let isSix = fleet.nodes.contains { $0.address?.contains(":") ?? false }
+      return isSix ? "CommunicationParameters=EnableIPv6" : nil
+    }
     if network.hasBothFamilies { words.append("EnableIPv6") }
     // The daemons listen on loopback anyway; this is for srun's own ports, as long as it runs. It
     // would listen on the address of the host's name.
@@ -116,9 +123,10 @@ public struct SlurmConfiguration: Sendable {
     InactiveLimit=0
     # A node may have more processors and memory than the machine.
     SlurmdParameters=config_overrides
-    # How long scontrol show job knows a finished job.
-    MinJobAge=3600
-    MaxJobCount=100000
+    # How long scontrol show job knows a finished job. It counts as one of MaxJobCount until then: at the
+    # hundred jobs a second that a node can end, there is room for an array of the largest size besides.
+    MinJobAge=900
+    MaxJobCount=250000
     MaxArraySize=100001
     """
   }
@@ -154,12 +162,24 @@ public struct SlurmConfiguration: Sendable {
   }
 
   private var nodes: [String] {
+    if let fleet = shape.fleet {
+      return fleet.nodes.enumerated().map { SlurmConfiguration.line($1, weight: $0 + 1) }
+    }
     let resources = shape.gpus > 0 ? " Gres=gpu:\(shape.gpus)" : ""
     let lines = zip(shape.nodeNames, ports.nodes).map { name, port in
       "NodeName=\(name) NodeHostname=localhost NodeAddr=127.0.0.1 Port=\(port) "
         + "CPUs=\(shape.processors) RealMemory=\(shape.memory.mebibytes)\(resources)"
     }
     return (shape.gpus > 0 ? ["GresTypes=gpu"] : []) + lines
+  }
+
+  /// - Parameter weight: of the nodes that fit, a job is given those that were described first
+  private static func line(_ node: FleetNode, weight: Int) -> String {
+    let features = node.groups.isEmpty ? "" : " Feature=" + node.groups.joined(separator: ",")
+    let host = node.address == nil ? "localhost" : node.host ?? node.name
+    return "NodeName=\(node.name) NodeHostname=\(host) NodeAddr=\(node.address ?? "127.0.0.1") "
+      + "Port=\(node.port ?? 0) CPUs=\(node.processors) RealMemory=\(node.memory.mebibytes) "
+      + "Weight=\(weight)\(features)"
   }
 
   /// gres.conf.
@@ -183,6 +203,7 @@ public struct SlurmConfiguration: Sendable {
 
   /// plugstack.conf, with the plugin found through the cluster's own link.
   public var plugins: String {
-    "optional \(layout.plugin)/spunnel.so ssh_args=-F|\(layout.sshConfiguration)\n"
+    let own = shape.fleet == nil ? " ssh_args=-F|\(layout.sshConfiguration)" : ""
+    return "optional \(layout.plugin)/spunnel.so\(own)\n"
   }
 }

@@ -42,7 +42,8 @@ extension Cluster {
     }
     let programs = try Programs.find(prefix: record.slurmPrefix)
     var startup = Startup(
-      layout: layout, programs: programs, record: record, request: request, user: home.user)
+      layout: layout, programs: programs, record: record, request: request, user: home.user,
+      fleet: Fleet.kept(in: folder))
     return try startup.run(folder, running)
   }
 
@@ -53,19 +54,21 @@ extension Cluster {
     var record: SavedRecord
     let request: UpRequest
     let user: uid_t
+    var fleet: Fleet?
 
-    private var shape: Shape { Shape(record.request, on: .current) }
+    private var shape: Shape { Shape(record.request, on: .current, fleet) }
 
     mutating func run(
       _ folder: borrowing Directory, _ running: RunningDaemons
     ) throws(ClusterError) -> UpResult {
       let absent = Daemon.all(shape).filter { !running.contains($0) }
       if absent.isEmpty {
+        let started = try startHosts(folder)
         try Slurm(layout, programs).startsJobs(true)
-        return .wasUp
+        return started.isEmpty ? .wasUp : .repaired(started)
       }
       if !running.isEmpty {
-        try start(absent)
+        try start(absent, folder)
         return .repaired(absent)
       }
       try startAll(folder)
@@ -75,11 +78,12 @@ extension Cluster {
     /// Starts a cluster of which nothing runs, with other ports when somebody was faster.
     private mutating func startAll(_ folder: borrowing Directory) throws(ClusterError) {
       let began = time(nil)
+      try resolveHosts(folder)
       let jobsAreGone = !JobProcesses.surviving(layout)
       for attempt in 1...Cluster.portAttempts {
         try choosePorts(keeping: attempt == 1)
         try ClusterFiles(layout, programs, request, user).write(record, shape, in: folder)
-        do throws(ClusterError) { try start(Daemon.all(shape)) } catch {
+        do throws(ClusterError) { try start(Daemon.all(shape), folder) } catch {
           if case .portsTaken = error { continue }
           throw error
         }
@@ -95,7 +99,8 @@ extension Cluster {
     /// The ports of last time, so that what still runs of then finds its controller; other ones
     /// where those are taken.
     private mutating func choosePorts(keeping: Bool) throws(ClusterError) {
-      let count = shape.nodes
+      // Those of nodes that were described stand with their hosts.
+      let count = fleet == nil ? shape.nodes : 0
       if keeping, let ports = record.ports, ports.nodes.count == count,
         ports.all.allSatisfy({ FreePorts.isFree($0) })
       {
@@ -106,21 +111,43 @@ extension Cluster {
     }
 
     /// Starts daemons and waits until the nodes take jobs; ends them all when one does not start.
-    private func start(_ daemons: [Daemon]) throws(ClusterError) {
-      let launcher = Launcher(layout, programs, record.ports)
+    private func start(
+      _ daemons: [Daemon], _ folder: borrowing Directory
+    ) throws(ClusterError) {
+      let peers = fleet?.nodes.filter { !$0.isLocal }.compactMap(\.address) ?? []
+      let launcher = Launcher(layout, programs, record.ports, peers: Set(peers).sorted())
       do throws(ClusterError) {
         let started = try launcher.start(daemons)
+        _ = try startHosts(folder)
         try waitForNodes { () throws(ClusterError) in try launcher.check(started) }
         // The nodes look well, but no job of more than one would ever start.
-        if shape.nodes > 1, !(try Slurm(layout, programs).hasManyNodes()) { throw .oneNode }
+        if shape.sharesHosts, !(try Slurm(layout, programs).hasManyNodes()) { throw .oneNode }
         // A partition that a down closed which was then killed; and it makes the controller look at
         // its queue soon: three seconds after its start, because only its first look reads
         // batch_sched_delay.
         try Slurm(layout, programs).startsJobs(true)
       } catch {
         try RunningDaemons(of: layout).keeping { daemons.contains($0) }.stop()
+        // What went wrong first is told.
+        if let fleet, fleet.isRemote { try? FleetHosts(layout, programs).stop(fleet) }
         throw error
       }
+    }
+
+    /// Asks the other hosts what they are, where nothing of the cluster runs.
+    private mutating func resolveHosts(_ folder: borrowing Directory) throws(ClusterError) {
+      guard let described = fleet else { return }
+      try working { () throws(SystemError) in
+        for name in Layout.folders { try folder.create(name) }
+      }
+      let found = try FleetHosts(layout, programs).resolve(described)
+      try working { () throws(SystemError) in try found.keep(in: folder) }
+      fleet = found
+    }
+
+    private func startHosts(_ folder: borrowing Directory) throws(ClusterError) -> [Daemon] {
+      guard let fleet, fleet.isRemote else { return [] }
+      return try FleetHosts(layout, programs).start(fleet, in: folder)
     }
 
     private func waitForNodes(
@@ -130,14 +157,23 @@ extension Cluster {
       let deadline = Clock.milliseconds() + 30_000
       while true {
         try check()
-        let states = try? slurm.nodeStates()
-        if let states, states.count == shape.nodes, states.allSatisfy(Startup.isUsable) { break }
-        if Clock.milliseconds() >= deadline {
-          throw .late("the nodes did not become ready", lookAt: layout.log)
-        }
+        let nodes = try? slurm.nodes()
+        let late = nodes?.filter { !Startup.isUsable($0.state) }.map(\.name)
+        if let nodes, nodes.count == shape.nodes, late?.isEmpty ?? false { break }
+        if Clock.milliseconds() >= deadline { throw tooLate(late ?? []) }
         usleep(3000)
       }
       try check()
+    }
+
+    private func tooLate(_ nodes: [String]) -> ClusterError {
+      guard let fleet, let name = nodes.first else {
+        return .late("the nodes did not become ready", lookAt: layout.log)
+      }
+      let host = fleet.nodes.first { $0.name == name }?.host ?? name
+      let names = nodes.prefix(10).joined(separator: ", ") + (nodes.count > 10 ? " …" : "")
+      return .late(
+        "\(names) did not become ready", lookAt: "\(host):\(layout.log(of: "slurmd-" + name))")
     }
 
     private static func isUsable(_ state: String) -> Bool {

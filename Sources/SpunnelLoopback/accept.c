@@ -1,6 +1,7 @@
 /* Keeps a user's own daemons the user's own: preloaded into them (ld.so(8)), accept(2) gives them connections of
  * their own user's alone. Any user of the host can connect to a port of 127.0.0.1; Slurm would keep a thread
- * for each such connection and write a line of its log. */
+ * for each such connection and write a line of its log. In a cluster of several hosts SPUNNEL_PEERS has the
+ * addresses of the others. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -11,6 +12,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -122,6 +124,26 @@ static int is_own(int fd)
 	return owner_of(&peer, &local) == (long long)geteuid() && !is_over(fd);
 }
 
+/* Whether the other end is one of the cluster's hosts. Who it is there, munge tells. */
+static int is_peer(int fd)
+{
+	const char *list = getenv("SPUNNEL_PEERS"), *comma;
+	struct sockaddr_storage there;
+	socklen_t length = sizeof there;
+	char text[INET6_ADDRSTRLEN];
+	struct end peer;
+
+	if (list == NULL || getpeername(fd, (struct sockaddr *)&there, &length) < 0 || !end_of(&there, &peer) ||
+	    inet_ntop(peer.family, peer.bytes, text, sizeof text) == NULL)
+		return 0;
+	for (; *list != '\0'; list = *comma != '\0' ? comma + 1 : comma) {
+		comma = strchrnul(list, ',');
+		if ((size_t)(comma - list) == strlen(text) && strncmp(list, text, strlen(text)) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 static void drop(int fd)
 {
 	struct linger reset = {.l_onoff = 1, .l_linger = 0};
@@ -157,7 +179,7 @@ static int accept_own(int listener, struct sockaddr *address, socklen_t *length,
 		if (length)
 			*length = room;
 		fd = next(listener, address, length, flags);
-		if (fd < 0 || is_own(fd))
+		if (fd < 0 || is_own(fd) || is_peer(fd))
 			return fd;
 		drop(fd);
 	}

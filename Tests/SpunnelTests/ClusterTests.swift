@@ -158,3 +158,35 @@ import Testing
     #expect(roots[0] != roots[1])
   }
 }
+
+@Suite struct FleetTests {
+  @Test func aDescriptionIsKeptWithWhatTheHostsAnswered() throws {
+    var fleet = try Fleet(
+      description: "# two\nn1 8 16 fast,new\n\n n2\t4  1.5 # old\n")
+    #expect(fleet.nodes.map(\.name) == ["n1", "n2"])
+    #expect(fleet.nodes.map(\.memory.mebibytes) == [16384, 1536])
+    #expect(fleet.nodes[0].groups == ["fast", "new"] && fleet.nodes[1].groups == [])
+    #expect(Fleet(kept: fleet.text) == fleet)
+    fleet.controllerAddress = "10.0.0.1"
+    (fleet.nodes[1].host, fleet.nodes[1].address, fleet.nodes[1].port) = ("h", "fe80::2", 21000)
+    #expect(Fleet(kept: fleet.text) == fleet)
+    let shape = Shape(
+      ShapeRequest(), on: Machine(processors: 1, memory: try MemorySize("1G")), fleet)
+    // The least share of memory: each node's processors can be had.
+    #expect(shape.nodes == 2 && shape.processors == 12 && shape.memoryPerProcessor == 384)
+  }
+
+  @Test(arguments: [
+    "", "# nothing", "n1", "n1 8", "n1 8 16 a b", "n1 0 16", "n1 8 0", "n1 8 1e9", "n1 8 16 a;b",
+    "-x 8 16", "n1 8 16\nn1 8 16", "n$1 8 16", "../x 8 16",
+  ]) func whatDescribesNoHostsIsRefused(text: String) {
+    #expect(throws: ClusterError.self) { try Fleet(description: text) }
+  }
+
+  @Test(arguments: [
+    ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="),
+    ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
+  ]) func base64IsThatOfRFC4648(text: String, wanted: String) {
+    #expect(base64(Array(text.utf8)) == wanted)
+  }
+}

@@ -63,6 +63,6 @@ enum ClusterExec {
     if words.contains("-c") || words.contains("--completion") { return }
     remark(
       "spunnelctl: \(command) asks slurmdbd, which a cluster of your own does not have; finished "
-        + "jobs: scontrol show job (for an hour), sacct --completion, log/jobs.log")
+        + "jobs: scontrol show job (for a quarter of an hour), sacct --completion, log/jobs.log")
   }
 }
