@@ -140,7 +140,7 @@ swift: ;
 endif
 
 # spunnelctl goes by these names as well.
-links := qconnect wq lbatch lqueue linfo lcancel
+links := qconnect wq lbatch lqueue linfo lcancel localqd
 
 # Under another name first: every srun loads these files, and a half-written one would kill it.
 define install_whole

@@ -5,6 +5,8 @@ import SpunnelSlurm
 import SpunnelSystem
 import Testing
 
+@testable import spunnelctl
+
 @Suite struct JobFileTests {
   private func arity(_ name: String) -> OptionArity? {
     ["time": .value, "hold": .flag, "exclusive": .optionalValue, "partition": .value][name]
@@ -205,5 +207,32 @@ import Testing
     (job.array, job.task, job.name, job.folder) = (12, 3, "n", "/w")
     (job.output, job.batchHost) = (pattern, "n1.example")
     #expect(job.outputPath == path)
+  }
+}
+
+@Suite struct WqListTests {
+  /// The example in wq's README.
+  @Test func theListIsWqsToTheByte() {
+    let now = 1_000_000
+    func job(_ id: UInt32, cpus: Int, nodes: Int, span: Int, runs: Bool = true) -> JobInfo {
+      var job = JobInfo(id: id, user: 4_000_000, phase: runs ? .running : .pending)
+      (job.name, job.cpus, job.nodeCount, job.submitted) = ("source", cpus, nodes, now - span)
+      if runs { job.started = now - span }
+      return job
+    }
+    let list = WqList(
+      jobs: [
+        job(18743, cpus: 1, nodes: 1, span: 1792, runs: false),
+        job(2530, cpus: 132, nodes: 11, span: 46227), job(3246, cpus: 104, nodes: 13, span: 44668),
+      ], isFull: false, now: now)
+    // Its user has no name here, and is wider than wq's.
+    let wanted = """
+       Pid   User    Status Priority Ncores Nhosts Command t_in      t_run    |
+       2530  4000000 R      med      132    11     source  12h50m27s 12h50m27s|
+       3246  4000000 R      med      104    13     source  12h24m28s 12h24m28s|
+       18743 4000000 W      med      -      -      source  29m52s    -        |
+       Jobs: Running: 2 Waiting: 1
+      """.replacing("|", with: "")
+    #expect(list.text == wanted)
   }
 }

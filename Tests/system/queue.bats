@@ -352,7 +352,8 @@ waits_for() { [[ $(as root squeue --noheader --jobs "$1" --format %r) == "$2" ]]
     local job
     run as user1 wq sub -c 'echo $((1 + 2))'
     same 0 "$status"
-    holds $'echo $((1 + 2))\n3'
+    holds $'echo $((1 + 2))\n'
+    holds $'executing on host n1\n3'
     as user1 sh -c 'printf "command: echo filed; sleep 600\njob_name: source\nN: 2\n" >work'
     job=$(as user1 wq sub -b work)
     eventually runs "$job"

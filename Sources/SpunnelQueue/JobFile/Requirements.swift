@@ -66,6 +66,16 @@ package struct Requirements: Equatable, Sendable {
     mode == .bygroup || !excludedGroups.isEmpty || leastMemory > 0
   }
 
+  /// Whether srun would run the command more than once.
+  package var runsManyTasks: Bool {
+    switch mode {
+    case .bycore: count > threads
+    case .bynode: count > 1
+    case .bygroup: true
+    case .bycore1, .byhost: false
+    }
+  }
+
   /// What sbatch is told.
   ///
   /// - Parameter nodes: the cluster's, where `needsNodes` says so

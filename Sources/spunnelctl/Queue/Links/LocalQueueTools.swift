@@ -1,4 +1,5 @@
-// localq's commands by their own names (github.com/dakl/localq): lbatch, lqueue, linfo, lcancel.
+// localq's commands by their own names (github.com/dakl/localq): lbatch, lqueue, linfo, lcancel. localqd is in
+// LocalQueueDaemon.swift.
 
 import Glibc
 import SpunnelCLI
@@ -11,14 +12,16 @@ enum LocalQueueTools {
     nil, letter: "n", "N", .number(in: 1...10_000_000), "How many cores of one node.")
   private static let output = Option(nil, letter: "o", "FILE", .file, "Where its output goes.")
   private static let name = Option(nil, letter: "J", "NAME", .text, "Its name.")
+  static let uri = Option(
+    nil, letter: "u", "URIFILE", .file, "Mean the queue that localqd has written this file for.")
   private static let job = Option(nil, letter: "j", "N", ValueKind<JobReference>.queued, "The job.")
 
   static let lbatch = CommandSpec(
-    "lbatch", "Add a job to the queue.", options: [cores, output, name],
+    "lbatch", "Add a job to the queue.", options: [cores, output, name, uri],
     programWords: .init(.afterOperands, "CMD…", isRequired: true),
     examples: [.init("lbatch -n 2 echo \"my two-core job\"", "Add a job with two cores.")]
   ) { call throws(CommandError) in
-    let tools = try QueueTools()
+    let tools = try OwnQueue.localq(call[uri]).tools()
     let count = call[cores] ?? 1
     let nodes: [NodeInfo]
     do throws(SlurmError) { nodes = try tools.slurm.nodes() } catch {
@@ -36,8 +39,9 @@ enum LocalQueueTools {
     ]
     let script = JobScript(.words(call.program), runner: tools.runner, records: tools.records?.path)
     let number = try SubmitCommand.submit(
-      Submission(words.map { ByteString($0) }, script: script.bytes), try tools.program("sbatch"),
-      tools)
+      Submission(
+        words.map { ByteString($0) }, script: script.bytes, environment: tools.environment),
+      try tools.program("sbatch"), tools)
     try say("Job added to the queue with id \(number)")
     return .success
   }
@@ -48,9 +52,9 @@ enum LocalQueueTools {
   }
 
   static let lqueue = CommandSpec(
-    "lqueue", "List your jobs.", examples: [.init("lqueue", "List them.")]
+    "lqueue", "List your jobs.", options: [uri], examples: [.init("lqueue", "List them.")]
   ) { call throws(CommandError) in
-    let tools = try QueueTools()
+    let tools = try OwnQueue.localq(call[uri]).tools()
     var lines = ["JOBID\tPRIO\tSTATUS\tNUM_CORES\tSTART_TIME\tEND_TIME\tNAME\tCMD"]
     let jobs: [JobInfo]
     do throws(SlurmError) { jobs = try tools.slurm.jobs(.user(getuid())) } catch {
@@ -70,14 +74,14 @@ enum LocalQueueTools {
   }
 
   static let linfo = CommandSpec(
-    "linfo", "Print the state of a job.", options: [job],
+    "linfo", "Print the state of a job.", options: [job, uri],
     examples: [.init("linfo -j 1", "Print the state of job 1.")],
     exitStatuses: [("0", "The job is known."), ("1", "It is not: NOT_FOUND.")]
   ) { call throws(CommandError) in
     guard let reference = call[job] else {
       throw .usage("name a job: type, for example, linfo -j 1")
     }
-    let tools = try QueueTools()
+    let tools = try OwnQueue.localq(call[uri]).tools()
     let found = reference.find(in: try tools.ask([reference]))
     if let job = found.first {
       try say(word(job))
@@ -95,12 +99,13 @@ enum LocalQueueTools {
   }
 
   static let lcancel = CommandSpec(
-    "lcancel", "Cancel a job.", options: [job], examples: [.init("lcancel -j 1", "Cancel job 1.")]
+    "lcancel", "Cancel a job.", options: [job, uri],
+    examples: [.init("lcancel -j 1", "Cancel job 1.")]
   ) { call throws(CommandError) in
     guard let reference = call[job] else {
       throw .usage("name a job: type, for example, lcancel -j 1")
     }
-    let tools = try QueueTools()
+    let tools = try OwnQueue.localq(call[uri]).tools()
     let found = reference.find(in: try tools.ask([reference]))
     if found.isEmpty { throw .failure("cancel job \(reference): NOT_FOUND") }
     if found.allSatisfy({ $0.phase == .over }) {
@@ -122,5 +127,5 @@ enum LocalQueueTools {
     }
   }
 
-  static let roots = [lbatch, lqueue, linfo, lcancel]
+  static let roots = [lbatch, lqueue, linfo, lcancel, LocalQueueDaemon.root]
 }

@@ -8,10 +8,22 @@ import SpunnelSystem
 
 enum WqTool {
   static let root = CommandSpec(
-    "wq", "The work queue's commands, on Slurm.",
-    details: "Slurm is the server: nobody serves, and jobs go on without their client.",
+    "wq", "The work queue's commands, on Slurm.", sharedOptions: [port],
+    details: """
+      Slurm is the server: jobs go on without their client. wq serve makes a Slurm of your own over the hosts
+      that you may log in to; until then the site's own is meant.
+      """,
     examples: [.init("wq sub -c hostname", "Run a command.")],
-    subcommands: [sub, ls, stat, rm, refresh])
+    subcommands: [sub, ls, stat, rm, refresh, WqServe.spec])
+
+  static let port = Option(
+    "port", letter: "p", "PORT", .number(in: 1...65535),
+    "Mean the server that was started with this port.")
+
+  /// What wq means by the port.
+  private static func tools(_ call: Call) throws(CommandError) -> QueueTools {
+    try OwnQueue.wq(call[port]).tools()
+  }
 
   // MARK: sub
 
@@ -28,7 +40,7 @@ enum WqTool {
     forms: ["FILE", "-c CMD", "-b FILE…"],
     examples: [.init("wq sub -c hostname", "Run a command.")]
   ) { call throws(CommandError) in
-    let tools = try QueueTools()
+    let tools = try tools(call)
     if call[batch] {
       for file in call[files] { try submit(file, call, tools) }
       if call[files].isEmpty {
@@ -63,8 +75,9 @@ enum WqTool {
       .shell(text), runner: tools.runner, records: tools.records?.path,
       hostFile: job.requirements.hostFile, threads: job.requirements.threads)
     let number = try SubmitCommand.submit(
-      Submission(words.map { ByteString($0) }, script: script.bytes), try tools.program("sbatch"),
-      tools)
+      Submission(
+        words.map { ByteString($0) }, script: script.bytes, environment: tools.environment),
+      try tools.program("sbatch"), tools)
     try say("\(number)")
   }
 
@@ -86,18 +99,35 @@ enum WqTool {
     }
     var words = job.sbatchWords + (try SubmitPlan.words(for: wishes, tools))
     words.append("--job-name=\(job.jobName ?? firstWord(text))")
-    if forwardsX { words.append("--x11") }
-    if isatty(STDIN_FILENO) == 1 { words.append("--pty") }
-    // The command runs once, whatever it has.
-    words += ["/bin/sh", "-c", text]
     try say(text)
-    let srun = Program(
-      path: try tools.program("srun"), arguments: (["srun"] + words).map { ByteString($0) },
-      environment: nil, descriptors: [])
-    do throws(SystemError) { try srun.replace() } catch {
-      throw .failure("sub: run srun: \(error)")
+    let line = try foregroundLine(
+      words, text, isMany: wishes.runsManyTasks, forwardsX: forwardsX, tools)
+    let program = Program(
+      path: try tools.program(line[0]), arguments: line.map { ByteString($0) },
+      environment: tools.environment, descriptors: [])
+    do throws(SystemError) { try program.replace() } catch {
+      throw .failure("sub: run \(line[0]): \(error)")
     }
     return .failure
+  }
+
+  /// A job of one task is an srun. A larger one is an allocation, in which the command runs once, on the
+  /// first node, with all that the job has there; other steps may run beside it.
+  private static func foregroundLine(
+    _ words: [String], _ text: String, isMany: Bool, forwardsX: Bool, _ tools: QueueTools
+  ) throws(CommandError) -> [String] {
+    var terminal: [String] = []
+    if forwardsX { terminal.append("--x11") }
+    if isatty(STDIN_FILENO) == 1 { terminal.append("--pty") }
+    let command = [
+      "/bin/sh", "-c",
+      "echo \"executing on host ${SLURMD_NODENAME:-?}\" >&2; exec /bin/sh -c \"$1\"",
+      "wq", text,
+    ]
+    if !isMany { return ["srun"] + words + terminal + command }
+    let srun = try tools.program("srun").text
+    return ["salloc"] + words + [srun, "--nodes=1", "--ntasks=1", "--overlap"]
+      + terminal + command
   }
 
   // MARK: ls, stat, rm, refresh
@@ -109,7 +139,7 @@ enum WqTool {
   private static let ls = CommandSpec(
     "ls", "List the jobs of everybody.", options: [users, full]
   ) { call throws(CommandError) in
-    let tools = try QueueTools()
+    let tools = try tools(call)
     let jobs: [JobInfo]
     do throws(SlurmError) { jobs = try tools.slurm.jobs(.all) } catch {
       throw .failure("ls: \(error)")
@@ -123,7 +153,7 @@ enum WqTool {
   }
 
   private static let stat = CommandSpec("stat", "Show the nodes.") { call throws(CommandError) in
-    let tools = try QueueTools()
+    let tools = try tools(call)
     do throws(SlurmError) {
       let nodes = try tools.slurm.nodes()
       let text = WqNodes(nodes: nodes).text
@@ -138,7 +168,7 @@ enum WqTool {
     "rm", "Remove jobs.", operands: [pids], forms: ["PID…", "all"],
     examples: [.init("wq rm 12", "Remove job 12.")]
   ) { call throws(CommandError) in
-    let tools = try QueueTools()
+    let tools = try tools(call)
     let words = call[pids]
     if words == ["all"] { return try tools.run("scancel", ["--user=\(String(getuid()))"]) }
     for word in words where JobReference(word) == nil {
@@ -150,101 +180,4 @@ enum WqTool {
   private static let refresh = CommandSpec(
     "refresh", "Does nothing: Slurm needs no refreshing."
   ) { _ throws(CommandError) in .success }
-}
-
-/// wq's list, to the byte.
-struct WqList {
-  let jobs: [JobInfo]
-  let isFull: Bool
-  let now: Int
-
-  var text: String {
-    var rows = [
-      [
-        "Pid", "User", "Status", "Priority", "Ncores", isFull ? "Hosts" : "Nhosts", "Command",
-        "t_in", "t_run",
-      ]
-    ]
-    for job in jobs.sorted(by: { $0.id < $1.id }) { rows.append(cells(job)) }
-    let running = jobs.count { $0.phase == .running }
-    return WqList.lines(rows).map { " " + $0 }.joined(separator: "\n")
-      + "\n Jobs: Running: \(running) Waiting: \(jobs.count - running)"
-  }
-
-  private func cells(_ job: JobInfo) -> [String] {
-    let runs = job.phase == .running
-    let hosts = isFull ? job.nodes : job.nodeCount.map { String($0) } ?? "-"
-    return [
-      job.label, Host.userName(of: job.user), runs ? "R" : "W",
-      job.nice > 0 ? "low" : job.nice < 0 ? "high" : "med",
-      runs ? job.cpus.map { String($0) } ?? "-" : "-", runs ? hosts : "-",
-      printable(job.name.isEmpty ? "-" : job.name),
-      WqList.span(now - (job.submitted ?? now)),
-      runs ? WqList.span(now - (job.started ?? now)) : "-",
-    ]
-  }
-
-  /// `12h50m27s`; units that are zero are left out.
-  static func span(_ seconds: Int) -> String {
-    let seconds = max(0, seconds)
-    let parts = [
-      (seconds / 86400, "d"), (seconds % 86400 / 3600, "h"), (seconds % 3600 / 60, "m"),
-      (seconds % 60, "s"),
-    ]
-    let text = parts.filter { $0.0 > 0 }.map { "\($0.0)\($0.1)" }.joined()
-    return text.isEmpty ? "0s" : text
-  }
-
-  /// Columns as wide as needed, filled up to the end of the line.
-  static func lines(_ rows: [[String]]) -> [String] {
-    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    return rows.map { row in
-      row.indices.map { row[$0] + String(repeating: " ", count: widths[$0] - row[$0].count) }
-        .joined(separator: " ")
-    }
-  }
-}
-
-/// wq's nodes, to the byte.
-struct WqNodes {
-  let nodes: [NodeInfo]
-
-  var text: String {
-    let rows = nodes.map { node in
-      (
-        usage: usage(node), host: node.name, memory: WqNodes.gigabytes(node.memory),
-        groups: node.features.joined(separator: ",")
-      )
-    }
-    let header = (usage: "usage", host: "host", memory: "mem", groups: "groups")
-    let all = [header] + rows
-    let widths = (
-      all.map(\.usage.count).max() ?? 0, all.map(\.host.count).max() ?? 0,
-      all.map(\.memory.count).max() ?? 0, all.map(\.groups.count).max() ?? 0
-    )
-    let lines = all.map { row in
-      row.usage + spaces(widths.0 - row.usage.count + 2) + row.host
-        + spaces(widths.1 - row.host.count + 1) + spaces(widths.2 - row.memory.count) + row.memory
-        + " " + row.groups + spaces(widths.3 - row.groups.count)
-    }
-    let usable = nodes.filter(\.isUsable)
-    let (used, cpus) = (usable.reduce(0) { $0 + $1.cpusUsed }, usable.reduce(0) { $0 + $1.cpus })
-    let tenths = cpus > 0 ? (used * 1000 + cpus / 2) / cpus : 0
-    return "\n" + lines.joined(separator: "\n")
-      + "\n\nUsed cores: \(used)/\(cpus) (\(tenths / 10).\(tenths % 10)%)"
-  }
-
-  private func usage(_ node: NodeInfo) -> String {
-    if !node.isUsable { return "[" + String(repeating: "X", count: node.cpus) + "]" }
-    return "[" + String(repeating: "*", count: min(node.cpusUsed, node.cpus))
-      + String(repeating: ".", count: max(0, node.cpus - node.cpusUsed)) + "]"
-  }
-
-  private func spaces(_ count: Int) -> String { String(repeating: " ", count: max(0, count)) }
-
-  static func gigabytes(_ mebibytes: Int) -> String {
-    let tenths = (mebibytes * 10 + 512) / 1024
-    return tenths % 10 == 0 || tenths >= 1000
-      ? String((tenths + 5) / 10) : "\(tenths / 10).\(tenths % 10)"
-  }
 }
