@@ -188,11 +188,11 @@ PY
     soon nothing_left
 }
 
-# submits_in_parallel SBATCH-ARGUMENT...: twenty of them, four at a time, of ports 8101 to 8120, each job named
+# submits_in_parallel: twenty of them, four at a time, of ports 8101 to 8120, each job named
 # after its port; prints what each said.
 submits_in_parallel() {
     seq 8101 8120 | as user1 xargs -P4 -I{} sbatch --hold --output /dev/null --job-name 'p{}' \
-        --tunnel '{}:8000' "$@" --wrap true 2>&1
+        --tunnel '{}:8000' --wrap true 2>&1
 }
 
 # named_ports: each of user1's jobs and the port in its name; tunnel_ports: and the port of its tunnel.
