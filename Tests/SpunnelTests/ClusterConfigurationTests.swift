@@ -106,7 +106,7 @@ private func configuration(
     for line in [
       "ListenAddress 127.0.0.1:1002", "AllowTcpForwarding yes", "UsePAM no",
       "PasswordAuthentication no", "PermitTTY no", "PermitListen localhost:* 127.0.0.1:* [::1]:*",
-      "PermitOpen localhost:* 127.0.0.1:* [::1]:*",
+      "AllowStreamLocalForwarding yes",
       "AuthorizedKeysFile /s/default/keys/authorized.%U",
     ] {
       #expect(ssh.server.split(separator: "\n").contains(Substring(line)), "\(line)")

@@ -42,7 +42,7 @@ import Testing
   @Test func aRefusalThatTheStartAskedForIsNobodys() throws {
     add(try routes("8001:8000"))
     #expect(try turn { told.ready == 1 && link.lastRefusal != nil })
-    #expect(!link.takeRefusal())
+    #expect(link.takeRefusal() == nil)
     #expect(!notes.lines.contains { $0.contains("open failed") })
     stop()
   }
@@ -59,8 +59,9 @@ import Testing
     #expect(try turn { notes.lines.contains { $0.hasSuffix("No route to host") } })
     #expect(notes.lines.filter { $0.hasSuffix("Connection refused") }.count == 1)
     // Each of them is some connection's.
-    for _ in 2...6 { #expect(link.takeRefusal()) }
-    #expect(!link.takeRefusal())
+    #expect(link.takeRefusal() == .unreached)
+    for _ in 2...5 { #expect(link.takeRefusal() == .refused) }
+    #expect(link.takeRefusal() == nil)
     stop()
   }
 
@@ -168,7 +169,7 @@ import Testing
     #expect(try turn { notes.lines.contains("ssh: \(line)") })
     #expect(try isCut(mayBeRefusal: false) == false)
     #expect(try isCut(mayBeRefusal: true) == true)
-    #expect(link.takeRefusal() && !link.takeRefusal())
+    #expect(link.takeRefusal() == .unreached && link.takeRefusal() == nil)
     // Another's, for all that is known.
     #expect(try isCut(mayBeRefusal: true) == true)
     stop()

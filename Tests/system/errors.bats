@@ -131,14 +131,38 @@ sshd_says() {
     no_tunnel_of 8001:n2:5432 "n1:5432" "administratively prohibited" "PermitOpen"
 }
 
-@test "AllowStreamLocalForwarding no: ports go on, and a path's first connection finds out" {
+# serves TEXT: is that the last word of the tunnel's line?
+serves() { as user1 spunnelctl status | sed -n 2p | grep -F -- "  $1"; }
+
+@test "AllowStreamLocalForwarding no: ports go on, and a path's first connection finds out why" {
     sshd_says "AllowStreamLocalForwarding no"
-    serve s user1 -w n1 --tunnel 8001:8000,8002:/tmp/there.sock -- 8000 /tmp/there.sock
+    serve s user1 -w n1 --tunnel 8001:8000,8002:/tmp/there.sock,8003:/tmp/absent.sock -- 8000 /tmp/there.sock
     answers n1:8000 user1 8001 name
     answers "closed before a byte" user1 8002 name
+    answers "closed before a byte" user1 8003 name
     run as user1 spunnelctl status "$(job s)"
     holds "open failed: connect failed: open failed"
-    eventually found listening refused
+    eventually found listening denied refused
+    serves "nothing listens: /tmp/absent.sock; sshd forbids it: /tmp/there.sock"
+}
+
+@test "nothing listens on a node's path is said only where it is known" {
+    # No command tells either.
+    sshd_says $'AllowStreamLocalForwarding no\nForceCommand false'
+    serve s user1 -w n1 --tunnel 8002:/tmp/untold.sock -- 8000 /tmp/untold.sock
+    answers "closed before a byte" user1 8002 name
+    eventually found unreached
+    serves "not reached"
+}
+
+@test "a service on the node's own address alone: its user is told to have it listen on localhost" {
+    serve s user1 -w n1 --tunnel 8001:8000 -- "$(bracketed n1):8000"
+    start o user1 spunnelctl open "$(step s)" 8002:8000
+    eventually says o "n1:8000"
+    answers "closed before a byte" user1 8002 name
+    eventually says o "nothing listens at n1:8000 on localhost, where the tunnel ends, but a program does on another address of n1: have it listen on localhost"
+    as user1 spunnelctl status --probe
+    serves "not on localhost"
 }
 
 # found FAR...: is that what is known of the far ends?

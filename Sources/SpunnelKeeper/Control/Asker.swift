@@ -48,9 +48,11 @@ final class Asker {
   func look(_ tunnel: Tunnel) {
     guard isHeld, isReady, let grant else { return }
     for link in links(of: tunnel) { look(link) }
-    for route in grant.routes where route.far == .refused && route.forward.kind == .local {
+    for route in grant.routes where route.far.isTrouble && route.forward.kind == .local {
       // Of each once: whoever loads a page again and again knows by then.
-      if refused.insert(route.forward).inserted { tell(.refused, route.forward.refusal(tunnel)) }
+      if refused.insert(route.forward).inserted {
+        tell(.refused, route.forward.trouble(route.far, tunnel))
+      }
     }
   }
 
@@ -84,10 +86,28 @@ final class Asker {
 }
 
 extension Forward {
-  fileprivate func refusal(_ tunnel: Tunnel) -> String {
-    let hint =
-      exec.path != nil && tunnel.transport == .ssh
-      ? "; if the job has a /tmp of its own, open the tunnel with SPUNNEL_TRANSPORT=srun" : ""
-    return "nothing listens at \(farEnd) yet\(hint)"
+  /// Why connections get nowhere, and what may help.
+  fileprivate func trouble(_ far: FarEnd, _ tunnel: Tunnel) -> String {
+    let overSSH = exec.path != nil && tunnel.transport == .ssh
+    switch far {
+    case .elsewhere:
+      return
+        "nothing listens at \(farEnd) on localhost, where the tunnel ends, but a program does on "
+        + "another address of \(node): have it listen on localhost or on all addresses"
+    case .denied:
+      return "sshd on \(node) forbids connections to \(exec) (AllowTcpForwarding, "
+        + "AllowStreamLocalForwarding, PermitOpen in sshd_config): open the tunnel with "
+        + "SPUNNEL_TRANSPORT=srun"
+    case .unreached where overSSH:
+      return
+        "\(farEnd) is not reached: nothing listens there, or sshd forbids it: if something does, open "
+        + "the tunnel with SPUNNEL_TRANSPORT=srun"
+    case .unreached: return "\(farEnd) is not reached from \(node): see spunnelctl status JOB"
+    default:
+      let hint =
+        overSSH
+        ? "; if the job has a /tmp of its own, open the tunnel with SPUNNEL_TRANSPORT=srun" : ""
+      return "nothing listens at \(farEnd) yet\(hint)"
+    }
   }
 }

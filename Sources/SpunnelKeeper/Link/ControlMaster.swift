@@ -15,6 +15,8 @@ final class ControlMaster {
   /// Hosts of which the far sshd has shown that it forwards to their ports.
   var permitted: Set<HostName> = []
   let sockets: ServiceSockets
+  /// The way that it took to the node.
+  var transport: Transport?
 
   /// - Parameters:
   ///   - record: where the sockets are

@@ -143,7 +143,7 @@ final class ForwardOpener {
   private func opened(_ route: Route) {
     // Of a path sshd says the same words whether it forbids it or nothing listens there
     // (serverloop.c, `server_request_direct_streamlocal`): the first user finds out.
-    if route.forward.connect.port != nil { unproven.append(route) }
+    if route.forward.connect.port != nil || inquiry == .ends { unproven.append(route) }
     next()
   }
 

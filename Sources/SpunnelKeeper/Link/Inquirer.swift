@@ -111,7 +111,7 @@ final class Inquirer {
   /// something else to send.
   private func nudge(_ host: HostName) {
     // Without it the answer comes all the same, only later.
-    try? connect(Service(host: host, end: .free)) { _ in }
+    try? master.tryOut(Service(host: host, end: .free), loop, refusals) { _ in }
   }
 
   /// Has sshd connect to the ends themselves, one after the other, and disconnect.
@@ -120,12 +120,13 @@ final class Inquirer {
     let route = routes.removeFirst()
     ask(route.service) { inquirer, answer in
       switch answer {
+      case .prohibited where inquirer.inquiry == .ends: route.far = .denied
       case .prohibited(let words):
         let diagnosis = SSHDiagnosis(refusal: words, node: inquirer.node)
         return inquirer.finish(
           .failed("\(inquirer.node):\(route.forward.connect): \(diagnosis.message)"))
       case .connected where inquirer.inquiry == .ends: route.far = .listening
-      case .refused where inquirer.inquiry == .ends: route.far = .refused
+      case .refused where inquirer.inquiry == .ends: return inquirer.look(at: route)
       // At the start nothing of the job may be there yet.
       default: break
       }
@@ -133,12 +134,22 @@ final class Inquirer {
     }
   }
 
+  /// Finds out why a far end has refused, and goes on to the next.
+  private func look(at route: Route) {
+    let told: FarEnd = route.forward.connect.port == nil ? .unreached : .refused
+    FarLook(loop: loop, master: master, node: node, refusals: refusals)
+      .look(at: route.forward, told) { [weak self] in
+        route.far = $0
+        if let self, self.done != nil { self.askEnds() }
+      }
+  }
+
   private func ask(_ service: Service, _ then: @escaping (Inquirer, Answer) -> Void) {
     cancelTimers()
     question += 1
     let number = question
     do throws(SystemError) {
-      try connect(service) { [weak self] reply in
+      try master.tryOut(service, loop, refusals) { [weak self] reply in
         if let self, self.question == number { self.answered(reply, then) }
       }
       after(Inquirer.patience) { then($0, .silence) }
@@ -158,21 +169,6 @@ final class Inquirer {
       then(self, words.mentions("prohibited") ? .prohibited(words) : .refused)
     default: then(self, .connected)
     }
-  }
-
-  /// Has sshd connect to a service and disconnect at once.
-  private func connect(
-    _ service: Service, _ notify: @escaping (MultiplexReply?) -> Void
-  ) throws(SystemError) {
-    let null = try FileDescriptor.open("/dev/null", O_RDWR)
-    let connection = try master.ask(
-      loop, MultiplexRequest.connect(service), descriptors: [null.raw, null.raw]
-    ) { [weak refusals = self.refusals] reply in
-      if case .failed = reply {} else { refusals?.expectsRefusal(false) }
-      notify(reply)
-    }
-    refusals?.expectsRefusal(true)
-    connection.release()
   }
 
   private func finish(_ outcome: ForwardOpener.Outcome) {

@@ -204,10 +204,20 @@ final class Link {
     return try master?.sockets.connect(route.service)
   }
 
-  /// Whether ssh has said a moment ago, of a connection not accounted for yet, that the far end refused it.
-  func takeRefusal() -> Bool {
+  /// What ssh has said a moment ago of a connection not accounted for yet; `nil` when it said nothing.
+  func takeRefusal() -> FarEnd? {
     launcher.listen()
     return refusals.take()
+  }
+
+  /// Finds out more about a far end that has refused a connection.
+  ///
+  /// - Parameters:
+  ///   - told: what ssh has said of it
+  ///   - answer: told once, unless the link is stopped before
+  func look(at forward: Forward, _ told: FarEnd, _ answer: @escaping (FarEnd) -> Void) {
+    guard let master, isUp else { return answer(told) }
+    FarLook(loop: loop, master: master, node: node, refusals: self).look(at: forward, told, answer)
   }
 
   // MARK: ssh comes
@@ -222,7 +232,9 @@ final class Link {
   func look() {
     guard process != nil, master == nil, record.controlExists(of: number) else { return }
     do throws(SystemError) {
-      change(.loggedIn(try ControlMaster(record, link: number)))
+      let master = try ControlMaster(record, link: number)
+      master.transport = launcher.transport
+      change(.loggedIn(master))
       reopen()
     } catch {
       // ssh is busy, or has just gone, which its end will tell.

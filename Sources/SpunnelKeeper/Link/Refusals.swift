@@ -19,8 +19,8 @@ struct Refusals {
   /// would fill the log with it.
   private static let silence = 60_000
 
-  /// When each came that no connection was accounted for yet.
-  private var times: [Int] = []
+  /// When each came that no connection was accounted for yet, and what it means.
+  private var waiting: [(at: Int, meaning: FarEnd)] = []
   private var last: Int?
   /// To come from what was asked of sshd, for nobody's connection.
   private var expected = 0
@@ -40,7 +40,7 @@ struct Refusals {
     }
     let now = Clock.milliseconds()
     forgetOld(now)
-    times.append(now)
+    waiting.append((now, Refusals.meaning(of: line)))
     last = now
     // The number differs each time.
     let reason = line.drop { $0 != ":" }
@@ -58,13 +58,19 @@ struct Refusals {
 
   /// Accounts one from a moment ago for a connection.
   ///
-  /// - Returns: whether there was one
-  mutating func take() -> Bool {
+  /// - Returns: what it means for the far end; `nil` when there was none
+  mutating func take() -> FarEnd? {
     forgetOld(Clock.milliseconds())
-    return times.popLast() != nil
+    return waiting.popLast()?.meaning
   }
 
   private mutating func forgetOld(_ now: Int) {
-    times.removeAll { now - $0 >= Refusals.freshness }
+    waiting.removeAll { now - $0.at >= Refusals.freshness }
+  }
+
+  /// What ssh's words say of the far end.
+  private static func meaning(of line: String) -> FarEnd {
+    if line.mentions("Connection refused") { return .refused }
+    return line.mentions("administratively prohibited") ? .denied : .unreached
   }
 }

@@ -1,4 +1,4 @@
-// The path of a unix socket on a node, for `R:/path`: cleared before sshd binds it, and at the end.
+// The path of a unix socket on a node. For `R:/path` it is cleared before sshd binds it, and at the end.
 //
 // sshd removes no such socket when it stops listening, and with `StreamLocalBindUnlink` it removes whatever has
 // the name, a user's file as well. So a shell of the user's looks, over the same ssh. The sshd of a tunnel through
@@ -33,7 +33,14 @@ enum RemotePath {
     + "while read -r a b c d e f g q; do if [ \"$q\" = \"$p\" ]; then exit 45; fi; "
     + "done </proc/net/unix; rm -f \"$p\"; if [ -e \"$p\" ]; then exit 44; fi; exit 40"
 
-  private static func command(_ path: String) -> String? {
+  /// Tells whether anything has the name, and whether a process listens there. A name that leads over a link is
+  /// not the one that the kernel lists.
+  private static let lookScript =
+    "p=$1; if [ -e \"$p\" ] || [ -L \"$p\" ]; then :; else exit 40; fi; "
+    + "while read -r a b c d e f g q; do if [ \"$q\" = \"$p\" ]; then exit 45; fi; "
+    + "done </proc/net/unix; exit 44"
+
+  private static func command(_ script: String, _ path: String) -> String? {
     // A shell of the csh kind would take it for a command of its history.
     if path.utf8.contains(where: { [UInt8(ascii: "'"), UInt8(ascii: "!")].contains($0) }) {
       return nil
@@ -48,8 +55,28 @@ enum RemotePath {
   ///   - answer: told once
   static func clear(
     _ path: String, _ loop: EventLoop, _ master: ControlMaster, answer: @escaping (Answer) -> Void
+  ) { run(script, path, loop, master, answer: answer) }
+
+  /// Finds out why sshd connects to no socket of that name, which it does not say itself.
+  ///
+  /// - Parameter answer: told once; `unreached` where nothing is known
+  static func look(
+    _ path: String, _ loop: EventLoop, _ master: ControlMaster, answer: @escaping (FarEnd) -> Void
   ) {
-    guard let command = command(path) else { return answer(.unknown) }
+    run(lookScript, path, loop, master) { found in
+      switch found {
+      case .free: answer(.refused)
+      case .busy: answer(.denied)
+      case .taken, .unknown, .lost: answer(.unreached)
+      }
+    }
+  }
+
+  private static func run(
+    _ script: String, _ path: String, _ loop: EventLoop, _ master: ControlMaster,
+    answer: @escaping (Answer) -> Void
+  ) {
+    guard let command = command(script, path) else { return answer(.unknown) }
     var told: ((Answer) -> Void)? = answer
     var connection: ControlConnection?
     var timer: EventLoop.Timer?

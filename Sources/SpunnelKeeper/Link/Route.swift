@@ -7,6 +7,8 @@ final class Route {
   /// With an exec port that is chosen on the way when it was `free`.
   var forward: Forward
   var far = FarEnd.unknown
+  /// When the node was asked last why it refused a connection; `.max` while it is being asked.
+  var looked: Int?
   /// What the service speaks, once it has answered in words that are known.
   var spoken: SpokenProtocol?
 

@@ -7,6 +7,9 @@ import SpunnelSystem
 import SpunnelTunnel
 
 final class Tunnel {
+  /// Milliseconds before a node is asked again why it refuses connections.
+  private static let lookPause = 1000
+
   private let loop: EventLoop
   private let record: Record
   private let settings: Settings
@@ -366,15 +369,23 @@ extension Tunnel: RelayObserver {
 
   func relayIsAnswered(_ route: Route, with answer: UInt64) {
     let spoken = SpokenProtocol(beginning: answer) ?? route.spoken
+    route.looked = nil
     if route.far == .listening, route.spoken == spoken { return }
     (route.far, route.spoken) = (.listening, spoken)
     observer?.tunnelChanged()
   }
 
   func relayEndedUnanswered(_ route: Route, _ end: PumpEnd) {
-    if end == .unanswered, links[route.forward.node]?.takeRefusal() ?? false {
-      route.far = .refused
-      observer?.tunnelChanged()
+    guard end == .unanswered, let link = links[route.forward.node], let far = link.takeRefusal()
+    else { return }
+    // A page that is loaded again and again asks no node as often.
+    if let looked = route.looked, Clock.milliseconds() - looked < Tunnel.lookPause { return }
+    route.looked = Int.max
+    link.look(at: route.forward, far) { [weak self] found in
+      // Somebody was answered meanwhile.
+      if route.looked == nil { return }
+      (route.looked, route.far) = (Clock.milliseconds(), found)
+      self?.observer?.tunnelChanged()
     }
   }
 

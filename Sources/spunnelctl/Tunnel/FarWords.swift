@@ -10,6 +10,9 @@ extension FarEnd {
     case .unknown: "not seen yet"
     case .listening: "listening"
     case .refused: "nothing listens"
+    case .elsewhere: "not on localhost"
+    case .denied: "sshd forbids it"
+    case .unreached: "not reached"
     }
   }
 }
@@ -30,7 +33,7 @@ extension RecordView {
     guard state == .up, let first = ways.first?.far else { return "-" }
     if ways.allSatisfy({ $0.far == first }) { return first.words }
     let isOneNode = nodes.count <= 1
-    return [FarEnd.refused, .unknown].compactMap { far in
+    return [FarEnd.refused, .elsewhere, .denied, .unreached, .unknown].compactMap { far in
       let ends = ways.filter { $0.far == far }.map { end(of: $0.forward, isOneNode) }
       return ends.isEmpty ? nil : "\(far.words): \(ends.joined(separator: ","))"
     }

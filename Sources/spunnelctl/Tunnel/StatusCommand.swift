@@ -35,8 +35,9 @@ enum StatusCommand {
 
       SINCE is when the state began: the time, or the day before today. OPEN counts connections; SENT and RECEIVED are bytes to and
       from the node. SERVICE is what was found at the far end when somebody connected last:
-      listening, nothing listens (and at which port, unless it is all of them), or not seen yet. A
-      ? stands for what a damaged record does not tell.
+      listening, nothing listens, not on localhost (but on another address of the node), sshd
+      forbids it, not reached (nobody knows why), each with its ports unless it is all of them, or
+      not seen yet. A ? stands for what a damaged record does not tell.
       """,
     examples: [
       .init("spunnelctl status", "Show a line for each tunnel."),
