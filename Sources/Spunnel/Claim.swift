@@ -7,6 +7,9 @@ import SpunnelTunnel
 
 /// Bound sockets of all submit ports that a spec names.
 struct Claim: ~Copyable {
+  /// As it was typed.
+  let typed: TunnelSpec
+  /// The same, for a batch job with the ports that were chosen.
   let spec: TunnelSpec
   let settings: Settings
   let sockets: [SubmitSocket]
@@ -15,7 +18,11 @@ struct Claim: ~Copyable {
   /// a socket at each path that is known by now, is looked at first: it would be found out only after
   /// the job has waited in the queue. A path is not bound here: if srun was killed nobody would remove
   /// its file.
-  init(_ spec: TunnelSpec, _ settings: Settings) throws(SubmitError) {
+  ///
+  /// - Parameter chosen: chooses the ports that the spec leaves open; `nil`: the keeper does
+  init(
+    _ spec: TunnelSpec, _ settings: Settings, choosing chosen: ChosenPorts? = nil
+  ) throws(SubmitError) {
     do throws(RecordError) {
       try StateDirectory.verify(in: settings.stateDirectory, user: getuid())
     } catch { throw .record(error) }
@@ -26,7 +33,13 @@ struct Claim: ~Copyable {
       let bound = try SubmitSocket.bind(port, stateDirectory: settings.stateDirectory)
       sockets += bound
     }
-    self.spec = spec
+    var filled = spec
+    if var chosen {
+      filled = try chosen.fill(spec)
+      sockets += chosen.sockets
+    }
+    typed = spec
+    self.spec = filled
     self.settings = settings
     self.sockets = sockets
     // srun forks a helper that lives as long as itself: a port that the tunnel gives up would stay bound there.

@@ -23,6 +23,8 @@ final class CommandTunnel {
   private static let longestReports = 1 << 16
 
   let process = getpid()
+  /// As it was typed.
+  let typed: TunnelSpec
   let spec: TunnelSpec
   private var claim: Claim?
   private let arguments: [String]
@@ -32,7 +34,7 @@ final class CommandTunnel {
   ///   - claim: the bound ports
   ///   - arguments: of plugstack.conf, for the keeper
   init(_ claim: consuming Claim, arguments: [String]) {
-    spec = claim.spec
+    (typed, spec) = (claim.typed, claim.spec)
     self.claim = consume claim
     self.arguments = arguments
   }
@@ -68,6 +70,24 @@ final class CommandTunnel {
       voice.error("no tunnel: \(error.reason)")
       voice.info("the job goes on without it, unless plugstack.conf says 'required'")
       return false
+    }
+  }
+
+  /// Puts what the batch job is to know of its tunnel into the environment that sbatch hands on.
+  func tellJob() {
+    for entry in Process.environment() where entry.hasPrefix("SPUNNEL_") {
+      let name = String(decoding: entry.bytes.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+      if CommandTunnel.isTold(name) { Process.removeEnvironment(name) }
+    }
+    for (name, value) in spec.environment(typed: typed) {
+      Process.setEnvironment(name, value)
+    }
+  }
+
+  /// Whether a variable is one that tells of a tunnel: of another one, in a job that submits a job.
+  private static func isTold(_ name: String) -> Bool {
+    ["FORWARDS", "PORT", "LOCAL_PORT", "URL"].contains { word in
+      name == "SPUNNEL_\(word)" || name.hasPrefix("SPUNNEL_\(word)_")
     }
   }
 

@@ -32,21 +32,19 @@ public func spunnel_claim(
   let text = unsafe String(cString: spec)
   guard let (spec, settings) = host.read(text, origin) else { return -1 }
   return running.withLock { slot in
-    if let earlier = slot.tunnel?.spec {
+    if let earlier = slot.tunnel?.typed {
       // Slurm calls again for each part of a heterogeneous job.
       if earlier == spec { return 0 }
       host.voice.error(
         "--tunnel: given twice, as '\(earlier)' and '\(spec)': name all pairs in one option")
       return -1
     }
-    if origin == SPUNNEL_SUBMITTED && spec.wantsExecPort {
-      host.voice.error(
-        "--tunnel: 'auto' in '\(text)': a batch job has started before its port could be chosen: "
-          + "name the exec port, or give --tunnel to an srun")
-      return -1
-    }
     do throws(SubmitError) {
-      slot.tunnel = CommandTunnel(try Claim(spec, settings), arguments: host.arguments)
+      let chosen = origin == SPUNNEL_SUBMITTED ? ChosenPorts(isNode: host.isNode) : nil
+      let tunnel = CommandTunnel(
+        try Claim(spec, settings, choosing: chosen), arguments: host.arguments)
+      if chosen != nil { tunnel.tellJob() }
+      slot.tunnel = tunnel
       return 0
     } catch {
       // Nobody asked for a tunnel of this very step.
@@ -109,11 +107,13 @@ public func spunnel_close(_ host: UnsafePointer<spunnel_host>) {
 private struct HostView: Sendable {
   let directory: String
   let arguments: [String]
+  let isNode: Bool
   let voice: Voice
 
   init(_ host: UnsafePointer<spunnel_host>) {
     let say = unsafe host.pointee.say
     unsafe directory = String(cString: host.pointee.directory)
+    isNode = unsafe host.pointee.is_node
     var arguments: [String] = []
     if let vector = unsafe host.pointee.arguments {
       for index in 0..<Int(unsafe host.pointee.argument_count) {

@@ -51,6 +51,7 @@ static struct spunnel_host host(void)
 		.directory = core_directory(),
 		.argument_count = self.argument_count,
 		.arguments = self.arguments,
+		.is_node = self.context == S_CTX_ALLOCATOR && program_runs_on_node(),
 		.say = say,
 	};
 

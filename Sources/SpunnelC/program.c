@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shim.h"
 
@@ -19,6 +20,25 @@ enum allocator allocator_program(void)
 	if (strstr(name, "sbatch") != NULL)
 		return ALLOCATOR_SBATCH;
 	return strstr(name, "salloc") != NULL ? ALLOCATOR_SALLOC : ALLOCATOR_UNKNOWN;
+}
+
+/* libslurm exports this and slurm.h does not declare it (read_config.h, the same from 20.11 to 26.05). */
+bool program_runs_on_node(void)
+{
+	static int known = -1;
+	char *(*nodes_of)(const char *host);
+	char name[256] = "";
+
+	if (known >= 0)
+		return known;
+	*(void **)&nodes_of = dlsym(RTLD_DEFAULT, "slurm_conf_get_aliases");
+	(void)gethostname(name, sizeof name - 1);
+	known = nodes_of != NULL && (nodes_of(name) != NULL || nodes_of("localhost") != NULL);
+	if (nodes_of != NULL && !known && strchr(name, '.') != NULL) {
+		name[strcspn(name, ".")] = '\0';
+		known = nodes_of(name) != NULL;
+	}
+	return known;
 }
 
 /* From slurm's log.h, which is not installed: LOG_LEVEL_INFO. */

@@ -35,6 +35,9 @@ enum allocator { ALLOCATOR_UNKNOWN, ALLOCATOR_SBATCH, ALLOCATOR_SALLOC };
 /** Tells which of them this process is, by whatever name it was started. */
 enum allocator allocator_program(void);
 
+/** Whether the host of this process is one of the cluster's nodes, as slurm.conf says. */
+bool program_runs_on_node(void);
+
 /** Whether sbatch was told --quiet, and so tells no number of its job. */
 int program_is_quiet(void);
 

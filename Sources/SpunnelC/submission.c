@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -138,10 +139,23 @@ int submission_claim(const char *spec, const struct spunnel_host *host)
 	return core != NULL ? core->check(spec, host) : -1;
 }
 
+/* SLURM_EXPORT_ENV is sbatch's --export, once all options are read. */
+static void say_export(const struct spunnel_host *host)
+{
+	const char *list = getenv("SLURM_EXPORT_ENV");
+
+	if (!self.is_claimed || getenv("SPUNNEL_PORT") == NULL || list == NULL ||
+	    strncasecmp(list, "ALL", strlen("ALL")) == 0 || strstr(list, "SPUNNEL_PORT") != NULL)
+		return;
+	host->say(SPUNNEL_INFO, "spunnel: --export keeps SPUNNEL_PORT from the job: add it, as in "
+		  "--export=SPUNNEL_PORT");
+}
+
 int submission_settle(const struct spunnel_host *host)
 {
 	int result = self.held != NULL ? claim(self.held, host) : 0;
 
+	say_export(host);
 	free(self.held);
 	self.held = NULL;
 	self.is_settled = 1;

@@ -161,10 +161,49 @@ PY
     says said "port 8001 is held by your own tunnel of job $(job s), step 0"
     run submit --tunnel 8002:http
     says said "'http' in '8002:http' is no port"
-    run submit --tunnel :auto
-    says said "'auto' in ':auto': a batch job has started before its port could be chosen"
     same "$((before + 1))" "$(next_job)"
     answers n1:8000 user1 8001 name
+}
+
+@test "auto: the job knows its port when it starts, and both ends have the same number" {
+    not_under nohome "no folder that both hosts have"
+    local port
+    # What another tunnel told the shell is not this one's.
+    # shellcheck disable=SC2016 # expanded there
+    as user1 env SPUNNEL_PORT_2=9 sbatch -w n1 --output batch.out --tunnel :auto,8001:8000 --wrap '
+        echo "told $SPUNNEL_PORT $SPUNNEL_PORT_1 $SPUNNEL_LOCAL_PORT $SPUNNEL_URL $SPUNNEL_FORWARDS ${SPUNNEL_PORT_2-none}"
+        exec /home/tools/service.py "$SPUNNEL_PORT"' >"$BATS_TEST_TMPDIR/said" 2>&1
+    port=$(sed -n 's/^spunnel: localhost:\([0-9]*\) -> port \1 of job .*/\1/p' <(output said))
+    [[ $port -ge 1024 ]]
+    eventually answers "n1:$port" user1 "$port" name
+    same "told $port $port $port http://localhost:$port/ $port:$port,8001:8000 none" \
+        "$(as user1 grep told batch.out)"
+    as user1 rm batch.out
+}
+
+@test "auto: a job that starts anew finds the same port" {
+    not_under nohome "no folder that both hosts have"
+    local job port
+    # shellcheck disable=SC2016 # expanded there
+    job=$(as user1 sbatch --parsable -w n1 --requeue --open-mode append --output batch.out --tunnel :auto --wrap '
+        echo "told $SPUNNEL_PORT"; exec /home/tools/service.py "$SPUNNEL_PORT"' 2>/dev/null)
+    eventually as user1 grep told batch.out
+    port=$(as user1 sed -n 's/told //p' batch.out)
+    eventually answers "n1:$port" user1 "$port" name
+    as root scontrol requeue "$job"
+    eventually counts "$(whole "$job")" state waiting
+    eventually starts_anew "$job" n2
+    eventually answers "n2:$port" user1 "$port" name
+    as user1 rm batch.out
+}
+
+@test "auto: where --export keeps the port from the job, a line says so" {
+    run as user1 sbatch --hold --output /dev/null --tunnel :auto --export=NONE --wrap true
+    holds "spunnel: --export keeps SPUNNEL_PORT from the job: add it, as in --export=SPUNNEL_PORT"
+    run as user1 sbatch --hold --output /dev/null --tunnel :auto --export=SPUNNEL_PORT --wrap true
+    lacks "--export"
+    run as user1 sbatch --hold --output /dev/null --tunnel 8001:8000 --export=NONE --wrap true
+    lacks "--export"
 }
 
 @test "a submission that fails leaves nothing" {

@@ -143,6 +143,18 @@ served() { [[ $(as user1 curl -sf "localhost:$1/page") == hello ]]; }
 job_of() { slurm squeue --noheader --name "$1" --format %i; }
 tunnel_of() { slurm spunnelctl status --json | jq -r ".tunnels[] | select(.job == $(job_of "$1")) | $2"; }
 
+@test "sbatch --tunnel :auto, where both ends are on one machine" {
+    ctl up
+    as user1 sh -c 'echo hello >page'
+    slurm sbatch --output auto.out --tunnel :auto --wrap '
+        echo "$SPUNNEL_LOCAL_PORT"; exec python3 -m http.server "$SPUNNEL_PORT"' >"$BATS_TEST_TMPDIR/auto" 2>&1
+    wait_until 30 as user1 test -s auto.out
+    wait_until 30 served "$(as user1 cat auto.out)"
+    slurm scancel --user=user1
+    wait_until 15 queue_is_empty
+    as user1 rm page auto.out
+}
+
 @test "a unix socket of the node, as 8888:/tmp/user1/jup.sock" {
     ctl up
     as user1 sh -c 'mkdir -m 700 /tmp/user1; echo hello >page; cat >web.py' <<'WEB'

@@ -25,6 +25,7 @@ struct spunnel_host {
 	const char *directory;         /**< where spunnel.so and libSpunnel.so lie */
 	int argument_count;            /**< of plugstack.conf's line */
 	char *_Nullable const *_Nullable arguments;
+	bool is_node;                  /**< whether jobs may run on this very host; told by sbatch alone */
 	/** Shows the user one line, without newline and without prefix of its own. */
 	void (*say)(enum spunnel_level level, const char *line);
 };
@@ -41,7 +42,8 @@ enum spunnel_origin {
  *  @return 0, or -1 after an error was said */
 int spunnel_check(const char *spec, const struct spunnel_host *host);
 
-/** Reads spec and arguments and binds the submit ports.
+/** Reads spec and arguments and binds the submit ports. For a batch job it chooses the ports that the spec leaves
+ *  open, and puts what the job is to know into the environment.
  *  Unless it was typed, a port that is in use is no error: one line says so, and `spunnel_open`
  *  will do nothing. Errors name the option, or SPUNNEL_TUNNEL if that was it.
  *  A second claim with another spec is an error.

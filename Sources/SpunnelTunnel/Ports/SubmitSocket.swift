@@ -53,7 +53,7 @@ public final class SubmitSocket {
   }
 
   /// Binds a port that is free on both addresses.
-  static func bindFree() throws(SubmitError) -> (Port, [SubmitSocket]) {
+  public static func bindFree() throws(SubmitError) -> (Port, [SubmitSocket]) {
     var last = SystemError("bind a free port", EADDRINUSE)
     // The kernel chooses for one address; the other may have it in use.
     for _ in 0..<16 {

@@ -60,6 +60,11 @@ extension ForwardRequest {
     ForwardRequest(kind: kind, listen: .port(port), host: host, connect: connect)
   }
 
+  /// The same forward, with an exec port that was chosen.
+  public func connecting(to port: Port) -> ForwardRequest {
+    ForwardRequest(kind: kind, listen: listen, host: host, connect: .port(port))
+  }
+
   /// Where it listens in a step: a list for a forward to every node.
   public func listens(_ facts: StepFacts) throws(SpecError) -> [Endpoint] {
     try plan(facts, anywhere: true).map(\.listen)
