@@ -1,26 +1,28 @@
-// The unix socket of a submit port, where ssh from the user's own computer leads.
+// The unix socket beside a submit port. ssh from the user's own computer leads to it.
 //
-// A port is anybody's once its tunnel is over, but the line `ssh -L` on a laptop goes on: a stranger who listens
-// there next gets the browser's next request. A path in the user's home stays the user's.
+// After a tunnel ends, any user can bind its port, but `ssh -L` on the laptop still runs. A
+// stranger who listens on that port would get the browser's next request. A path in the user's home
+// stays the user's.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// `~/.spunnel/<host>/<port>`, beside a port for as long as a tunnel has it.
+/// The socket `~/.spunnel/<host>/<port>`, which exists as long as a tunnel holds the port.
 public enum OwnSocket {
-  /// The path of a port's socket that is there.
+  /// The path of a port's existing socket.
   ///
-  /// - Returns: `nil` where there is none: a host without the user's home, or one that others may change
+  /// - Returns: `nil` when there is none, for example because the user's home is not on this host,
+  ///   or other users can change its path
   static func existing(_ port: Port) -> String? {
     guard let place = Place(port), SocketFile.isOwn(place.path) else { return nil }
     return place.path
   }
 
-  /// Binds it. What stands in its way is no reason to have no tunnel.
+  /// Binds the socket; `nil` when that fails. The tunnel works without it.
   static func bind(_ port: Port) -> SubmitSocket? {
     guard let place = Place(port), unsafe access(place.home, W_OK | X_OK) == 0 else { return nil }
-    // More than once: a tunnel that ends removes the folders when they are empty.
+    // Retries: a tunnel that ends removes the folders when they are empty.
     for _ in 0..<3 {
       do throws(SystemError) { try Directory.createPath(place.folder) } catch { return nil }
       if let socket = try? SubmitSocket.bind(path: place.path, emptying: place.folders) {
@@ -30,7 +32,7 @@ public enum OwnSocket {
     return nil
   }
 
-  /// Removes one that a keeper left which was killed.
+  /// Removes a socket that a killed keeper left behind.
   static func removeLeftOver(_ port: Port) {
     guard let place = Place(port), SocketFile.isLeftOver(place.path) else { return }
     _ = unsafe unlink(place.path)
@@ -41,12 +43,12 @@ public enum OwnSocket {
     let home: String
     let folder: String
     let path: String
-    /// Those that are removed when they are empty, the inner one first.
+    /// The folders to remove when they are empty, the inner one first.
     var folders: [String] { [folder, home + "/.spunnel"] }
 
-    /// - Returns: `nil` where the user has no home, or a path that ssh or a shell could take for something else
+    /// - Returns: `nil` when the user has no home, or ssh or a shell could misread the path
     init?(_ port: Port) {
-      // The account's: the next login may have another HOME.
+      // The home of the account, not `HOME`: another login may have another `HOME`.
       guard let entry = unsafe getpwuid(getuid()), let text = unsafe entry.pointee.pw_dir else {
         return nil
       }

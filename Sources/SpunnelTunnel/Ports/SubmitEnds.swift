@@ -1,24 +1,31 @@
-// All the submit ends that one keeper holds: claimed by srun before, or bound by itself.
+// All submit ends that one keeper holds, bound by srun earlier or by the keeper itself.
 
 import Glibc
 import SpunnelSystem
 
+/// The sockets of a keeper's submit ends. It owns them and closes an end as soon as no forward
+/// needs it.
 public final class SubmitEnds {
   private let stateDirectory: String
   private let hasOwnSockets: Bool
   private var held: [Endpoint: [SubmitSocket]] = [:]
-  /// Ports on which nobody listens, and which nobody else can have.
+  /// Ports that are bound but do not listen, so that no other process can take them.
   private var resting: [Endpoint: [SubmitSocket]] = [:]
-  /// Adopted, and not claimed by a forward yet.
+  /// Adopted ends that no forward has claimed yet.
   private var unclaimed: Set<Endpoint> = []
 
-  /// - Parameter hasOwnSockets: whether each port gets a unix socket in the user's home as well
+  /// - Parameters:
+  ///   - stateDirectory: the absolute path of `state_dir=`, where the holder of a busy port is
+  ///     looked up
+  ///   - hasOwnSockets: whether each port also gets a unix socket in the user's home
   public init(stateDirectory: String, hasOwnSockets: Bool = false) {
     self.stateDirectory = stateDirectory
     self.hasOwnSockets = hasOwnSockets
   }
 
-  /// Takes a socket that is bound already.
+  /// Takes over a socket that is already bound.
+  ///
+  /// - Parameter descriptor: the socket; this object closes it
   public func adopt(_ descriptor: CInt) throws(SystemError) {
     let socket = SubmitSocket(FileDescriptor(owning: descriptor))
     guard let port = Port(try Socket.localAddress(of: descriptor).port) else { return }
@@ -32,9 +39,10 @@ public final class SubmitEnds {
     (hasOwnSockets ? OwnSocket.bind(port) : nil).map { [$0] } ?? []
   }
 
-  /// Binds an end unless it is held already.
+  /// Binds an end unless it is already held.
   ///
-  /// - Returns: the end; a chosen port for `free`
+  /// - Parameter end: a port, a path, or `free` for a port that the kernel chooses
+  /// - Returns: the end, with the chosen port for `free`
   public func claim(_ end: Endpoint) throws(SubmitError) -> Endpoint {
     unclaimed.remove(end)
     if held[end] != nil || wake(end) { return end }
@@ -54,17 +62,18 @@ public final class SubmitEnds {
 
   func contains(_ end: Endpoint) -> Bool { held[end] != nil }
 
-  /// Borrowed: they are closed when the end is given up.
+  /// The listening descriptors of an end, borrowed. They are closed when the end is released.
   public func descriptors(of end: Endpoint) -> [CInt] {
     (held[end] ?? []).map { $0.descriptor.raw }
   }
 
-  /// Keeps the ends that are wanted, and gives up the others. While any is wanted, an adopted socket stays for the
-  /// forward that is to claim it.
+  /// Keeps the wanted ends and releases the others.
+  ///
+  /// While any end is wanted, an adopted socket that no forward has claimed stays for its forward.
   ///
   /// - Parameters:
-  ///   - wanted: those that a forward has or waits for
-  ///   - kept: ports that lead nowhere and that nobody else may have: nobody listens on them any more
+  ///   - wanted: ends that a forward has or waits for
+  ///   - kept: ports that lead nowhere but must stay bound; they stop listening
   public func keep(_ wanted: Set<Endpoint>, resting kept: Set<Port>) {
     let awaited = wanted.isEmpty ? [] : unclaimed
     for end in Array(held.keys) where !wanted.contains(end) && !awaited.contains(end) {
@@ -89,7 +98,9 @@ public final class SubmitEnds {
     resting[end] = ports
   }
 
-  /// - Returns: whether it rested and listens again
+  /// Makes a resting port listen again.
+  ///
+  /// - Returns: whether the port was resting and listens now
   private func wake(_ end: Endpoint) -> Bool {
     guard case .port(let port) = end, let sockets = resting.removeValue(forKey: end) else {
       return false

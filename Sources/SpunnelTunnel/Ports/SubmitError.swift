@@ -1,26 +1,26 @@
-// Why a submit end cannot be had.
+// Why a submit end cannot be bound.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// A submit port or socket that is not to be had, with what to do next.
+/// A submit port or socket that cannot be bound, with the next step for the user.
 public enum SubmitError: Error, Equatable, CustomStringConvertible {
   case busy(Port, on: String)
-  /// One of this user's own tunnels holds the port.
+  /// The port is held by another tunnel of this user.
   case own(Port, StepName)
-  /// There is something at the path already.
+  /// A file exists at the path.
   case taken(path: String)
-  /// No socket can be made at the path.
+  /// A socket cannot be made at the path.
   case unplaced(path: String, SystemError)
-  /// A directory on the way in which others could put another socket there.
+  /// Other users can change a directory on the path, and put another socket there.
   case exposed(path: String, directory: String, why: String)
-  /// A path that cannot be one.
+  /// The path is not a valid socket path.
   case spec(SpecError)
   case system(SystemError)
-  /// The user's own id is the one that stands for everybody (user_namespaces(7)).
+  /// The user's id is the overflow uid, which stands for every unmapped user (user_namespaces(7)).
   case unknownUser(uid_t)
-  /// There is no place for the tunnel's record.
+  /// The tunnel's record cannot be made.
   case record(RecordError)
 
   public var description: String {
@@ -50,6 +50,6 @@ public enum SubmitError: Error, Equatable, CustomStringConvertible {
 }
 
 extension Port {
-  /// Another port to propose.
+  /// Another port to suggest.
   fileprivate var next: UInt16 { number == .max ? number - 1 : number + 1 }
 }

@@ -6,9 +6,9 @@ import SpunnelSystem
 /// One listening socket of a submit end.
 public final class SubmitSocket {
   public let descriptor: FileDescriptor
-  /// The file of a unix socket, to be removed at the end.
+  /// The file of a unix socket, removed at the end.
   private let file: SocketFile?
-  /// Directories that go with it when they are empty.
+  /// Folders to remove after the file if they are empty.
   private let folders: [String]
 
   init(
@@ -19,7 +19,7 @@ public final class SubmitSocket {
     self.folders = folders
   }
 
-  /// Listens no more, whoever has copies, and leaves no file behind.
+  /// Stops listening, even if other processes hold copies, and removes the file.
   public func end() {
     Socket.stopListening(descriptor.raw)
     file?.remove()
@@ -29,7 +29,8 @@ public final class SubmitSocket {
   /// Whether it is a unix socket.
   var isPath: Bool { file != nil }
 
-  /// Listens no more and keeps its port: whoever connects is refused, and nobody else can bind it.
+  /// Stops listening and keeps the port bound: clients are refused, and no other process can bind
+  /// it.
   func rest() {
     Socket.keepBound(descriptor.raw)
     Socket.stopListening(descriptor.raw)
@@ -38,9 +39,14 @@ public final class SubmitSocket {
   /// Listens again.
   func wake() throws(SystemError) { try Socket.listenAgain(descriptor.raw) }
 
-  /// Binds a port on 127.0.0.1 and ::1, both or whichever the host has.
+  /// Binds a port on 127.0.0.1 and ::1, or on the one that the host has.
   ///
-  /// - Parameter stateDirectory: where it is looked up who holds the port
+  /// - Parameters:
+  ///   - port: the port
+  ///   - stateDirectory: the absolute path of `state_dir=`, where the holder of a busy port is
+  ///     looked up
+  /// - Throws: `own` when another tunnel of this user holds the port, `busy` when another process
+  ///   does
   public static func bind(
     _ port: Port, stateDirectory: String
   ) throws(SubmitError) -> [SubmitSocket] {
@@ -55,7 +61,7 @@ public final class SubmitSocket {
   /// Binds a port that is free on both addresses.
   public static func bindFree() throws(SubmitError) -> (Port, [SubmitSocket]) {
     var last = SystemError("bind a free port", EADDRINUSE)
-    // The kernel chooses for one address; the other may have it in use.
+    // The kernel chooses a port that is free on one address; it may be in use on the other.
     for _ in 0..<16 {
       do throws(SystemError) {
         guard let first = try bindFirst() else { break }
@@ -114,13 +120,13 @@ public final class SubmitSocket {
     return bound
   }
 
-  /// This host has no such address.
+  /// Whether a bind failed because this host lacks the address.
   private static func isAbsent(_ error: SystemError) -> Bool {
     error.code == EADDRNOTAVAIL || error.code == EAFNOSUPPORT
   }
 
-  /// Binds a unix socket for this user alone. A socket of the user's own that nobody listens on,
-  /// left by a crash, is replaced.
+  /// Binds a unix socket for this user alone. If a crash left the user's own socket there and no
+  /// process listens on it, it is replaced.
   static func bind(
     path: String, emptying folders: [String] = []
   ) throws(SubmitError) -> SubmitSocket {
@@ -130,7 +136,9 @@ public final class SubmitSocket {
     } catch { throw unbound(path, error) }
   }
 
-  /// Finds out whether a unix socket could be bound, without a trace.
+  /// Checks that a unix socket can be bound, without making one.
+  ///
+  /// - Throws: the reason why it cannot
   public static func verify(path: String) throws(SubmitError) {
     try verifyPlace(of: path)
     if SocketFile.isThere(path), !SocketFile.isLeftOver(path) { throw .taken(path: path) }
@@ -143,8 +151,8 @@ public final class SubmitSocket {
     String(path[...(path.lastIndex(of: "/") ?? path.startIndex)])
   }
 
-  /// Nobody else may be able to put another socket in the place of this one: what the user's programs
-  /// send would reach him.
+  /// Refuses a path that another user can change: that user could replace the socket and read what
+  /// the user's programs send.
   private static func verifyPlace(of path: String) throws(SubmitError) {
     let found: Exposure?
     do throws(SystemError) {
@@ -170,13 +178,14 @@ public final class SubmitSocket {
   }
 }
 
-/// A socket's file as it was made: another one in its place is not touched.
+/// The file of a socket, identified by device and inode. A different file at the same path is left
+/// alone.
 struct SocketFile {
   private let path: String
   private let device: dev_t
   private let inode: ino_t
 
-  /// - Returns: `nil` when it is not there
+  /// - Returns: `nil` when there is no file at the path
   init?(_ path: String) {
     guard let found = SocketFile.look(path) else { return nil }
     self.path = path
@@ -191,12 +200,12 @@ struct SocketFile {
 
   static func isThere(_ path: String) -> Bool { look(path) != nil }
 
-  /// Whether it is a socket of this user.
+  /// Whether the file is a socket of this user.
   static func isOwn(_ path: String) -> Bool {
     look(path).map { $0.st_mode & S_IFMT == S_IFSOCK && $0.st_uid == getuid() } ?? false
   }
 
-  /// Whether it is a socket of this user that refuses connections.
+  /// Whether the file is a socket of this user that refuses connections.
   static func isLeftOver(_ path: String) -> Bool {
     guard let found = look(path), found.st_mode & S_IFMT == S_IFSOCK, found.st_uid == getuid()
     else { return false }

@@ -1,17 +1,21 @@
-// What spunnelctl asks of a keeper, and what the keeper answers: lines over a unix socket in the
-// record, one request a connection.
+// The keeper's protocol: requests of spunnelctl and reports of the keeper. Each is one line over a
+// unix socket in the record; a connection carries one request.
 
 /// A request, as one line.
 public enum KeeperCommand: Equatable, Sendable {
   /// Adds forwards to the tunnel.
-  /// - isHeld: whether they live as long as the connection; otherwise as long as the tunnel
+  /// If `isHeld`, the forwards live as long as the connection; otherwise they live as long as the
+  /// tunnel.
   case open(TunnelSpec, isHeld: Bool)
-  /// Gives forwards up, those with the same submit ends.
+  /// Closes the forwards that have the same submit ends.
   case close(TunnelSpec)
-  /// Finds out whether anything listens at the far ends.
+  /// Checks whether anything listens at the far ends.
   case probe
 
-  /// - Parameter line: without its newline
+  /// Reads a request.
+  ///
+  /// - Parameter line: one line without its newline
+  /// - Returns: `nil` when the line is not a request
   public init?(line: String) {
     let words = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
     switch (words.first, words.count) {
@@ -23,7 +27,7 @@ public enum KeeperCommand: Equatable, Sendable {
     }
   }
 
-  /// With its newline.
+  /// The request as a line, with its newline.
   public var line: String {
     switch self {
     case .open(let spec, let isHeld): "\(isHeld ? "hold" : "open") \(spec)\n"
@@ -33,29 +37,32 @@ public enum KeeperCommand: Equatable, Sendable {
   }
 }
 
-/// What a keeper says, to srun through the lifeline and to spunnelctl over the command socket.
+/// A report of the keeper: to srun through the lifeline, to spunnelctl over the command socket.
 public enum KeeperReport: Equatable, Sendable {
-  /// The submit ends are held; exec ports that are to be chosen are not known yet.
+  /// The submit ends are held. Exec ports that are still to be chosen are unknown.
   case bound([Forward])
-  /// The forwards lead where they should.
+  /// The forwards are open end to end.
   case ready([Forward])
-  /// The job has not started; the submit ports are held, those that were free to choose as well.
+  /// The job has not started. The submit ports are held, with the free ones chosen.
   case waiting(TunnelSpec)
-  /// What was asked for is done.
+  /// The request is carried out.
   case done
-  /// These forwards were given up, as they had been asked for.
+  /// These forwards were closed on request.
   case closed(TunnelSpec)
-  /// Something befell forwards that go on.
+  /// Something happened to forwards that stay open.
   case news(KeeperNews)
-  /// One line for the user.
+  /// The request failed, with one line for the user.
   case failed(String)
-  /// The tunnel ended, as it was to.
+  /// The tunnel ended as planned, with the reason.
   case over(String)
 
-  /// Why a tunnel is over when its step is.
+  /// The reason in `over` when srun ended.
   public static let stepEnded = "srun ended"
 
-  /// - Parameter line: without its newline
+  /// Reads a report.
+  ///
+  /// - Parameter line: one line without its newline
+  /// - Returns: `nil` when the line is not a report
   public init?(line: String) {
     let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
     let rest = parts.count == 2 ? parts[1] : ""
@@ -81,7 +88,7 @@ public enum KeeperReport: Equatable, Sendable {
     }
   }
 
-  /// With its newline.
+  /// The report as a line, with its newline.
   public var line: String {
     switch self {
     case .bound(let forwards): "bound \(KeeperReport.list(forwards))\n"
@@ -100,15 +107,16 @@ public enum KeeperReport: Equatable, Sendable {
   }
 }
 
-/// What befalls forwards, in a line for people.
+/// A line for people about something that happened to forwards.
 public struct KeeperNews: Equatable, Sendable {
   public enum Kind: String, Sendable {
-    /// Nothing listens at the far end of one.
+    /// Nothing listens at the far end of a forward.
     case refused
-    /// There is no connection to the node, and why; it is tried on.
+    /// There is no connection to the node, with the reason. The keeper tries again.
     case trying
-    /// The connection to the node was lost, and why.
+    /// The connection to the node was lost, with the reason.
     case lost
+    /// The connection to the node is up again.
     case back
   }
 

@@ -1,23 +1,26 @@
-// spunnelctl's end of the command socket.
+// The spunnelctl side of a keeper's command socket.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// One request to the keeper of a tunnel, and its answers.
+/// One request to the keeper of a tunnel, and its reports.
 public struct KeeperConnection: ~Copyable {
   private let socket: FileDescriptor
   private var heard: LineBuffer
+  /// The longest report, in bytes.
   public static let longestReport = 1 << 20
 
-  /// Connects to the keeper of a step and asks.
+  /// Connects to the keeper of a step and sends a request.
   ///
   /// - Parameters:
-  ///   - step: of a tunnel on this host
-  ///   - base: an absolute path, of `state_dir=`
+  ///   - command: the request
+  ///   - step: the step of a tunnel on this host
+  ///   - base: the absolute path of `state_dir=`
   ///   - user: the tunnel's owner
-  ///   - longest: bytes that an answer may have
-  /// - Returns: `nil` when there is no such tunnel, or it is ending
+  ///   - longest: the longest report to accept, in bytes
+  /// - Returns: the open connection; `nil` when there is no such tunnel, or it is ending
+  /// - Throws: a record that cannot be trusted, or a failed system call
   public static func ask(
     _ command: KeeperCommand, of step: StepName, in base: String, user: uid_t,
     atMost longest: Int = longestReport
@@ -26,10 +29,12 @@ public struct KeeperConnection: ~Copyable {
       let record = try state.open(step), record.isLocked()
     else { return nil }
     do throws(SystemError) {
-      // root speaks as the owner: a keeper hears nobody else, as what runs as root may be led by a stranger.
+      // root connects with the owner's uid. A keeper accepts only its owner: a stranger may control
+      // a process that runs as root.
       let handle = try SocketHandle(RecordFile.command, in: record)
       let socket = try Process.acting(as: user) { () throws(SystemError) in try handle.connect() }
-      // Somebody else's socket that was put there is told nothing.
+      // The peer uid must be the owner's. Another user may have put a socket there, and must not
+      // see the request.
       if try Socket.peerUser(of: socket.raw) != user { return nil }
       try Socket.send(Array(command.line.utf8), over: socket.raw)
       return KeeperConnection(socket, LineBuffer(longest: longest))
@@ -46,10 +51,10 @@ public struct KeeperConnection: ~Copyable {
     self.heard = heard
   }
 
-  /// Waits for the next answer.
+  /// Waits for the next report.
   ///
-  /// - Parameter milliseconds: the longest wait; `nil`: for ever
-  /// - Returns: `nil` when the keeper is gone or talks nonsense, or the time is over
+  /// - Parameter milliseconds: the longest wait; `nil` waits for ever
+  /// - Returns: `nil` after the wait, when the keeper is gone, and for a line that is not a report
   public mutating func next(milliseconds: Int? = nil) -> KeeperReport? {
     let deadline = milliseconds.map { Clock.milliseconds() + $0 }
     while true {

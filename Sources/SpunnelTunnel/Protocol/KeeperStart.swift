@@ -1,15 +1,15 @@
-// Starts a keeper and hears what it reports: from srun, from sbatch and from spunnelctl.
+// Starts a keeper and waits for its reports: for srun, sbatch and spunnelctl.
 
 import Glibc
 import SpunnelSystem
 
-/// Why there is no tunnel, in one line.
+/// The reason why there is no tunnel, in one line.
 public struct KeeperFailure: Error, Equatable {
   public let reason: String
 
   public init(_ reason: String) { self.reason = reason }
 
-  /// The keeper could not be started.
+  /// Says why the keeper's process could not be started, with advice for that error.
   public init(unstarted error: SystemError) {
     let advice =
       switch error.code {
@@ -23,17 +23,21 @@ public struct KeeperFailure: Error, Equatable {
   }
 }
 
-/// A keeper that was started, at the other end of its lifeline.
+/// A started keeper, seen from the other end of its lifeline.
 public struct KeeperStart: ~Copyable {
-  /// Milliseconds for the keeper's own start and end, on top of what it waits for.
+  /// Milliseconds for the keeper's own start and end. They are added to the time it may wait.
   private static let margin = 3000
 
   private let lifeline: FileDescriptor
 
+  /// Starts a keeper.
+  ///
   /// - Parameters:
-  ///   - installation: whose keeper is started
-  ///   - listeners: bound sockets that the keeper gets copies of, borrowed
-  ///   - logout: for a keeper that is to outlive the login
+  ///   - request: what the keeper is to do
+  ///   - installation: the installation that has the keeper's program
+  ///   - listeners: bound sockets, borrowed; the keeper gets copies
+  ///   - logout: how the keeper survives a logout; `nil` for a keeper that need not
+  /// - Throws: the reason why the process could not be started
   public init(
     _ request: KeeperRequest, _ installation: Installation, listeners: [CInt] = [],
     logout: Logout? = nil
@@ -47,13 +51,15 @@ public struct KeeperStart: ~Copyable {
         descriptors: [null.raw, null.raw, null.raw, pair.right.raw] + listeners)
       program.raisesDescriptorLimit = true
       let ours = pair.left
-      // Its end is no news for srun: it waits for its tasks alone.
+      // Detached: srun gets no SIGCHLD when the keeper ends, and waits for its tasks alone.
       try program.startDetached()
       lifeline = consume ours
     } catch { throw KeeperFailure(unstarted: error) }
   }
 
-  /// The keeper starts srun for its ways: where PATH has none, the one beside the program that this is.
+  /// The keeper's environment; `nil` means this process's own.
+  ///
+  /// The keeper starts srun itself. If `PATH` has no srun, the folder of this program is appended.
   private static var environment: [ByteString]? {
     guard Program.find("srun") == nil, let folder = Host.programFolder,
       unsafe access(folder + "/srun", X_OK) == 0
@@ -62,11 +68,12 @@ public struct KeeperStart: ~Copyable {
     return Process.environment().filter { !$0.hasPrefix("PATH=") } + ["PATH=\(path)\(folder)"]
   }
 
-  /// Hears reports until one is final.
+  /// Waits for the final report.
   ///
   /// - Parameters:
-  ///   - seconds: the longest wait
-  ///   - isFinal: whether a report is what was waited for; a failure always is
+  ///   - seconds: the longest wait, before the margin
+  ///   - isFinal: whether a report ends the wait; a failure always ends it
+  /// - Throws: a failure that the keeper reports, its early end, a signal, or the timeout
   public borrowing func hear(
     seconds: Int, until isFinal: (KeeperReport) -> Bool
   ) throws(KeeperFailure) -> KeeperReport {
@@ -101,6 +108,6 @@ public struct KeeperStart: ~Copyable {
     return report
   }
 
-  /// Keeps the lifeline alone.
+  /// Keeps the lifeline and drops the rest. The caller owns the descriptor.
   public consuming func intoLifeline() -> FileDescriptor { lifeline }
 }

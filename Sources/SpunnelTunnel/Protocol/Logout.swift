@@ -1,19 +1,19 @@
-// What a logout ends, and how a keeper outlives one: systemd-logind's rules and the user's own
-// service manager (logind.conf(5), user@.service(5)).
+// What a logout ends, and how a keeper outlives a logout: the rules of systemd-logind and the
+// user's service manager (logind.conf(5), user@.service(5)).
 
 import Glibc
 import SpunnelSystem
 
-/// Which of systemd's units a process is in, as far as a logout goes.
+/// The kind of systemd unit that a process belongs to.
 enum LoginUnit: Equatable {
-  /// A login's own scope, whose remains logind may kill.
+  /// The scope of a login. At logout logind may kill every process that is left in it.
   case session
-  /// Something of the user's own service manager, which ends after the last logout, or lingers.
+  /// A unit of the user's service manager, which ends after the last logout unless it lingers.
   case manager
-  /// Nothing that knows of logins.
+  /// A unit that no logout touches.
   case other
 
-  /// - Parameter groups: `/proc/<pid>/cgroup` (cgroups(7)), of version 1, 2 or both
+  /// - Parameter groups: the content of `/proc/<pid>/cgroup` (cgroups(7)), of version 1, 2 or both
   init(groups: String) {
     self = .other
     for line in groups.split(separator: "\n") {
@@ -25,7 +25,7 @@ enum LoginUnit: Equatable {
     }
   }
 
-  /// - Parameter process: its number, or `self`
+  /// - Parameter process: a process id, or `self`
   init(of process: String) {
     do throws(SystemError) {
       let file = try FileDescriptor.open("/proc/\(process)/cgroup", O_RDONLY)
@@ -34,7 +34,7 @@ enum LoginUnit: Equatable {
   }
 }
 
-/// Whose remains logind kills when a login ends.
+/// Which users' processes logind kills when a login ends.
 struct LogoutRules: Equatable {
   static let properties = ["KillUserProcesses", "KillOnlyUsers", "KillExcludeUsers"]
 
@@ -42,7 +42,8 @@ struct LogoutRules: Equatable {
   private let only: [String]
   private let excluded: [String]
 
-  /// - Parameter answer: busctl's, about `properties`; `nil` when it is none
+  /// - Parameter answer: busctl's output about `properties`
+  /// - Returns: `nil` when the output has another form
   init?(_ answer: String) {
     let lines = answer.split(separator: "\n")
     guard lines.count == 3, lines[0] == "b true" || lines[0] == "b false" else { return nil }
@@ -51,34 +52,38 @@ struct LogoutRules: Equatable {
     excluded = LogoutRules.names(lines[2])
   }
 
-  /// `root` and `adm` of `as 2 "root" "adm"`.
+  /// The names in a line of busctl: `root` and `adm` in `as 2 "root" "adm"`.
   private static func names(_ line: Substring) -> [String] {
     line.split(separator: " ").dropFirst(2).map { $0.filter { $0 != "\"" } }
   }
 
-  /// As logind itself decides.
+  /// Whether logind kills a user's processes, decided as logind decides.
   func kills(_ user: String) -> Bool {
     kills && !excluded.contains(user) && (only.isEmpty || only.contains(user))
   }
 }
 
-/// What the next logout means for a keeper that is to outlive it.
+/// The effect of the next logout on a keeper that must outlive it.
 public struct Logout: Equatable, Sendable {
-  /// When the keeper will be gone before its job.
+  /// A logout that ends the keeper before its job ends.
   public enum Danger: Equatable, Sendable {
-    /// After the user's last logout, unless he lets his service manager linger.
+    /// The keeper ends after the user's last logout, unless the user's service manager lingers.
     case lastLogout
-    /// With the login that it was started in; why no service manager has it, where that is known.
+    /// The keeper ends with the login that started it. The text says why the service manager cannot
+    /// keep it, where known.
     case logout(String?)
   }
 
-  /// Words in front of the keeper's own that start it where it outlives the login.
+  /// Words that go before the keeper's own and start it where a logout does not end it.
   let launcher: [String]
+  /// The logout that will end the keeper all the same; `nil` when none does.
   public let danger: Danger?
 
-  /// For a keeper that is about to be started. Asks nobody outside of a login of systemd's.
+  /// Decides how to start a keeper that must outlive this login.
   ///
-  /// - Parameter job: for whoever looks at his service manager's units
+  /// Asks systemd only if this process belongs to a login or to the user's service manager.
+  ///
+  /// - Parameter job: the job id, for the description of the user's unit
   public static func ahead(of job: UInt32) -> Logout {
     let unit = LoginUnit(of: "self")
     let isSafe = unit == .other || (unit == .session && !Systemd.killsRemains())
@@ -90,7 +95,9 @@ public struct Logout: Equatable, Sendable {
     }
   }
 
-  /// What threatens a keeper that runs already.
+  /// The logout that will end a running keeper; `nil` when none does.
+  ///
+  /// - Parameter keeper: the process id
   public static func danger(to keeper: Int) -> Danger? {
     switch LoginUnit(of: "\(keeper)") {
     case .session: Systemd.killsRemains() ? .logout(nil) : nil
@@ -101,9 +108,11 @@ public struct Logout: Equatable, Sendable {
 }
 
 extension Logout.Danger {
-  /// The line that the user gets: how long the tunnel is there, and what to do.
+  /// A line for the user: how long the tunnel stays, and what to do.
   ///
-  /// - Parameter spec: what was asked for
+  /// - Parameters:
+  ///   - job: the job id
+  ///   - spec: the forwards that were asked for
   public func line(_ job: UInt32, _ spec: TunnelSpec) -> String {
     let again = "spunnelctl open \(job) \(spec) after your next login"
     let until = "job \(job) has its tunnel until you log out: "
@@ -119,19 +128,20 @@ extension Logout.Danger {
   }
 }
 
-/// systemd's own commands, found on `PATH`: the core speaks no D-Bus.
+/// Asks systemd through its own commands, found on `PATH`: the core speaks no D-Bus.
 private enum Systemd {
-  /// The longest wait for one of them, in milliseconds.
+  /// The longest wait for one command, in milliseconds.
   private static let patience = 2000
   private static let login = ["get-property", "org.freedesktop.login1"]
 
   enum Scope {
     case words([String])
-    /// Why there is none.
+    /// The reason why there is no scope.
     case none(String)
   }
 
-  /// Whether logind kills what this user leaves behind. One that does not answer kills nobody.
+  /// Whether logind kills what this user leaves behind. If logind does not answer, it kills
+  /// nothing.
   static func killsRemains() -> Bool {
     let words = ["/org/freedesktop/login1", "org.freedesktop.login1.Manager"]
     guard let answer = ask("busctl", login + words + LogoutRules.properties), answer.succeeded,
@@ -140,22 +150,24 @@ private enum Systemd {
     return rules.kills(Host.userName)
   }
 
-  /// Whether this user's service manager runs on without a login of his.
+  /// Whether this user's service manager runs on after the last logout.
   static func lingers() -> Bool {
     let path = "/org/freedesktop/login1/user/_\(getuid())"
     let answer = ask("busctl", login + [path, "org.freedesktop.login1.User", "Linger"])
     return answer?.succeeded == true && answer?.output == "b true\n"
   }
 
-  /// The words that start a command in a scope of the user's service manager, under its own
-  /// process id and with all of its descriptors.
+  /// The words that start a command in a scope of the user's service manager. The command keeps its
+  /// process id and all its descriptors.
   static func scope(_ description: String) -> Scope {
     guard let run = Program.find("systemd-run") else { return .none("systemd-run: not found") }
-    // Often taken away, as Jupyter once could not cope with it; the place is known (pam_systemd(8)).
+    // Users often unset it, because Jupyter once failed with it. Its value is known
+    // (pam_systemd(8)).
     if Process.environment("XDG_RUNTIME_DIR") == nil {
       Process.setEnvironment("XDG_RUNTIME_DIR", "/run/user/\(getuid())")
     }
-    // Asked before a keeper is left to systemd-run, which waits for ever and has nobody to tell.
+    // systemctl checks the service manager first: without an answer systemd-run would wait for
+    // ever, and the keeper could not report it.
     guard let answer = ask("systemctl", ["--user", "show", "--property=Version"]) else {
       return .none("systemctl: not found")
     }
@@ -166,7 +178,7 @@ private enum Systemd {
     return .words([run] + options + ["--"])
   }
 
-  /// - Returns: `nil` when there is no such program
+  /// - Returns: `nil` when the program is missing or does not end in time
   private static func ask(_ name: String, _ words: [String]) -> ProgramResult? {
     guard let path = Program.find(name) else { return nil }
     let program = Program(path, words, environment: Process.environment())

@@ -4,19 +4,23 @@ import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// What lies in the state directories of all users.
+/// The records in the state directories of all users.
 public struct AllRecords: Sendable {
-  /// By job and step.
+  /// The records, sorted by job and step.
   public let views: [RecordView]
-  /// Directories that are not to be trusted, or cannot be read: they hide no others.
+  /// Directories that cannot be trusted or read. The other directories are still listed.
   public let problems: [RecordError]
 
-  /// Directories that are named: anybody may make any number with other users' names.
+  /// The most directories that are named in errors. Any user can make any number of directories
+  /// with other users' names.
   private static let mostDistrusted = 50
 
+  /// Reads the records of all users.
+  ///
   /// - Parameters:
-  ///   - base: an absolute path, of `state_dir=`
-  ///   - isMeant: whose records are read at all
+  ///   - base: the absolute path of `state_dir=`
+  ///   - isMeant: which records to read
+  /// - Throws: a failure to read `base` itself
   public static func find(
     in base: String, where isMeant: (StepName) -> Bool = { _ in true }
   ) throws(RecordError) -> AllRecords {
@@ -28,7 +32,8 @@ public struct AllRecords: Sendable {
         views += try RecordView.all(
           in: base, name, where: isMeant, within: &allowances[name.user, default: .most])
       } catch {
-        // Anybody may take names of this kind: what nobody looks for is in nobody's way.
+        // Any user can take names of this kind. An untrusted directory with such a name holds
+        // no tunnel of the user that it names.
         if !name.isFirst { continue }
         if distrusted.count < mostDistrusted { distrusted.append(error) } else { unnamed += 1 }
       }
@@ -41,7 +46,8 @@ public struct AllRecords: Sendable {
     return AllRecords(views: views, problems: distrusted + bounded)
   }
 
-  /// What has a state directory's name, by user, the first of each before others.
+  /// The state directories in `base`, sorted by user, the first name of each user before its
+  /// others.
   static func names(in base: String) throws(RecordError) -> [StateName] {
     let names = try recording { () throws(SystemError) in
       try Directory.open(following: base).names { StateName($0) }
@@ -50,11 +56,13 @@ public struct AllRecords: Sendable {
   }
 }
 
-/// How much of one user's records is taken in by whoever looks at everybody's: there may be any number, of
-/// any size, and what one user has made takes nothing away from the others.
+/// Bounds how much of one user's records root reads.
+///
+/// A user can make any number of records of any size. The bound is per user, so one user cannot
+/// hide the tunnels of another.
 struct Allowance {
-  /// More tunnels than anybody has on one host, and more than they say of themselves: usual ones are
-  /// below 1 kB, one to each of 10,000 nodes is below 1 MB.
+  /// More than a real user has on one host. A usual record is below 1 kB; a record with forwards to
+  /// 10,000 nodes is below 1 MB.
   static let most = Allowance(records: 4096, bytes: 8 << 20)
   static let unlimited = Allowance(records: .max, bytes: .max)
 
@@ -64,9 +72,12 @@ struct Allowance {
 
   private init(records: Int, bytes: Int) { (self.records, self.bytes) = (records, bytes) }
 
-  /// Those that are looked at.
+  /// Takes as many records as are left, and notes a problem if there are more.
   ///
-  /// - Parameter path: of the user's directory
+  /// - Parameters:
+  ///   - steps: the records that were found
+  ///   - path: the path of the user's directory, for the problem
+  /// - Returns: the records to read
   mutating func take(_ steps: [StepName], of path: String) -> ArraySlice<StepName> {
     if steps.count > records {
       problems.append(.tooMuch(path: path, what: "\(records) records: the others are not shown"))
@@ -74,7 +85,11 @@ struct Allowance {
     return steps.prefix(records)
   }
 
-  /// A record's files were read.
+  /// Subtracts the size of a record that was read.
+  ///
+  /// - Parameters:
+  ///   - count: its size in bytes
+  ///   - path: the path of the user's directory, for the problem
   mutating func take(bytes count: Int, of path: String) {
     if bytes <= 0 { return }
     bytes -= count

@@ -1,19 +1,20 @@
-// What a record says of the service that a forward leads to.
+// The state of the service behind a forward, as a record keeps it.
 
-/// What is known of the far end of a forward.
+/// What is known of a forward's far end.
 public enum FarEnd: String, Sendable {
-  /// Nobody has connected yet.
+  /// No connection has been made yet.
   case unknown
   case listening
   /// The last connection was refused: nothing listens there.
   case refused
-  /// Nothing listens on the node's localhost, but something does on another address of the node.
+  /// Nothing listens on the node's localhost, but a service listens on another address of the node.
+  /// The last connection failed for an unknown reason.
   case elsewhere
   /// The node's sshd forbids it.
   case denied
   /// The last connection did not get there, and nobody knows why.
   case unreached
 
-  /// Whether the last connection got nowhere.
+  /// Whether the last connection failed.
   public var isTrouble: Bool { self != .unknown && self != .listening }
 }

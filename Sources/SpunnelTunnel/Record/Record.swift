@@ -1,40 +1,41 @@
-// One tunnel's directory, as its keeper holds it and as others find it.
+// The directory of one tunnel, as its keeper holds it.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// The names in a record's directory.
+/// The file names in a record's directory.
 public enum RecordFile {
-  /// Which nodes, which forwards.
+  /// The nodes and the forwards.
   static let host = "host"
   /// The control socket of a link's ssh (ssh_config(5), `ControlPath`).
   public static func control(of link: Int) -> String { link == 0 ? "control" : "control.\(link)" }
-  /// Where the keeper takes commands from `spunnelctl`.
+  /// The unix socket on which the keeper takes commands from `spunnelctl`.
   static let command = "command"
-  /// There once the end is meant: the keeper tears down and does not heal.
+  /// The exit flag. If it exists, the end is meant: the keeper closes the tunnel and does not
+  /// reconnect.
   static let exit = "exit"
   static let status = "status"
   static let log = "log"
-  /// Where ssh takes connections for a service.
+  /// The unix socket on which ssh takes connections for a service.
   static func socket(_ number: Int) -> String { "\(number).sock" }
-  /// The log before this one: a log of full length is moved here.
+  /// The previous log: a log of full length is renamed to this.
   static let oldLog = "log.old"
 }
 
-/// A record held by this process: alive as long as its directory is locked.
+/// A record that this process holds. It counts as alive while its directory is locked.
 public final class Record {
   public let step: StepName
   public let directory: Directory
   private let state: StateDirectory
   private var sockets = 0
-  /// Lines for the log that could not be opened, the oldest first.
+  /// Log lines that are not written yet because the log could not be opened, oldest first.
   private var unwritten: [String] = []
 
-  /// Longest path that ssh can bind: it appends a dot and 16 characters, and sun_path has 108
-  /// bytes with the final zero (mux.c, `muxserver_listen`; unix(7)).
+  /// The longest control path that ssh can bind, in bytes. ssh appends a dot and 16 characters, and
+  /// `sun_path` has 108 bytes with the final zero (mux.c, `muxserver_listen`; unix(7)).
   static let longestControlPath = 90
-  /// Behind the first link's path: `.99999`.
+  /// Bytes that a later link appends to the first link's path: `.99999`.
   private static let longestSuffix = 6
   private static let longestLog = 256 * 1024
   private static let mostUnwritten = 40
@@ -50,8 +51,11 @@ public final class Record {
   /// Makes and locks the record of a step.
   ///
   /// - Parameters:
-  ///   - base: an absolute path, of `state_dir=`
+  ///   - step: the step, or a job as a whole
+  ///   - base: the absolute path of `state_dir=`
   ///   - user: the tunnel's owner
+  /// - Throws: `taken` when the step has a tunnel, `tooLong` when a socket's path would be too
+  ///   long, and any reason why `base` cannot be used
   public static func create(
     _ step: StepName, in base: String, user: uid_t
   ) throws(RecordError) -> Record {
@@ -73,12 +77,12 @@ public final class Record {
     directory.path + "/" + RecordFile.control(of: link)
   }
 
-  /// The folder that it lies in, with all the user's other records.
+  /// The state directory that holds this record and the user's others.
   public var folder: String { state.path }
 
   public var commandPath: String { directory.path + "/" + RecordFile.command }
 
-  /// A name that no socket of this record has had.
+  /// A socket name that this record has never used.
   public func newSocketName() -> String {
     sockets += 1
     return RecordFile.socket(sockets)
@@ -86,19 +90,21 @@ public final class Record {
 
   public func removeSocket(_ name: String) { directory.remove(name) }
 
-  /// Watches for what appears in the record, and for its own end, which only the directory around
-  /// it tells as long as it is open here.
+  /// Watches the files of the record, and the record's own removal.
+  ///
+  /// While this process has the directory open, inotify(7) reports its removal only through the
+  /// directory around it.
   public func watch(_ changes: borrowing DirectoryWatch) throws(SystemError) {
     try changes.add(directory)
     try state.watch(changes)
   }
 
-  /// Whether somebody has removed the directory.
+  /// Whether the directory was removed.
   public var isGone: Bool {
     do throws(SystemError) { return try directory.attributes().st_nlink == 0 } catch { return true }
   }
 
-  /// Whether a file that others read was removed.
+  /// Whether a file that other processes read was removed.
   public var isIncomplete: Bool {
     [RecordFile.host, RecordFile.status, RecordFile.command].contains { !directory.contains($0) }
   }
@@ -113,7 +119,7 @@ public final class Record {
     directory.contains(RecordFile.control(of: link))
   }
 
-  /// A socket left by an ssh that was killed would make the next one go on without any.
+  /// Removes a control socket. If a killed ssh left it behind, the next ssh would run without one.
   public func removeControl(of link: Int) { directory.remove(RecordFile.control(of: link)) }
 
   public func write(_ host: HostFile) throws(RecordError) {
@@ -122,10 +128,10 @@ public final class Record {
     }
   }
 
-  /// Removes the unix sockets outside the record on which nobody listens any more.
+  /// Removes unix sockets outside the record on which no process listens.
   public func removeSocketsElsewhere() { Record.removeSocketsElsewhere(of: step, directory) }
 
-  /// The same for a record that nobody holds.
+  /// Does the same for a record that no keeper holds.
   static func removeSocketsElsewhere(of step: StepName, _ directory: borrowing Directory) {
     let text: String
     do throws(SystemError) {
@@ -139,9 +145,10 @@ public final class Record {
     for port in ports + host.waiting.flatMap(\.ports) { OwnSocket.removeLeftOver(port) }
   }
 
-  /// Writes the status, and what the log lacks.
+  /// Writes the status, and the log lines that are still unwritten.
   ///
-  /// - Returns: whether it is written: a full disk must not end a tunnel
+  /// - Returns: whether the status was written; the tunnel goes on without it, for example on a
+  ///   full disk
   @discardableResult
   public func write(_ status: Status) -> Bool {
     defer { if !unwritten.isEmpty { writeLog() } }
@@ -151,8 +158,10 @@ public final class Record {
     } catch { return false }
   }
 
-  /// Appends a line with the time; failure goes by. While the log cannot be opened the line waits:
-  /// that descriptors are used up could never be read there otherwise.
+  /// Appends a line with the time to the log.
+  ///
+  /// If the log cannot be opened, the line waits for the next write. Otherwise the log could never
+  /// say that this process ran out of descriptors.
   public func log(_ line: String) {
     let text = printable(line, atMost: LogLine.longest)
     unwritten.append("\(timestamp(Clock.wallMilliseconds())) \(text)\n")
@@ -173,7 +182,7 @@ public final class Record {
     } catch {}
   }
 
-  /// Removes the record with all that is in it.
+  /// Removes the record with all its files.
   public func remove() {
     do throws(RecordError) { try state.remove(step, directory) } catch {}
     state.removeIfEmpty()

@@ -1,20 +1,20 @@
-// Why a record cannot be kept or read.
+// Why a record cannot be written or read.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// A failure around the state directory, with the path and what to do.
+/// A failure in the state directory, with the path and the next step for the user.
 public enum RecordError: Error, Equatable, Sendable, CustomStringConvertible {
   case system(SystemError)
-  /// A directory that somebody else may have made or may change.
+  /// Another user may have made the directory, or can change it.
   case untrusted(path: String, why: String)
   /// The step has a tunnel already.
   case taken(StepName)
-  /// A path too long for a socket in it, with the longest that fits, in bytes.
+  /// The path is too long for a unix socket. `limit` is the longest that fits, in bytes.
   case tooLong(path: String, limit: Int)
-  /// A user's directory with more than somebody else looks at: half a sentence says what of it.
+  /// A user's directory exceeds what root reads. `what` says which limit, as half a sentence.
   case tooMuch(path: String, what: String)
-  /// So many more directories that are not to be trusted.
+  /// The number of further directories that cannot be trusted.
   case moreUntrusted(Int, base: String)
 
   public var description: String {
@@ -33,7 +33,7 @@ public enum RecordError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Runs system calls where a `RecordError` is thrown.
+/// Runs system calls and wraps their error in a `RecordError`.
 func recording<Value: ~Copyable>(
   _ body: () throws(SystemError) -> Value
 ) throws(RecordError) -> Value {

@@ -1,4 +1,4 @@
-// The last lines of a record's log: what became of the tunnel, and when.
+// Reads the end of a record's log: what happened to the tunnel, and when.
 
 import Glibc
 import SpunnelSlurm
@@ -6,11 +6,11 @@ import SpunnelSystem
 
 /// A line of the log.
 public struct LogLine: Equatable, Sendable {
-  /// In milliseconds since 1970; `nil` for what stands there without a time.
+  /// Milliseconds since 1970; `nil` for a line without a time.
   public let time: Int?
   public let text: String
 
-  /// Characters after which a line is cut.
+  /// The longest line, in characters. Longer lines are cut.
   public static let longest = 1000
 
   init(_ line: some StringProtocol) {
@@ -24,11 +24,14 @@ public struct LogLine: Equatable, Sendable {
     }
   }
 
-  /// The last lines of a step's log, the oldest first; none when there is no log to be read.
+  /// The last lines of a step's log, oldest first.
   ///
   /// - Parameters:
-  ///   - base: an absolute path, of `state_dir=`
+  ///   - count: the most lines to return
+  ///   - step: the step of the tunnel
+  ///   - base: the absolute path of `state_dir=`
   ///   - user: the tunnel's owner
+  /// - Returns: an empty list when the log is missing or cannot be read
   public static func last(
     _ count: Int, of step: StepName, in base: String, user: uid_t
   ) -> [LogLine] {
@@ -41,12 +44,12 @@ public struct LogLine: Equatable, Sendable {
     } catch { return [] }
   }
 
-  /// The whole lines at the end of a file.
+  /// The complete lines at the end of a file.
   private static func end(of name: String, in record: borrowing Directory) -> [Substring] {
     let most = 16 * 1024
     guard let content = try? record.readEnd(name, atMost: most, isSole: true) else { return [] }
     let lines = String(decoding: content, as: UTF8.self).utf8.split(separator: UInt8(ascii: "\n"))
-    // The first one is cut.
+    // The read may begin in the middle of a line.
     return lines.dropFirst(content.count == most ? 1 : 0).map { Substring($0) }
   }
 }

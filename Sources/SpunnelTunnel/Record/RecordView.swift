@@ -1,23 +1,24 @@
-// A record as somebody else finds it: `spunnelctl`, or an srun whose port is taken. Whatever has
-// become of its files, looking never fails and never waits.
+// A record as another process finds it: `spunnelctl`, or an srun whose port is taken. Damaged or
+// missing files are no error, and reading never waits for the keeper.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// What is known about one tunnel of a user on this host.
+/// What is known of one tunnel of a user on this host.
 public struct RecordView: Equatable, Sendable {
   public let step: StepName
-  /// Whose tunnel it is.
+  /// The owner of the tunnel.
   public let user: uid_t
-  /// `nil` when the file is missing or damaged.
+  /// The content of `host`; `nil` when the file is missing or damaged.
   public let host: HostFile?
-  /// Whether a keeper holds the record; what nobody holds was left by a crash, or is none.
+  /// Whether a keeper holds the record. If not, a crash left it, or it is not a record.
   public let isHeld: Bool
-  /// What the keeper wrote last, as far as that is there and not damaged. How the tunnel is now, `state`
-  /// says.
+  /// The last status that the keeper wrote; a default status when the file is missing or damaged.
+  /// See `state` for the tunnel's present state.
   public let status: Status
-  /// `stale` when nobody holds the record, `nil` when it says nothing of its state that makes sense.
+  /// The tunnel's state: `stale` when no keeper holds the record, `nil` when the status file is
+  /// damaged.
   public let state: Status.State?
 
   init(
@@ -32,12 +33,12 @@ public struct RecordView: Equatable, Sendable {
     self.state = state
   }
 
-  /// All of a user's tunnels on this host, by job and step.
+  /// All tunnels of a user on this host, sorted by job and step.
   ///
   /// - Parameters:
-  ///   - base: an absolute path, of `state_dir=`
-  ///   - user: whose
-  ///   - isMeant: which records are read at all
+  ///   - base: the absolute path of `state_dir=`
+  ///   - user: the owner of the tunnels
+  ///   - isMeant: which records to read
   public static func all(
     in base: String, user: uid_t, where isMeant: (StepName) -> Bool = { _ in true }
   ) throws(RecordError) -> [RecordView] {
@@ -50,7 +51,7 @@ public struct RecordView: Equatable, Sendable {
     return views.sorted { ($0.step.job, $0.step.step) < ($1.step.job, $1.step.step) }
   }
 
-  /// Those of one directory.
+  /// The tunnels in one state directory.
   static func all(
     in base: String, _ name: StateName, where isMeant: (StepName) -> Bool,
     within allowance: inout Allowance
@@ -60,7 +61,7 @@ public struct RecordView: Equatable, Sendable {
     var views: [RecordView] = []
     for step in allowance.take(try state.steps(where: isMeant), of: state.path) {
       do throws(RecordError) {
-        // One that ended while we looked is simply not there.
+        // The record was removed after its name was read.
         guard let directory = try state.open(step) else { continue }
         if allowance.bytes <= 0 {
           views.append(
@@ -71,14 +72,14 @@ public struct RecordView: Equatable, Sendable {
         allowance.take(bytes: content.size, of: state.path)
         views.append(RecordView(step, user, content, isHeld: directory.isLocked()))
       } catch {
-        // Something of a record's name that is no directory or cannot be opened.
+        // A file with a record's name, or a directory that cannot be opened.
         views.append(RecordView(step: step, user: user, host: nil, isHeld: false))
       }
     }
     return views
   }
 
-  /// The tunnel that holds a port of this host, if it is one of the user's own.
+  /// The user's own tunnel that holds a port of this host; `nil` when there is none.
   static func holder(of port: Port, in base: String, user: uid_t) -> RecordView? {
     guard let views = try? all(in: base, user: user) else { return nil }
     return views.first { $0.isHeld && $0.host?.holds(port) ?? false }
@@ -86,11 +87,12 @@ public struct RecordView: Equatable, Sendable {
 
   private init(_ step: StepName, _ user: uid_t, _ content: Content, isHeld: Bool) {
     let status = content.status.text.flatMap { Status($0) }
-    // A keeper that has just begun has written nothing yet.
+    // A keeper that has just started has written no status yet.
     let told = content.status.isMissing ? .starting : status?.state
     let isBare = content.host.isMissing || content.host.text == ""
     let host =
-      // Before the first forward and after the last: no damage, while somebody holds it.
+      // Before its first forward and after its last, a keeper has nothing to write. This is not
+      // damage.
       isBare && isHeld
       ? HostFile(nodes: [], forwards: []) : content.host.text.flatMap { HostFile($0) }
     self.init(
@@ -99,9 +101,9 @@ public struct RecordView: Equatable, Sendable {
   }
 }
 
-/// What a record's two files say.
+/// The content of a record's two files.
 private struct Content {
-  /// There is no text when it is no regular file, or not readable.
+  /// The text is `nil` when the file is missing, not regular or not readable.
   typealias File = (text: String?, isMissing: Bool)
 
   let host: File
@@ -112,12 +114,12 @@ private struct Content {
     status = Content.read(RecordFile.status, directory)
   }
 
-  /// In bytes.
+  /// The size of both files, in bytes.
   var size: Int { (host.text?.utf8.count ?? 0) + (status.text?.utf8.count ?? 0) }
 
   private static func read(_ name: String, _ directory: borrowing Directory) -> File {
     do throws(SystemError) {
-      // With links to one file a thousand records are as large as one on the disk.
+      // Files with several links are refused: a thousand records could share one large file.
       let content = try directory.read(name, atMost: 1 << 20, isSole: true)
       return (String(decoding: content, as: UTF8.self), false)
     } catch { return (nil, error.code == ENOENT) }

@@ -1,28 +1,29 @@
-// Tells when records change, so that nobody has to look again and again.
+// Reports changes of records, so that commands need not poll.
 
 import Glibc
 import SpunnelSystem
 
-/// The state directories of one user or of all, and the records in them, under watch (inotify(7)).
+/// The state directories of one user or of all users, watched with their records (inotify(7)).
 public final class RecordWatch {
   private let changes: DirectoryWatch
   private let base: String
   private let user: uid_t?
 
   /// - Parameters:
-  ///   - base: an absolute path, of `state_dir=`
-  ///   - user: whose; `nil`: everybody's
+  ///   - base: the absolute path of `state_dir=`
+  ///   - user: the owner to watch; `nil` for every user
   public init(in base: String, user: uid_t?) throws(SystemError) {
     changes = try DirectoryWatch()
     self.base = base
     self.user = user
   }
 
-  /// Readable when something may have changed.
+  /// A descriptor that is readable after a change. It belongs to this object.
   public var descriptor: CInt { changes.descriptor.raw }
 
-  /// Forgets what was noted, and takes in directories that are new: to be called before one looks.
-  /// What cannot be watched is passed over: whoever looks now and then sees it all the same.
+  /// Drains pending events and watches new directories. Call it before reading the records.
+  ///
+  /// A directory that cannot be watched is skipped: the caller also looks at intervals.
   public func renew() {
     try? changes.clear()
     if let parent = try? Directory.open(following: base) { try? changes.add(parent) }

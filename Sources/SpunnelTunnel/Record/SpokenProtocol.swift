@@ -1,12 +1,14 @@
-// What a service speaks, as far as the first bytes of an answer of its own have told.
+// The protocol of a service, recognized by the first bytes of its answer.
 
-/// A protocol whose name may stand before a service's address.
+/// A protocol whose name may precede the address of a service.
 public enum SpokenProtocol: String, Sendable {
   case http, ssh, vnc
 
-  /// - Parameter beginning: the first eight bytes of an answer in their order in memory; zeros follow a
-  ///   shorter one
-  /// - Returns: `nil` when they are of none of these
+  /// Recognizes a protocol by the beginning of an answer.
+  ///
+  /// - Parameter beginning: the first eight bytes in memory order; a shorter answer is padded with
+  ///   zeros
+  /// - Returns: `nil` for any other protocol
   package init?(beginning: UInt64) {
     let bytes = unsafe withUnsafeBytes(of: beginning) { unsafe Array($0) }
     if bytes.starts(with: "HTTP/".utf8) {

@@ -1,4 +1,5 @@
-// Where records lie: `<base>/spunnel-<uid>/<job>.<step>/`, in a place that strangers share.
+// The state directory that holds a user's records, `<base>/spunnel-<uid>/<job>.<step>/`. `<base>`
+// is shared with strangers.
 
 import Glibc
 import SpunnelSlurm
@@ -6,8 +7,8 @@ import SpunnelSystem
 
 /// One user's directory of records, open and checked.
 ///
-/// Its name is `spunnel-<uid>`. Another user may have taken that, for every uid there is: then it has another name,
-/// which nobody could know before, and is found by its owner.
+/// Its name is `spunnel-<uid>`. Another user can take that name for every uid. In this case the
+/// directory gets an unpredictable name (`StateName`) and is recognized by its owner.
 public struct StateDirectory: ~Copyable {
   private let base: Directory
   private let root: Directory
@@ -20,16 +21,18 @@ public struct StateDirectory: ~Copyable {
     self.name = name
   }
 
-  /// Opens the user's directory and makes it when it is not there. Where another user has taken its name, one
-  /// of another name serves (`StateName`).
+  /// Opens the user's directory, and makes it if it is missing.
+  ///
+  /// If another user has taken its name, a directory with an unpredictable name is used.
   ///
   /// - Parameters:
-  ///   - base: an absolute path, `/tmp` unless `state_dir=` says otherwise
-  ///   - user: whose records
+  ///   - base: an absolute path: `/tmp`, or the value of `state_dir=`
+  ///   - user: the owner of the records
+  /// - Throws: a directory that cannot be trusted, or a failed system call
   public static func create(in base: String, user: uid_t) throws(RecordError) -> StateDirectory {
     let parent = try openBase(base, user)
     let name = StateName.first(of: user)
-    // More than once: a keeper that ends may remove the empty directory between the two calls.
+    // Retries: a keeper that ends may remove the empty directory between the two calls.
     for _ in 0..<16 {
       try recording { () throws(SystemError) in _ = try parent.create(name) }
       switch try openRoot(in: parent, name, user) {
@@ -45,10 +48,12 @@ public struct StateDirectory: ~Copyable {
     throw .system(SystemError("mkdir \(base)/\(name)", ENOENT))
   }
 
-  /// Makes a directory under a name that nobody could take before, unless the user has one already. Of two that
-  /// are made at the same time both go, and both makers try again: one is all that may be in use.
+  /// Makes a directory with an unpredictable name, unless the user has one already.
   ///
-  /// - Returns: the name, `nil` when it is to be tried again
+  /// If two keepers make one at the same time, both remove theirs and try again: only one may be in
+  /// use.
+  ///
+  /// - Returns: the name; `nil` when the caller must try again
   private static func createOther(
     in parent: borrowing Directory, _ user: uid_t
   ) throws(RecordError) -> String? {
@@ -60,7 +65,7 @@ public struct StateDirectory: ~Copyable {
     return nil
   }
 
-  /// The names of the user's directories besides the first.
+  /// The names of the user's directories other than the first.
   private static func others(
     in parent: borrowing Directory, _ user: uid_t
   ) throws(RecordError) -> [String] {
@@ -72,15 +77,15 @@ public struct StateDirectory: ~Copyable {
     }
   }
 
-  /// Where the user's records are: one directory as a rule, or none.
+  /// The names of the user's state directories: usually one or none.
   ///
-  /// - Parameter base: an absolute path, of `state_dir=`
-  /// - Throws: when there is none, and something else has its name
+  /// - Parameter base: the absolute path of `state_dir=`
+  /// - Throws: when the user has no directory and another user has taken its name
   static func names(in base: String, user: uid_t) throws(RecordError) -> [String] {
     let parent = try openBase(base, user)
     let first = StateName.first(of: user)
     switch try openRoot(in: parent, first, user) {
-    // A second one may be left of the time when another user had the name.
+    // A second directory may remain from a time when another user had the first name.
     case .own: return [first] + (try others(in: parent, user))
     case .absent: return try others(in: parent, user)
     case .foreign(let error):
@@ -90,9 +95,9 @@ public struct StateDirectory: ~Copyable {
     }
   }
 
-  /// Opens a directory, to look at it.
+  /// Opens a state directory for reading.
   ///
-  /// - Returns: `nil` when it is gone
+  /// - Returns: `nil` when it does not exist
   static func find(
     _ name: String, in base: String, user: uid_t
   ) throws(RecordError) -> StateDirectory? {
@@ -104,13 +109,17 @@ public struct StateDirectory: ~Copyable {
     }
   }
 
-  /// Opens the directory that has the record of a step.
+  /// Opens the state directory that holds the record of a step.
   ///
-  /// - Returns: `nil` when this user has none
+  /// - Parameters:
+  ///   - step: the step of the record
+  ///   - base: the absolute path of `state_dir=`
+  ///   - user: the owner of the record
+  /// - Returns: `nil` when this user has no such record
   public static func find(
     holding step: StepName, in base: String, user: uid_t
   ) throws(RecordError) -> StateDirectory? {
-    // Mostly it is the first, and the others need not be looked for.
+    // The first directory is tried first: usually it holds the record, and no search is needed.
     if let state = try? find(StateName.first(of: user), in: base, user: user),
       try state.open(step) != nil
     {
@@ -124,7 +133,7 @@ public struct StateDirectory: ~Copyable {
     return nil
   }
 
-  /// Looks whether the directory is there and sound, or can be made.
+  /// Checks that the user's directory is there and trusted, or that it can be made.
   public static func verify(in base: String, user: uid_t) throws(RecordError) {
     let parent = try openBase(base, user)
     if case .own = try openRoot(in: parent, StateName.first(of: user), user) { return }
@@ -134,7 +143,8 @@ public struct StateDirectory: ~Copyable {
   }
 
   private static func openBase(_ path: String, _ user: uid_t) throws(RecordError) -> Directory {
-    // The sockets in a record are named to ssh by their paths, so the way must stay what it is.
+    // ssh is told the sockets of a record by path, so no other user may be able to change that
+    // path.
     let found = try recording { () throws(SystemError) in
       try Directory.exposure(along: path, user: user)
     }
@@ -142,15 +152,15 @@ public struct StateDirectory: ~Copyable {
     return try recording { () throws(SystemError) in try Directory.open(following: path) }
   }
 
-  /// What has a directory's name.
+  /// What was found under a state directory's name.
   private enum Root: ~Copyable {
     case own(Directory)
     case absent
-    /// Another user's: the name is his, and nothing of it is used.
+    /// An entry of another user. Nothing in it is used.
     case foreign(RecordError)
   }
 
-  /// - Throws: for a directory of the user's own that others may enter
+  /// - Throws: when the user's own directory is open to other users
   private static func openRoot(
     in base: borrowing Directory, _ name: String, _ user: uid_t
   ) throws(RecordError) -> Root {
@@ -178,9 +188,9 @@ public struct StateDirectory: ~Copyable {
 // MARK: - Records
 
 extension StateDirectory {
-  /// The names of all records, alive and stale, lowest first.
+  /// The steps of all records, alive and stale, in ascending order.
   ///
-  /// - Parameter isMeant: which ones
+  /// - Parameter isMeant: which steps to include
   public borrowing func steps(
     where isMeant: (StepName) -> Bool = { _ in true }
   ) throws(RecordError) -> [StepName] {
@@ -190,9 +200,9 @@ extension StateDirectory {
     return steps.sorted { ($0.job, $0.step) < ($1.job, $1.step) }
   }
 
-  /// Opens one record's directory.
+  /// Opens the directory of one record.
   ///
-  /// - Returns: `nil` when it is gone
+  /// - Returns: `nil` when it does not exist
   borrowing func open(_ step: StepName) throws(RecordError) -> Directory? {
     do throws(SystemError) { return try root.open(step.description) } catch {
       if error.code == ENOENT { return nil }
@@ -200,11 +210,11 @@ extension StateDirectory {
     }
   }
 
-  /// Makes a record and locks it; stale ones are swept away on the occasion.
+  /// Makes a record and locks it, and removes stale records.
   ///
-  /// - Returns: `nil` when the state directory itself was removed meanwhile: create it again
+  /// - Returns: `nil` when the state directory itself was removed; the caller creates it again
   borrowing func add(_ step: StepName) throws(RecordError) -> Directory? {
-    // One at a time: between mkdir and lock a new record looks like a stale one.
+    // The lock serializes this: between mkdir and lock, a new record looks stale.
     _ = try recording { () throws(SystemError) in try root.lock(waiting: true) }
     defer { root.unlock() }
     let found = try recording { () throws(SystemError) in try root.attributes() }
@@ -212,7 +222,7 @@ extension StateDirectory {
     try sweepLocked()
     let isNew: Bool
     do throws(SystemError) { isNew = try root.create(step.description) } catch {
-      // A record that ends removes the empty state directory without asking for its lock.
+      // A record that ends removes the empty state directory without taking this lock.
       if error.code == ENOENT { return nil }
       throw .system(error)
     }
@@ -230,8 +240,10 @@ extension StateDirectory {
     return record.isLocked()
   }
 
-  /// Sets the exit flag of a tunnel: its keeper tears it down at once. For root the owner is a
-  /// stranger: the flag is made anew in a directory that is found to be his alone, or not at all.
+  /// Sets the exit flag of a tunnel. Its keeper closes the tunnel at once.
+  ///
+  /// root does not trust the owner: the flag is written only into a directory that belongs to the
+  /// owner alone.
   ///
   /// - Returns: false when there is no such tunnel
   public borrowing func requestExit(_ step: StepName) throws(RecordError) -> Bool {
@@ -243,15 +255,18 @@ extension StateDirectory {
     try recording { () throws(SystemError) in
       do throws(SystemError) { try record.touch(RecordFile.exit) } catch {
         guard [ENOSPC, EDQUOT].contains(error.code) else { throw error }
-        // Where no file can be made any more, one that is there serves.
+        // On a full disk no file can be made, so an existing file is renamed.
         try record.rename(RecordFile.status, to: RecordFile.exit)
       }
     }
     return true
   }
 
-  /// Removes a user's records that nobody holds.
+  /// Removes a user's records that no keeper holds.
   ///
+  /// - Parameters:
+  ///   - base: the absolute path of `state_dir=`
+  ///   - user: the owner of the records
   /// - Returns: the steps whose records were removed
   public static func sweep(in base: String, user: uid_t) throws(RecordError) -> [StepName] {
     var swept: [StepName] = []
@@ -273,7 +288,7 @@ extension StateDirectory {
   private borrowing func sweepLocked() throws(RecordError) -> [StepName] {
     var swept: [StepName] = []
     for step in try steps() {
-      // What cannot be opened is no record and in nobody's way.
+      // An entry that cannot be opened is not a record, and does no harm.
       guard let record = try? open(step), !record.isLocked() else { continue }
       Record.removeSocketsElsewhere(of: step, record)
       try remove(step, record)
@@ -282,16 +297,18 @@ extension StateDirectory {
     return swept
   }
 
-  /// Watches for records that come and go.
+  /// Watches for records that are made or removed.
   borrowing func watch(_ changes: borrowing DirectoryWatch) throws(SystemError) {
     try changes.add(root)
   }
 
-  /// Removes a record with all that is in it. Only for who holds it, or for a sweep: nobody else removes it
-  /// meanwhile, and no lock is waited for that something stopped may hold.
+  /// Removes a record with all its files. The caller holds the record's lock or the sweep's lock,
+  /// so no other process removes it meanwhile. This function takes no lock, because a stopped
+  /// process may hold one.
   borrowing func remove(_ step: StepName, _ record: borrowing Directory) throws(RecordError) {
     let isGone = try recording { () throws(SystemError) in try record.attributes().st_nlink == 0 }
-    // What has the name by now is the next tunnel's, and as long as it is empty it could be removed.
+    // If the record is gone, its name may belong to the next tunnel, whose directory is removable
+    // while it is empty.
     if isGone { return }
     try recording { () throws(SystemError) in
       for name in try record.names() { record.remove(name) }
@@ -299,6 +316,6 @@ extension StateDirectory {
     root.removeDirectory(step.description)
   }
 
-  /// Leaves nothing behind, not even an empty directory.
+  /// Removes the state directory if it is empty.
   borrowing func removeIfEmpty() { base.removeDirectory(name) }
 }

@@ -1,9 +1,10 @@
-// The names that a user's directory of records may have.
+// The names of a user's state directory.
 
 import Glibc
 import SpunnelSystem
 
-/// `spunnel-<uid>`, or where another user has taken that, `spunnel-<uid>.` and eight letters or digits.
+/// `spunnel-<uid>`; if another user has taken it, `spunnel-<uid>.` and eight random letters or
+/// digits.
 struct StateName: Equatable {
   let text: String
   let user: uid_t
@@ -13,7 +14,7 @@ struct StateName: Equatable {
   private static let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
   private static let length = 8
 
-  /// - Returns: `nil` for a name of something else
+  /// - Returns: `nil` when the text is not such a name
   init?(_ text: String) {
     guard text.hasPrefix(StateName.prefix) else { return nil }
     let parts = text.dropFirst(StateName.prefix.count).split(
@@ -33,7 +34,7 @@ struct StateName: Equatable {
 
   static func first(of user: uid_t) -> String { "\(prefix)\(user)" }
 
-  /// A name that nobody can know before.
+  /// A name that another user cannot predict.
   static func another(of user: uid_t) -> String {
     var random = SystemRandomNumberGenerator()
     let end = (0..<length).map { _ in letters[Int.random(in: 0..<letters.count, using: &random)] }

@@ -1,15 +1,16 @@
-// The two small files that say what a tunnel is and how it does: `host` and `status`, lines of a
-// key, a space and a value. Unknown keys are passed over, so that versions can meet.
+// The two files that describe a tunnel: `host` and `status`. Each line is a key, a space and a
+// value. Unknown keys are skipped, so that different versions can read each other's files.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// Where a tunnel leads: the content of `host`, replaced as a whole when forwards come and go.
+/// Where a tunnel leads: the content of `host`. The file is replaced as a whole at each change.
 public struct HostFile: Equatable, Sendable {
   /// The nodes of the step, in Slurm's order; empty while the job has not started.
   public var nodes: [NodeName]
   public var forwards: [Forward]
-  /// What was asked for and has no forwards yet.
+  /// Specs that were asked for and have no forwards yet.
+  /// Specs that were asked for and failed.
   public var waiting: [TunnelSpec]
   /// What was asked for and could not be had.
   public var failed: [TunnelSpec]
@@ -23,10 +24,13 @@ public struct HostFile: Equatable, Sendable {
     self.failed = failed
   }
 
-  /// Nobody has more: the record is not of our making.
+  /// Limits above any real tunnel. A file that exceeds them was not written by Spunnel.
   static let most = (nodes: 100_000, forwards: 10_000)
 
-  /// - Returns: `nil` when the text is damaged: a node or a forward that is none, or too many
+  /// Reads the file.
+  ///
+  /// - Returns: `nil` when the text is damaged: empty, a malformed node, forward or spec, or too
+  ///   many of them
   public init?(_ text: String) {
     self.init(nodes: [], forwards: [])
     var asked = 0
@@ -65,42 +69,41 @@ public struct HostFile: Equatable, Sendable {
       + waiting.map { "waiting \($0)\n" }.joined() + failed.map { "failed \($0)\n" }.joined()
   }
 
-  /// Whether a port of the submit host belongs to the tunnel.
+  /// Whether a submit port belongs to the tunnel.
   public func holds(_ port: Port) -> Bool {
     forwards.contains { $0.kind != .remote && $0.listen == .port(port) }
       || waiting.contains { $0.ports.contains(port) }
   }
 }
 
-/// How a tunnel does: the content of `status`, replaced as a whole whenever it changes.
+/// The state of a tunnel: the content of `status`. The file is replaced as a whole at each change.
 public struct Status: Equatable, Sendable {
   public enum State: String, CaseIterable, Sendable {
-    /// The job has not started; the ports are held.
+    /// The job has not started. The ports are held.
     case waiting
     /// The first connection to the node is being made.
     case starting
     case up
-    /// The connection was lost and is being made again; the ports are kept.
+    /// The connection was lost and is being made again. The ports are held.
     case reconnecting
-    /// Nothing that was asked for could be had: no port is held. The record says why while the job is
-    /// there.
+    /// All forwards failed, and no port is held. The record keeps the reasons while the job exists.
     case failed
-    /// The end was asked for.
+    /// The end was requested.
     case closing
-    /// Nobody holds the record: its keeper is gone. Never written, only found.
+    /// No keeper holds the record. This state is never written, only found.
     case stale
   }
 
   public var state = State.starting
   /// When this state began, in milliseconds since 1970.
   public var since = 0
-  /// When the tunnel was asked for, in milliseconds since 1970.
+  /// When the tunnel was requested, in milliseconds since 1970.
   public var started = 0
   /// Connections that are open now.
   public var connections = 0
-  /// Connections that were ever accepted from an allowed user.
+  /// Connections accepted from admitted users since the start.
   public var accepted = 0
-  /// Connections that were refused because of their user.
+  /// Connections refused because of their peer uid.
   public var refused = 0
   /// Bytes from the submit host to the exec host.
   public var sent = 0
@@ -108,17 +111,17 @@ public struct Status: Equatable, Sendable {
   public var received = 0
   /// The keeper's process id.
   public var keeper = 0
-  /// The process id of ssh to the first node, 0 while there is none.
+  /// The process id of ssh to the first node; 0 when no ssh runs.
   public var ssh = 0
-  /// What is known of the far ends, in the order of the host file's forwards.
+  /// The state of the far ends, in the order of the host file's forwards.
   public var far: [FarEnd] = []
-  /// What the services speak, in the same order, as far as that is known.
+  /// The protocols of the services, in the same order; `nil` when unknown.
   public var spoken: [SpokenProtocol?] = []
-  /// The way that ssh takes, `nil` while nobody has said.
+  /// How ssh reaches the node; `nil` while this is undecided.
   public var transport: Transport?
-  /// Why the bytes go through srun's own I/O, which is slow; `nil` where they do not.
+  /// Why bytes go through srun's own I/O, which is slow; `nil` when they do not.
   public var detour: String?
-  /// Why forwards that were asked for are not there, a line each.
+  /// Why forwards are missing, one line each.
   public var reasons: [String] = []
 
   public init() {}
@@ -129,10 +132,13 @@ public struct Status: Equatable, Sendable {
     ("keeper", \.keeper), ("ssh", \.ssh),
   ]
 
-  /// More than a keeper gives.
+  /// The most reasons in a file. A keeper writes fewer.
   static let mostReasons = 100
 
-  /// - Returns: `nil` when the text is damaged: no valid state, a number that is none, or too many lines
+  /// Reads the file.
+  ///
+  /// - Returns: `nil` when the text is damaged: no valid state, a malformed number, or too many
+  ///   lines
   public init?(_ text: String) {
     var state: State?
     for (key, value) in keyedLines(text) {
@@ -165,9 +171,9 @@ public struct Status: Equatable, Sendable {
   }
 }
 
-/// The lines of a text, each split at its first space; lines without one are passed over.
+/// The lines of a text, each split at its first space. Lines without a space are skipped.
 private func keyedLines(_ text: String) -> some Sequence<(key: Substring, value: Substring)> {
-  // By bytes: a thousand records are read at once.
+  // Splits bytes rather than characters for speed: a command may read a thousand records.
   text.utf8.split(separator: UInt8(ascii: "\n")).lazy.compactMap { line in
     guard let space = line.firstIndex(of: UInt8(ascii: " ")) else { return nil }
     return (Substring(line[..<space]), Substring(line[line.index(after: space)...]))

@@ -1,11 +1,11 @@
-// A point in time as text, and back.
+// Points in time as text (RFC 3339).
 
 import Glibc
 import SpunnelSystem
 
-/// A point in time as RFC 3339 writes it, in UTC, to the millisecond.
+/// Formats a time as RFC 3339 in UTC, to the millisecond.
 ///
-/// - Parameter milliseconds: since 1970
+/// - Parameter milliseconds: milliseconds since 1970
 public func timestamp(_ milliseconds: Int) -> String {
   var seconds = time_t(milliseconds / 1000)
   var parts = unsafe tm()
@@ -22,7 +22,7 @@ public func timestamp(_ milliseconds: Int) -> String {
 
 /// Reads what `timestamp` writes: `2026-11-21T09:50:05.123Z`.
 ///
-/// - Returns: milliseconds since 1970
+/// - Returns: milliseconds since 1970; `nil` for any other text
 func milliseconds(timestamp text: some StringProtocol) -> Int? {
   let fields = text.utf8.split { !(UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0) }
     .map { wholeNumber(Substring(decoding: $0, as: UTF8.self)) ?? 0 }

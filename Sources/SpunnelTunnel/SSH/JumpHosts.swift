@@ -1,24 +1,28 @@
-// The hosts that ssh jumps over on its way to a node (ssh_config(5), `ProxyJump`). The ssh that does so
-// reads the user's configuration for them, and may be told there to ask, to stay behind as a control
-// master, to ride on another connection that then ends with the tunnel, to run commands or not to read
-// its input. ssh has no way to tell it otherwise, so it is started as a `ProxyCommand` of ours.
+// The hosts that ssh jumps over on its way to a node (ssh_config(5), `ProxyJump`).
+//
+// ssh starts a second ssh for each jump host. That ssh reads the user's configuration, which may
+// make it ask questions, stay behind as a control master, share a connection that then ends with
+// the tunnel, run commands, or ignore its input. The first ssh cannot override this, so Spunnel
+// starts the second ssh itself, as a `ProxyCommand`.
 
 import SpunnelSlurm
 import SpunnelSystem
 
+/// The jump hosts of one connection, in the order of the way.
 public struct JumpHosts: Equatable, Sendable {
-  /// One of them, as in `user@gate:2222` or `[fd00::2]`.
+  /// One jump host, written `user@gate:2222` or `[fd00::2]`.
   struct Hop: Equatable {
     let user: String?
     let host: HostName
     let port: Port?
   }
 
-  /// In the order of the way.
+  /// The jump hosts; the last one is next to the node.
   private let hops: [Hop]
 
-  /// - Parameter text: as `ssh -G` tells it
-  /// - Returns: `nil` where there are none, or one is written with what a shell might not take as it is
+  /// - Parameter text: the value of `proxyjump` in the output of `ssh -G`
+  /// - Returns: `nil` when there are no jump hosts, or when a shell might misread the name of a
+  ///   jump host
   init?(_ text: String?) {
     guard let text, text != "none" else { return nil }
     let words = text.split(separator: ",", omittingEmptySubsequences: false)
@@ -26,16 +30,18 @@ public struct JumpHosts: Equatable, Sendable {
     if hops.count < words.count { return nil }
   }
 
+  /// The `ProxyCommand` that leads over all jump hosts.
+  ///
   /// - Parameters:
-  ///   - ssh: the program, with its words
-  ///   - options: words for `-o`, at each host
-  /// - Returns: the value of `ProxyCommand`, for a shell; ssh expands its `%h` and `%p`
+  ///   - ssh: the program and its first arguments
+  ///   - options: the words for `-o` at each jump host
+  /// - Returns: a command line for a shell, in which ssh expands `%h` and `%p`
   func proxyCommand(_ ssh: [String], options: [String]) -> String {
     var command = ""
     for hop in hops {
       var words = ssh + ["-T", "-a", "-x"] + SSHCommand.options(options)
       if !command.isEmpty { words += ["-o", "ProxyCommand=" + command] }
-      // For the next ssh to expand, not for this one.
+      // This ssh must not expand `%` tokens that are meant for the next ssh.
       words = words.map(SSHCommand.unexpanded) + hop.login + ["-W", "[%h]:%p", "--"]
       words.append(hop.host.description)
       command = words.map(shellQuoted).joined(separator: " ")
@@ -43,14 +49,16 @@ public struct JumpHosts: Equatable, Sendable {
     return command
   }
 
-  /// - Parameter distance: 1 for the last of them, 2 for the one before it
+  /// The jump host at a distance from the node; `nil` when there is none.
+  ///
+  /// - Parameter distance: 1 for the last jump host, 2 for the one before it
   subscript(distance: Int) -> Hop? {
     (1...hops.count).contains(distance) ? hops[hops.count - distance] : nil
   }
 }
 
 extension JumpHosts.Hop {
-  /// - Parameter text: as ssh reads it: the host begins after the last `@`
+  /// - Parameter text: one jump host as ssh reads it: the host begins after the last `@`
   init?(_ text: Substring) {
     let parts = text.split(separator: "@", omittingEmptySubsequences: false)
     let user = parts.dropLast().joined(separator: "@")
@@ -83,7 +91,7 @@ extension JumpHosts.Hop {
       }
   }
 
-  /// ssh's own words for user and port.
+  /// ssh's own options for user and port.
   fileprivate var login: [String] {
     (user.map { ["-l", $0] } ?? []) + (port.map { ["-p", $0.description] } ?? [])
   }

@@ -1,17 +1,19 @@
-// How ssh notices that its node is gone, where nobody has said otherwise.
+// How ssh detects that its node is gone, unless the user or the site configured that
+// (ssh_config(5), `ServerAliveInterval`).
 
 struct KeepAlive {
-  /// Seconds of silence after which ssh asks the node whether it is there.
+  /// Seconds of silence after which ssh sends a keepalive request.
   let interval: Int
-  /// Questions without an answer after which ssh gives the connection up.
+  /// Unanswered requests after which ssh closes the connection.
   let count: Int
 
-  /// Over a connection of ssh's own.
+  /// For a TCP connection of ssh's own.
   static let direct = KeepAlive(interval: 15, count: 3)
-  /// Through srun's I/O, which others can make stall for a while.
+  /// For a connection through srun's I/O, which other users can stall for a while.
   static let throughSrun = KeepAlive(interval: 30, count: 12)
 
-  /// As ssh's `-o` takes it.
+  /// The interval as a value of ssh's `-o`.
   var intervalOption: String { "ServerAliveInterval=\(interval)" }
+  /// The count as a value of ssh's `-o`.
   var countOption: String { "ServerAliveCountMax=\(count)" }
 }

@@ -1,4 +1,5 @@
-// What keeps ssh from being started at all: it is this host's, and most of it does not pass by itself.
+// Reasons why ssh cannot be started. The cause is on this host, and most causes do not pass by
+// themselves.
 
 import Glibc
 import SpunnelSystem
@@ -8,20 +9,20 @@ extension SSHDiagnosis {
     self.init(said: said, advice: advice, retry: retry, isLocal: true)
   }
 
-  /// ssh is not there.
+  /// The ssh program is missing.
   public static func missing(_ program: String) -> SSHDiagnosis {
     SSHDiagnosis(
       unstartable: "no program '\(printable(program))' is to be found",
       advice: "install the OpenSSH client, or set ssh_cmd= in plugstack.conf")
   }
 
-  /// A program of the submit host that the way through srun needs is not there.
+  /// A program that the way through srun needs is missing on the submit host.
   public static func missingForSrun(_ program: String) -> SSHDiagnosis {
     SSHDiagnosis(
       unstartable: "no program '\(program)' is to be found", advice: "put it on PATH")
   }
 
-  /// ssh could not be started.
+  /// The system could not start ssh.
   public static func unstarted(_ error: SystemError) -> SSHDiagnosis {
     error.isExhaustion
       ? SSHDiagnosis(
@@ -31,7 +32,8 @@ extension SSHDiagnosis {
       : SSHDiagnosis(unstartable: "\(error)", advice: "ask your administrator")
   }
 
-  /// Too few ports are free for another srun, and the user's own srun go first.
+  /// Too few ports of `SrunPortRange` are free for another srun. The user's own srun commands come
+  /// first.
   package static func crowded(_ ports: SrunPorts, free: Int, needed: Int) -> SSHDiagnosis {
     SSHDiagnosis(
       unstartable:
@@ -40,7 +42,7 @@ extension SSHDiagnosis {
       advice: SrunPorts.advice, retry: .briefly)
   }
 
-  /// There is a path that no shell may see.
+  /// A path contains characters that a shell may misread.
   public static func unsafe(_ path: UnsafePath) -> SSHDiagnosis {
     SSHDiagnosis(
       unstartable: "the path '\(printable(path.path))' cannot be handed to srun",
@@ -48,7 +50,7 @@ extension SSHDiagnosis {
         + "plugstack.conf")
   }
 
-  /// There are no keys for the tunnel.
+  /// The keys of the tunnel could not be made.
   public static func keyless(_ error: TunnelKeysError) -> SSHDiagnosis {
     SSHDiagnosis(
       unstartable: "no keys for the tunnel: \(error.said)",

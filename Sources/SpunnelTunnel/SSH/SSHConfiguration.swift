@@ -1,16 +1,17 @@
-// What ssh would do by itself for a node, as `ssh -G` tells: the user's and the site's
-// configuration and the defaults of this version. What a person decided is left as it is.
+// What ssh would do for a node by itself, read from `ssh -G`: the configuration of user and site,
+// and the defaults of this version. Explicit choices of user and site are kept.
 
+/// The options of one host, as `ssh -G` prints them.
 public struct SSHConfiguration: Equatable, Sendable {
-  /// The fastest where the processor knows AES, and not the first by default.
+  /// The fastest cipher on processors with AES instructions. It is not ssh's first choice.
   private static let fastCipher = "aes128-gcm@openssh.com"
 
   private var values: [String: String] = [:]
 
-  /// Nothing is known: ssh is too old to tell, or refuses its configuration.
+  /// An empty configuration: ssh is too old for `-G`, or it rejects its configuration.
   init() {}
 
-  /// - Parameter text: a line for each option, the name in lower case, a space, the value
+  /// - Parameter text: one line for each option: its name in lower case, a space, its value
   public init(_ text: String) {
     for line in text.split(separator: "\n") {
       let parts = line.split(separator: " ", maxSplits: 1)
@@ -20,22 +21,23 @@ public struct SSHConfiguration: Equatable, Sendable {
     }
   }
 
-  /// Options that this version knows and whose effect would break a tunnel.
+  /// Options of this version that would break a tunnel if they stayed as they are.
   var needed: [String] {
-    // In the background it would outlive its keeper (OpenSSH 8.7 and later).
+    // An ssh in the background would outlive its keeper (OpenSSH 8.7 and later).
     values["forkafterauthentication"] == "yes" ? ["ForkAfterAuthentication=no"] : []
   }
 
-  /// The hosts that ssh jumps over, unless that is left to ssh.
+  /// The hosts that ssh jumps over; `nil` when there are none, or when the jump is left to ssh.
   public func jumpHosts(_ settings: Settings) -> JumpHosts? {
-    // A configuration file of the site's is for those hosts as well, and ssh hands it on.
+    // The site's `-F` file applies to the jump hosts as well, and ssh passes it on.
     if settings.sshArguments.contains(where: { $0.hasPrefix("-F") }) { return nil }
     return JumpHosts(values["proxyjump"])
   }
 
-  /// How ssh jumps over other hosts, where it would: by connections of this tunnel's own.
+  /// Options that make ssh jump over other hosts by connections of this tunnel's own; empty when
+  /// there is no jump.
   ///
-  /// - Parameter settings: the program and the site's arguments
+  /// - Parameter settings: the ssh program and the site's arguments
   func jump(_ settings: Settings) -> [String] {
     guard let hosts = jumpHosts(settings) else { return [] }
     var options = [
@@ -52,16 +54,16 @@ public struct SSHConfiguration: Equatable, Sendable {
     return ["ProxyCommand=\(command)", "ProxyUseFdpass=no"]
   }
 
-  /// Options that nobody has set and that a tunnel is better with.
+  /// Options that help a tunnel and that neither user nor site has set.
   ///
-  /// - Parameter timeout: seconds that srun waits
+  /// - Parameter timeout: how long srun waits, in seconds
   func preferred(timeout: Int) -> [String] {
     var options: [String] = []
     if ["none", "0"].contains(values["connecttimeout"]) {
       options.append("ConnectTimeout=\(max(1, timeout - 1))")
     }
     if values["serveraliveinterval"] == "0" { options.append(KeepAlive.direct.intervalOption) }
-    // The same ciphers in another order: none that a policy has taken out comes back.
+    // The same ciphers in another order: a cipher that a policy removed stays removed.
     let ciphers = values["ciphers"]?.split(separator: ",").map(String.init) ?? []
     if ciphers.contains(SSHConfiguration.fastCipher) {
       let others = ciphers.filter { $0 != SSHConfiguration.fastCipher }

@@ -1,26 +1,27 @@
-// What ssh said when it gave up: the line that matters, what to do next, and whether to try again.
+// Explains why ssh gave up: the line that matters, the next step for the user, and whether to try
+// again.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// One failed attempt to connect, understood.
+/// The explanation of one failed attempt to connect.
 public struct SSHDiagnosis: Error, Equatable {
-  /// Whether another attempt at once may succeed.
+  /// How long to repeat the attempt.
   public enum Retry: Equatable, Sendable {
-    /// It will not help.
+    /// Another attempt cannot succeed.
     case never
-    /// For a moment: something may be restarting.
+    /// For a moment: a service may be restarting.
     case briefly
     /// Until the timeout: the node may not know the job yet.
     case untilTimeout
   }
 
-  /// ssh's own words, one line.
+  /// What ssh said, in one line.
   public let said: String
-  /// What the user can do.
+  /// What the user can do next.
   let advice: String
   public let retry: Retry
-  /// Whether this host is the reason, and no other way leads around it.
+  /// Whether the cause is on this host. In this case no other transport helps.
   let isLocal: Bool
 
   init(said: String, advice: String, retry: Retry, isLocal: Bool = false) {
@@ -30,12 +31,12 @@ public struct SSHDiagnosis: Error, Equatable {
     self.isLocal = isLocal
   }
 
-  /// A host that ssh logs in to, as a person names it.
+  /// A host that ssh logs in to: the node or a jump host.
   private struct Place {
     let name: String
-    /// What ssh is told, as in `-p 2222 me@gate`.
+    /// ssh's arguments for it, such as `-p 2222 me@gate`.
     let login: String
-    /// As known_hosts has it.
+    /// The host's name in known_hosts.
     let key: String
 
     init(_ node: NodeName) {
@@ -56,10 +57,11 @@ public struct SSHDiagnosis: Error, Equatable {
     let retry: Retry
   }
 
-  /// What ssh says of a host key that it does not know, and beside what the rules before have.
+  /// What ssh says of an unknown host key. It also says so after the more specific signs of the
+  /// rules above.
   static let unknownKey = "Host key verification failed"
 
-  /// The first rule whose sign is in what ssh said decides, so the more specific comes first.
+  /// Signs in what ssh said. The first rule that matches decides, so specific signs come first.
   private static let rules: [Rule] = [
     Rule(
       sign: "REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -124,16 +126,19 @@ public struct SSHDiagnosis: Error, Equatable {
       retry: .untilTimeout),
   ]
 
+  /// Explains a failed ssh.
+  ///
   /// - Parameters:
   ///   - lines: what ssh wrote to its standard error, in order
-  ///   - node: where to
-  ///   - exitCode: ssh's own, for when it said nothing
-  ///   - jumps: the hosts on the way, where ssh goes there by our own command
+  ///   - node: the node that ssh was to reach
+  ///   - exitCode: ssh's exit code, used when it said nothing
+  ///   - jumps: the jump hosts, if ssh jumps by our own `ProxyCommand`
   public init(lines: [String], node: NodeName, exitCode: Int, over jumps: JumpHosts? = nil) {
     for rule in SSHDiagnosis.rules {
       guard var index = lines.lastIndex(where: { $0.mentions(rule.sign) }) else { continue }
       let hop = jumps?[SSHDiagnosis.distance(of: index, in: lines)]
-      // After a bad configuration ssh counts what was wrong; what it was stands before.
+      // After a bad configuration ssh prints a count of the errors. The error itself is on the line
+      // before.
       if index > 0 && lines[index].mentions(": terminating, ") { index -= 1 }
       self.init(
         said: SSHDiagnosis.plain(lines[index]),
@@ -145,15 +150,21 @@ public struct SSHDiagnosis: Error, Equatable {
       advice: "see whether ssh \(node) works", retry: .never)
   }
 
-  /// How many hosts before the node the ssh was to log in that said a line: each ssh after it says of
-  /// its own way, which is no socket, that it was closed. Of a channel the ssh before it has spoken.
+  /// How many hosts before the node failed: 0 is the node, 1 the last jump host.
+  ///
+  /// Each ssh behind the failed one reports that its own connection was closed, with `UNKNOWN port
+  /// 65535` as the peer, since it has no socket. A `channel` line is the exception: the ssh to the
+  /// host before the failed one says it.
   private static func distance(of index: Int, in lines: [String]) -> Int {
     let closed = lines[index...].dropFirst().count { $0.mentions("UNKNOWN port 65535") }
     return closed - (lines[index].hasPrefix("channel ") ? 1 : 0)
   }
 
-  /// What ssh said of its own end. Of single connections it has spoken before, and that is not why it
-  /// ended, unless it was the one over a jump host to the node: another ssh has said so, and ended.
+  /// The lines in which ssh explains its own end.
+  ///
+  /// Lines about single connections (`channel …`) are dropped: they do not end ssh. The exception
+  /// is a `connect failed` before `stdio forwarding failed`, which says why a jump host could not
+  /// reach the next host.
   public static func reasons(_ lines: [String]) -> [String] {
     let end = lines.lastIndex { $0.hasPrefix("stdio forwarding failed") }
     let jump = lines[..<(end ?? 0)].lastIndex {
@@ -162,22 +173,22 @@ public struct SSHDiagnosis: Error, Equatable {
     return lines.indices.filter { $0 == jump || !lines[$0].hasPrefix("channel ") }.map { lines[$0] }
   }
 
-  /// A channel that the far sshd refused to open.
+  /// Explains a channel that the remote sshd refused to open.
   public init(refusal line: String, node: NodeName) {
     self.init(lines: [line], node: node, exitCode: 0)
   }
 
-  /// The whole in one line: `<what ssh said>: <what to do>`.
+  /// One line for the user: `<what ssh said>: <what to do>`.
   public var message: String { "\(said): \(advice)" }
 
-  /// How ssh ended, when it said nothing.
+  /// How a program ended that said nothing.
   static func end(_ exitCode: Int, of program: String = "ssh") -> String {
     (129..<255).contains(exitCode)
       ? "\(program) was killed by signal \(exitCode - 128)"
       : "\(program) ended with status \(exitCode)"
   }
 
-  /// Without ssh's decoration: `@@@ … @@@` around a warning, a full stop at the end.
+  /// The line without ssh's decoration: no `@@@ … @@@` around a warning, no full stop.
   static func plain(_ line: String) -> String {
     var text = Substring(printable(line))
     while let last = text.last, "@. ".contains(last) { text.removeLast() }

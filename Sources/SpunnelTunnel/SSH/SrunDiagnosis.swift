@@ -1,5 +1,5 @@
-// What srun, the program on the node and its sshd say when the way through srun fails, quoted from
-// Slurm 22.05 to 26.05 and OpenSSH 9.2.
+// Explains why the way through srun failed. The messages of srun, of the program on the node and of
+// its sshd are quoted from Slurm 22.05 to 26.05 and OpenSSH 9.2.
 
 import SpunnelSystem
 
@@ -10,7 +10,7 @@ extension SSHDiagnosis {
     let retry: Retry
   }
 
-  /// Of a job that has ended: no way leads there any more.
+  /// Messages of a job that has ended. No transport reaches it any more.
   private static let ends = [
     "already completing or completed", "Invalid job id", "has expired", "Expired or invalid job",
   ]
@@ -19,7 +19,7 @@ extension SSHDiagnosis {
 
   private static let signs: [Sign] =
     ends.map { Sign(sign: $0, advice: gone, retry: .never) } + [
-      // srun's last line tells only what it could not do for want of a port.
+      // This line names the cause. srun's last line only names the effect.
       Sign(
         sign: "all ports in range",
         advice: { _ in SrunPorts.advice }, retry: .untilTimeout),
@@ -67,30 +67,32 @@ extension SSHDiagnosis {
         retry: .never),
     ]
 
-  /// What is said as well when nothing is wrong.
+  /// Lines that appear even if nothing is wrong.
   private static let chatter = [
     "channel ", "connect_to ", "Accepted publickey for ", "Received disconnect from ",
     "Disconnected from ", "rexec line ", "/proc/", detour,
     "srun: cluster configuration lacks support for cpu binding",
   ]
 
-  /// How the program on the node begins when it goes through srun's own I/O.
+  /// The beginning of the line in which the node's program says that it uses srun's own I/O.
   private static let detour = "\(SrunTransport.helperName): cannot connect back to "
 
   /// Why a tunnel goes through srun's own I/O.
   ///
-  /// - Parameter line: of srun's standard error
-  /// - Returns: `nil` when it says nothing of that
+  /// - Parameter line: one line of srun's standard error
+  /// - Returns: the reason; `nil` when the line says nothing of it
   package static func detour(_ line: String) -> String? {
     guard line.hasPrefix(detour) else { return nil }
     return "cannot connect back to " + plain(String(line.dropFirst(detour.count)))
   }
 
+  /// Explains a failed attempt through srun.
+  ///
   /// - Parameters:
   ///   - lines: what srun, sshd and ssh said, in order
-  ///   - srun: the way
-  ///   - exitCode: of ssh, or of srun where there was no ssh yet, for when nothing was said
-  ///   - program: whose that is
+  ///   - srun: the way to the node
+  ///   - exitCode: the exit code of `program`, used when nothing was said
+  ///   - program: the program that ended: ssh, or srun if ssh had not started
   public init(
     lines: [String], through srun: SrunTransport, exitCode: Int, of program: String = "ssh"
   ) {
@@ -115,9 +117,12 @@ extension SSHDiagnosis {
       retry: .briefly)
   }
 
-  /// srun has not come through yet.
+  /// Explains an srun that has not reached the node in time.
   ///
-  /// - Parameter seconds: that all of it may take
+  /// - Parameters:
+  ///   - lines: what srun has said so far
+  ///   - srun: the way to the node
+  ///   - seconds: the time limit
   public init(lines: [String], pending srun: SrunTransport, seconds: Int) {
     let spoken = SSHDiagnosis(lines: lines, through: srun, exitCode: 0)
     let isSilent = spoken.said == SSHDiagnosis.end(0)
@@ -126,7 +131,7 @@ extension SSHDiagnosis {
       advice: spoken.advice, retry: spoken.retry)
   }
 
-  /// The program on the node ends its line with what to do.
+  /// Reads a line of the node's program, which ends with advice after its last `: `.
   private init(helperSaid line: String, _ srun: SrunTransport) {
     let plain = SSHDiagnosis.plain(line)
     guard let end = plain.indices.last(where: { plain[$0...].hasPrefix(": ") }) else {
@@ -138,6 +143,6 @@ extension SSHDiagnosis {
       retry: .never)
   }
 
-  /// Whether the job is over, and with it every tunnel into it.
+  /// Whether the job has ended, and every tunnel into it with it.
   public var jobIsGone: Bool { SSHDiagnosis.ends.contains { said.mentions($0) } }
 }

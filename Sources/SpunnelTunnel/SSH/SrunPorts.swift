@@ -1,4 +1,4 @@
-// The ports of the submit host that a site lets its nodes connect to (slurm.conf(5), `SrunPortRange`).
+// The ports of the submit host that compute nodes may connect to (slurm.conf(5), `SrunPortRange`).
 
 import Glibc
 import SpunnelSlurm
@@ -8,7 +8,7 @@ import SpunnelSystem
 package struct SrunPorts: Equatable, Sendable {
   let range: ClosedRange<UInt16>
 
-  /// - Parameter text: as in `60001-63000`
+  /// - Parameter text: a range as in `60001-63000`
   package init?(_ text: String) {
     let ends = text.split(separator: "-", omittingEmptySubsequences: false)
     guard ends.count == 2, let lower = Port(String(ends[0])), let upper = Port(String(ends[1])),
@@ -17,7 +17,7 @@ package struct SrunPorts: Equatable, Sendable {
     range = UInt16(lower.number)...UInt16(upper.number)
   }
 
-  /// The site's; `nil` where it has set none, or nothing is known of it.
+  /// The site's range; `nil` when the site sets none, or no slurm.conf is readable.
   package static func site() -> SrunPorts? {
     let usual = ["/etc/slurm/slurm.conf", "/run/slurm/conf/slurm.conf"]
     for path in [Process.environment("SLURM_CONF")].compactMap({ $0 }) + usual {
@@ -27,14 +27,16 @@ package struct SrunPorts: Equatable, Sendable {
     return nil
   }
 
-  /// What to do where there are too few.
+  /// The advice when too few ports are free.
   package static let advice =
     "SrunPortRange of slurm.conf is used up: end some of your srun on this host, or ask your "
     + "administrator for a wider range"
 
   package var description: String { "\(range.lowerBound)-\(range.upperBound)" }
 
-  /// How many of them are free, counted up to a limit.
+  /// How many ports are free.
+  ///
+  /// - Parameter limit: the count at which to stop
   package func free(atMost limit: Int) -> Int {
     var count = 0
     for port in range where count < limit {
@@ -43,9 +45,10 @@ package struct SrunPorts: Equatable, Sendable {
     return count
   }
 
-  /// Listens on one of them, on all addresses; not always on the first, which others try as well.
+  /// Listens on a free port of the range, on all addresses. The search starts at a random port,
+  /// because other programs start at the first.
   ///
-  /// - Throws: `EADDRINUSE` when none is free
+  /// - Throws: `EADDRINUSE` when no port is free
   package func listen() throws(SystemError) -> FileDescriptor {
     let start = UInt16.random(in: range)
     var failure = SystemError("bind one of SrunPortRange=\(description)", EADDRINUSE)

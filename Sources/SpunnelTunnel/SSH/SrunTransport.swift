@@ -1,26 +1,26 @@
-// The way through srun: a job step runs an sshd of the user's own, which connects back to the keeper.
+// The way through srun: a job step runs the user's own sshd, which connects back to the keeper.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// What ssh and srun are told.
+/// The arguments and the environment of srun and ssh on this way.
 public struct SrunTransport: Equatable, Sendable {
-  /// The names of what srun hands to the node in its environment (SpunnelNode/spunnel-sshd.c).
+  /// Variables that srun passes to the node (SpunnelNode/spunnel-sshd.c).
   static let hostKeyName = "SPUNNEL_HOST_KEY"
   static let clientKeyName = "SPUNNEL_CLIENT_KEY"
   static let callbackName = "SPUNNEL_CALLBACK"
-  /// The program on the node; it lies beside the keeper, on all hosts.
+  /// The program on the node. It is installed beside the keeper, on all hosts.
   public static let helperName = "spunnel-sshd"
 
   let job: UInt32
   let node: NodeName
-  /// Absolute path.
+  /// The absolute path of srun.
   let srun: String
-  /// Absolute path of `spunnel-sshd`, the same on the node.
+  /// The absolute path of `spunnel-sshd`, the same on the node.
   let helper: String
   let keys: TunnelKeys
 
-  /// - Throws: a path that the shell could take for something else
+  /// - Throws: a path that a shell could misread
   public init(
     job: UInt32, node: NodeName, srun: String, helper: String, keys: TunnelKeys
   ) throws(UnsafePath) {
@@ -34,18 +34,18 @@ public struct SrunTransport: Equatable, Sendable {
     self.keys = keys
   }
 
-  /// The srun that holds the step.
+  /// The srun that runs the step.
   package var command: [String] { [srun] + step + [helper] }
 
-  /// srun(1): one task beside whatever the job is doing, and nothing taken from it.
+  /// srun's options: one task that shares the job's resources and takes none of them (srun(1)).
   private var step: [String] {
     [
       "--jobid=\(job)", "--nodelist=\(node)", "-N1", "-n1", "--job-name=spunnel",
-      // Resources are shared with the job's other steps, not taken.
+      // Share resources with the job's other steps.
       "--overlap", "--mem=0", "--gres=none", "--cpu-bind=none", "--mpi=none",
-      // Otherwise output is held back until a line ends.
+      // Without it srun holds back output until a line ends.
       "--unbuffered",
-      // Nothing of this host that the node need not have.
+      // Pass nothing else of this host to the node.
       "--chdir=/", "--propagate=NONE",
       "--export=\(names.joined(separator: ","))",
       "--kill-on-bad-exit=0",
@@ -56,18 +56,18 @@ public struct SrunTransport: Equatable, Sendable {
     [SrunTransport.hostKeyName, SrunTransport.clientKeyName, SrunTransport.callbackName]
   }
 
-  /// What ssh needs for this way, as words for `-o`.
+  /// ssh's options for this way, as values of `-o`.
   ///
   /// - Parameters:
-  ///   - timeout: seconds that srun waits
-  ///   - isDirect: whether ssh speaks with the node itself; otherwise a stranger can stall srun for five
-  ///     minutes, and neither end gives up in less
+  ///   - timeout: how long srun waits, in seconds
+  ///   - isDirect: whether ssh has a TCP connection to the node. Otherwise a stranger can stall
+  ///     srun's I/O for five minutes, and neither end may give up sooner
   func options(timeout: Int, isDirect: Bool) -> [String] {
     let alive = isDirect ? KeepAlive.direct : .throughSrun
     return [
       // The connection is ssh's standard input and output (sshconnect.c, `ssh_connect`).
       "ProxyCommand=-", "ProxyUseFdpass=no",
-      // The key that was made for this tunnel, and no other.
+      // Accept only the host key that was made for this tunnel.
       "HostKeyAlias=\(TunnelKeys.alias)", "StrictHostKeyChecking=yes",
       "UserKnownHostsFile=\(keys.knownHosts)", "GlobalKnownHostsFile=/dev/null",
       "CheckHostIP=no", "VerifyHostKeyDNS=no", "UpdateHostKeys=no",
@@ -78,11 +78,12 @@ public struct SrunTransport: Equatable, Sendable {
     ]
   }
 
-  /// The environment of that srun, with the keys and secrets.
+  /// The environment of srun, with the tunnel's keys.
   ///
   /// - Parameters:
   ///   - inherited: `NAME=value` entries
-  ///   - callback: where the keeper waits (`Arrivals`); `nil`: the node's end is not to connect
+  ///   - callback: the address where the keeper waits (`Arrivals`); `nil` when the node must not
+  ///     connect back
   public func environment(from inherited: [ByteString], callback: String?) -> [ByteString] {
     SrunTransport.cleaned(inherited) + [
       "\(SrunTransport.hostKeyName)=\(keys.hostKey)",
@@ -90,13 +91,13 @@ public struct SrunTransport: Equatable, Sendable {
     ] + (callback.map { ["\(SrunTransport.callbackName)=\($0)"] } ?? [])
   }
 
-  /// This process's own environment without what would make an srun part of another step, or open a
-  /// tunnel of its own. How Slurm's commands find and ask the cluster stays.
+  /// An environment without variables that would make srun join another step or open a tunnel. It
+  /// keeps the variables by which Slurm's commands find the cluster and authenticate.
   package static func cleaned(_ inherited: [ByteString]) -> [ByteString] {
     let foreign = ["SLURM", "SRUN_", "_SLURM", "SPUNNEL_"]
     let needed = ["SLURM_CONF=", "SLURM_CONF_SERVER=", "SLURM_JWT="]
     let kept = inherited.filter { entry in
-      // Slurm's own srun writes this where it has no file (configless).
+      // Slurm's own srun sets this value on a configless cluster, where there is no file.
       if entry.hasPrefix("SLURM_CONF=(null)") { return false }
       return needed.contains { entry.hasPrefix($0) } || !foreign.contains { entry.hasPrefix($0) }
     }
@@ -105,8 +106,10 @@ public struct SrunTransport: Equatable, Sendable {
 }
 
 extension SSHCommand {
-  /// The way through srun. No configuration of the user's or the site's is read: it is for hosts that
-  /// people log in to, and this is none. Of the settings `ssh_cmd=` holds, `ssh_args=` does not.
+  /// Plans the control master for the way through srun.
+  ///
+  /// ssh reads no configuration file: those of user and site describe hosts to log in to, and the
+  /// job's sshd is none. Of the settings, `ssh_cmd=` applies and `ssh_args=` does not.
   public init(
     _ settings: Settings, controlPath: String, through srun: SrunTransport, isDirect: Bool = true
   ) {
@@ -118,7 +121,7 @@ extension SSHCommand {
   }
 }
 
-/// A path that is not only letters, digits and `/._+-`.
+/// A path with characters other than letters, digits and `/._+-`.
 public struct UnsafePath: Error, Equatable {
   let path: String
 

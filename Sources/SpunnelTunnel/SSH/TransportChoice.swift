@@ -1,28 +1,28 @@
-// Which way ssh reaches the node, and what becomes of that when it fails.
+// Chooses how ssh reaches the node, and what to try when that fails.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// A way to the node.
+/// How ssh reaches a node.
 public enum Transport: String, Equatable, Sendable {
-  /// ssh to the site's own sshd.
+  /// ssh to the site's sshd.
   case ssh
-  /// ssh through srun to an sshd of the user's own, inside the job.
+  /// ssh through srun to the user's own sshd inside the job.
   case srun
 }
 
-/// The way that is taken now, chosen by a person (`transport=`) or by what happens.
+/// The transport in use, set by `transport=` or chosen by experience.
 public struct TransportChoice: Sendable {
-  /// Milliseconds for which a login that is closed is tried again before it counts as refused: the
-  /// node may not know the job yet.
+  /// Milliseconds during which a closed login is tried again before it counts as refused. The node
+  /// may not know the job yet.
   static let grace = 2000
-  /// Failures in a row after which a tunnel that was up tries the other way.
+  /// Failures in a row after which a tunnel that was up tries the other transport.
   private static let persistence = 3
 
   private let wanted: Settings.Transport
-  /// To be taken by the next attempt.
+  /// The transport of the next attempt.
   public private(set) var current: Transport
-  /// What ssh said when it was given up for srun, until the tunnel is up.
+  /// What ssh said before srun replaced it; `nil` once the tunnel is up.
   public private(set) var refusal: SSHDiagnosis?
   private var wasUp = false
   private var failures = 0
@@ -32,22 +32,23 @@ public struct TransportChoice: Sendable {
     current = wanted == .srun ? .srun : .ssh
   }
 
-  /// Whether ssh may still be given up for srun before the tunnel is up.
+  /// Whether srun may still replace ssh before the tunnel is up.
   public var mayTurn: Bool { wanted == .auto && current == .ssh && !wasUp }
 
-  /// The tunnel is up this way.
+  /// Notes that the tunnel is up with the current transport.
   public mutating func succeeded() {
     wasUp = true
     failures = 0
     refusal = nil
   }
 
-  /// Notes a failed attempt.
+  /// Notes a failed attempt, and may change the transport.
   ///
   /// - Parameters:
-  ///   - diagnosis: why it failed
+  ///   - diagnosis: why the attempt failed
   ///   - elapsed: milliseconds since the first attempt
-  /// - Returns: what to tell, `nil` when the other way is to be tried at once and untold
+  /// - Returns: what to report; `nil` when the other transport is to be tried at once without a
+  ///   report
   public mutating func failed(_ diagnosis: SSHDiagnosis, elapsed: Int) -> SSHDiagnosis? {
     if wanted != .auto { return diagnosis }
     if wasUp {
@@ -75,25 +76,28 @@ public struct TransportChoice: Sendable {
 }
 
 extension SSHDiagnosis {
-  /// Whether the node, or the way to it, keeps ssh out, so that another way is worth trying. A host
-  /// key that is unknown is such a reason: srun's way trusts no stored key. A host key that changed,
-  /// forwarding that is forbidden and a configuration that is broken are for a person to look at.
+  /// Whether the node refuses ssh, so that another transport may help.
+  ///
+  /// An unknown host key counts: the way through srun trusts no stored key. A changed host key,
+  /// forbidden forwarding and a broken configuration do not count: a person has to look at them.
   var isRefusal: Bool {
     if isLocal { return false }
     return retry != .never || said.mentions("Could not resolve hostname")
       || said.mentions(SSHDiagnosis.unknownKey)
   }
 
-  /// ssh could not log in in its share of the time.
+  /// ssh did not log in within its share of the time.
   ///
-  /// - Parameter seconds: that share
+  /// - Parameters:
+  ///   - node: the node that ssh was to reach
+  ///   - seconds: that share
   public init(silent node: NodeName, seconds: Int) {
     self.init(
       said: "ssh did not log in within \(seconds) seconds",
       advice: "see whether ssh \(node) works", retry: .briefly)
   }
 
-  /// Both ways failed: one line for the two, ssh's words first.
+  /// Joins the failures of both transports in one line, ssh's first.
   public init(_ refusal: SSHDiagnosis, then diagnosis: SSHDiagnosis) {
     self.init(
       said: "\(refusal.said); and through srun: \(diagnosis.said)",

@@ -1,32 +1,33 @@
-// The keys of a tunnel through srun: made for it alone, known to nobody else, gone with it.
+// The keys of a tunnel through srun. They are made for one tunnel, kept secret, and removed with
+// it.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// Two key pairs. The keeper's stays in the record; of the other one, the sshd's, only the public
-/// half does.
+/// Two key pairs: the keeper's and that of the job's sshd. The record keeps the keeper's private
+/// key and only the public half of sshd's.
 public struct TunnelKeys: Equatable, Sendable {
-  /// What sshd's key is called, whatever host it is on (ssh_config(5), `HostKeyAlias`).
+  /// The name of sshd's key, whatever the host (ssh_config(5), `HostKeyAlias`).
   static let alias = "spunnel"
-  /// Milliseconds that ssh-keygen may take: it waits for nothing.
+  /// Milliseconds that ssh-keygen may take. It waits for no input.
   private static let patience = 5000
 
-  /// Path of the keeper's private key (ssh_config(5), `IdentityFile`).
+  /// The path of the keeper's private key (ssh_config(5), `IdentityFile`).
   let identity: String
-  /// Path of a file that knows sshd's key (ssh_config(5), `UserKnownHostsFile`).
+  /// The path of the file with sshd's public key (ssh_config(5), `UserKnownHostsFile`).
   let knownHosts: String
-  /// sshd's private key: the base64 of its file without line ends and frame.
+  /// sshd's private key: the base64 text of its file, without line ends and frame.
   let hostKey: String
-  /// The keeper's public key: type and base64.
+  /// The keeper's public key: its type and base64 text.
   let clientKey: String
 
-  /// Makes the keys; those of an earlier call are replaced.
+  /// Makes both key pairs, and replaces those of an earlier call.
   ///
   /// - Parameters:
-  ///   - node: whose name the files bear
-  ///   - directory: the record's, of mode 0700
-  ///   - program: path of ssh-keygen
+  ///   - node: the node; its name begins the names of the files
+  ///   - directory: the record's directory, of mode 0700
+  ///   - program: the path of ssh-keygen
   public static func make(
     for node: NodeName, in directory: borrowing Directory, program: String
   ) throws(TunnelKeysError) -> TunnelKeys {
@@ -50,7 +51,7 @@ public struct TunnelKeys: Equatable, Sendable {
   private static func generate(
     _ name: String, in directory: borrowing Directory, _ program: String
   ) throws(TunnelKeysError) {
-    // It asks before it writes over another.
+    // ssh-keygen asks before it overwrites a file.
     for old in [name, name + ".pub"] { directory.remove(old) }
     let words = ["-q", "-t", "ed25519", "-N", "", "-C", alias, "-f", directory.path + "/" + name]
     let keygen = Program(program, words, environment: Process.withoutLibraries())
@@ -70,17 +71,18 @@ public struct TunnelKeys: Equatable, Sendable {
   }
 }
 
-/// Type and key of a public key, without the comment (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+/// The type and base64 text of a public key, without the comment (sshd(8), AUTHORIZED_KEYS FILE
+/// FORMAT).
 ///
 /// - Parameter text: the content of the key's `.pub` file
 public func typeAndKey(_ text: String) -> String {
   text.split(whereSeparator: { $0 == " " || $0 == "\n" }).prefix(2).joined(separator: " ")
 }
 
-/// Why there are no keys.
+/// Why the keys could not be made.
 public enum TunnelKeysError: Error, Equatable {
   case system(SystemError)
-  /// ssh-keygen's last line.
+  /// ssh-keygen failed; the text is its last line.
   case refused(String)
 
   var said: String {

@@ -1,21 +1,23 @@
-// The plugin's line in plugstack.conf, for commands that are no srun: the same line, read in the same way.
+// The plugin's line in plugstack.conf. Commands other than srun read the same line in the same way.
 
 import Glibc
 import SpunnelSlurm
 
-/// What a site has written behind the plugin's path.
+/// The arguments that the site wrote after the plugin's path.
 public struct PluginLine: Sendable {
   public let arguments: [String]
   public let settings: Settings
 
-  /// Looks for it as Slurm does (plugstack.c): in the file that slurm.conf names, or beside slurm.conf.
+  /// Finds the plugin's line as Slurm does (plugstack.c): in the file that slurm.conf names, or
+  /// beside slurm.conf.
   ///
-  /// - Parameter path: of slurm.conf, with a folder
+  /// - Parameter path: the path of slurm.conf, with its folder
   /// - Returns: the first line that names `spunnel.so`; `nil` when there is none
-  /// - Throws: what is wrong with its arguments: srun refuses them as well
+  /// - Throws: an argument that is refused; srun refuses it as well
   public static func find(slurmConfiguration path: String) throws(SettingsError) -> PluginLine? {
     let named = SlurmConfigurationFile(path).pluginStack
-    // Slurm would take another from the current directory, where anybody may have put it.
+    // Slurm would look for a relative name in the current directory, where any user may have put a
+    // file.
     if let named, !named.hasPrefix("/") { return nil }
     let usual = SiteFile.path("plugstack.conf", in: SiteFile.folder(of: path))
     return try find(in: named ?? usual, depth: 0)
@@ -42,14 +44,14 @@ public struct PluginLine: Sendable {
     return nil
   }
 
-  /// Up to a `#`, wherever it stands; nothing escapes it.
+  /// The words of a line up to a `#`, wherever it stands. Slurm knows no escape for it.
   static func words(of line: ArraySlice<UInt8>) -> [String] {
     line.prefix { $0 != UInt8(ascii: "#") }
       .split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
       .map(SiteFile.text)
   }
 
-  /// glob(3), as Slurm reads `include plugstack.conf.d/*.conf`.
+  /// Expands a pattern by glob(3), as Slurm does for `include plugstack.conf.d/*.conf`.
   private static func matches(of pattern: String) -> [String] {
     var result = unsafe glob_t()
     defer { unsafe globfree(&result) }

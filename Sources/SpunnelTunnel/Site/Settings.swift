@@ -1,4 +1,4 @@
-// What plugstack.conf says behind the plugin's path: defaults first, unknown keys refused by name.
+// The plugin's arguments in plugstack.conf: defaults first, unknown keys refused by name.
 
 import Glibc
 import SpunnelSystem
@@ -9,18 +9,22 @@ public struct Settings: Equatable, Sendable {
   public enum Access: String, Sendable {
     /// Processes of the tunnel's owner.
     case owner
-    /// Those, and root's. A stranger can have daemons that run as root connect where he likes.
+    /// The owner's processes and root's. A stranger can make a root daemon connect to any port.
     case ownerAndRoot = "owner+root"
     /// Every process on the submit host, as with plain `ssh -L`.
     case host
 
-    /// Whether a user is meant where not everybody is.
+    /// Whether a user may connect; asked for `owner` and `ownerAndRoot` alone.
+    ///
+    /// - Parameters:
+    ///   - user: the peer uid
+    ///   - owner: the tunnel's owner
     package func admits(_ user: uid_t, to owner: uid_t) -> Bool {
       user == owner && !UserNamespace.isUnknown(user) || (self == .ownerAndRoot && user == 0)
     }
   }
 
-  /// Where the exec host may connect to for a forward.
+  /// Which hosts a forward may lead to.
   public enum Targets: String, Sendable {
     /// The nodes of the step.
     case job
@@ -28,40 +32,45 @@ public struct Settings: Equatable, Sendable {
     case any
   }
 
-  /// Which way ssh takes to the node.
+  /// How ssh reaches the node.
   public enum Transport: String, Sendable {
-    /// ssh, and srun where the node refuses ssh.
+    /// By ssh; through srun if the node refuses ssh.
     case auto
     case ssh
     case srun
   }
 
-  /// The ssh program and its first arguments; a name without a slash is looked up on PATH.
+  /// The ssh program and its first arguments. A name without a slash is looked up on `PATH`.
   public var sshCommand = ["ssh"]
-  /// More arguments for ssh; they win over Spunnel's preferences, not over what it needs.
+  /// More arguments for ssh. They override Spunnel's preferences, but not what a tunnel needs.
   public var sshArguments: [String] = []
-  /// Where `spunnel-<uid>` is made; an absolute path.
+  /// The absolute path of the directory that holds `spunnel-<uid>`.
   public var stateDirectory = "/tmp"
   /// The longest wait for a tunnel, in seconds.
   public var timeout = 15
+  /// Who may connect to a submit port.
   public var access = Access.owner
-  /// Where forwards may lead.
+  /// Which hosts a forward may lead to.
   public var targets = Targets.job
   /// Whether srun waits for the tunnel before it starts the tasks.
   public var wait = true
+  /// How ssh reaches the node.
   public var transport = Transport.auto
-  /// Whether the lines at the start are left out; errors are always said.
+  /// Whether the lines at the start are left out. Errors are always printed.
   public var quiet = false
 
   public init() {}
 
-  /// Reads the words behind the plugin's path.
+  /// Reads the words after the plugin's path.
+  ///
+  /// - Throws: an unknown or malformed argument, quoted
   public init(arguments: [String]) throws(SettingsError) {
     for argument in arguments { try apply(argument) }
   }
 
-  /// What the user has chosen for this tunnel, as arguments to be put behind the site's: the way, by
-  /// `SPUNNEL_TRANSPORT`. What is no way is refused as in plugstack.conf.
+  /// The user's own choice for this tunnel, as arguments to append to the site's.
+  ///
+  /// `SPUNNEL_TRANSPORT` names the way. A wrong value is refused, as in plugstack.conf.
   public static func choice() -> [String] {
     guard let way = Process.environment("SPUNNEL_TRANSPORT"), !way.isEmpty else { return [] }
     return ["transport=\(way)"]
@@ -111,7 +120,7 @@ public struct Settings: Equatable, Sendable {
     }
   }
 
-  /// Splits at `|`: plugstack.conf itself splits at spaces.
+  /// Splits at `|`, because plugstack.conf itself splits at spaces.
   private func words(_ value: String, of argument: String) throws(SettingsError) -> [String] {
     let words = value.split(separator: "|").map(String.init)
     if words.isEmpty { throw .malformed(argument, "words separated by |") }
@@ -119,10 +128,10 @@ public struct Settings: Equatable, Sendable {
   }
 }
 
-/// Why an argument in plugstack.conf is refused.
+/// Why an argument in plugstack.conf was refused.
 public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
   case unknown(String)
-  /// The argument, and what belongs there.
+  /// The argument, and what to write instead.
   case malformed(String, String)
 
   public var description: String {

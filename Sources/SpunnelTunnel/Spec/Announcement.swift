@@ -1,17 +1,20 @@
-// How a tunnel is told to people: the same words from srun and from spunnelctl.
+// How Spunnel describes a tunnel to people: srun and spunnelctl print the same words.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// The lines that tell where a tunnel leads and how to get there from elsewhere.
+/// The lines that say where a tunnel leads, and the command that reaches it from another computer.
 public struct Announcement: Sendable {
   private let all: [Forward]
 
+  /// - Parameter forwards: the forwards that are up, in the order of the spec
   public init(_ forwards: [Forward]) { all = forwards }
 
+  /// Describes a tunnel whose job is still waiting.
+  ///
   /// - Parameters:
-  ///   - held: whose submit ends are held until the job runs
-  ///   - step: the job's
+  ///   - held: the spec whose submit ends the keeper holds until the job runs
+  ///   - step: the step of that job
   public init(held: TunnelSpec, _ step: StepName) {
     self.init(held.forwards.compactMap { $0.held(step) })
   }
@@ -19,10 +22,11 @@ public struct Announcement: Sendable {
   /// A line for each forward: `localhost:8001 -> n1:8000`.
   public var forwards: [String] { all.map(\.arrow) }
 
-  /// The command that carries the submit ends on to the user's own computer; `nil` when there are
-  /// none.
+  /// The `ssh -L` command that carries the submit ends on to the user's own computer.
+  ///
+  /// `nil` when no forward listens on this host.
   public var command: String? {
-    // Two sockets of one exec port cannot both have it there.
+    // Two sockets with the same exec port cannot both get that port on the user's computer.
     var taken: Set<Port> = Set(all.compactMap { $0.kind == .remote ? nil : $0.listen.port })
     let options = all.compactMap { $0.carrying(&taken) }.map { "-L \($0)" }
     if options.isEmpty { return nil }
@@ -31,11 +35,15 @@ public struct Announcement: Sendable {
 }
 
 extension Forward {
-  /// What a program on this host is given, as far as it is known: `localhost:8001`, with the service's
-  /// protocol before it once that is known, `socks5h://…` as a proxy, and the path of a unix socket as curl
-  /// and nginx write it; `nil` when it leads here.
+  /// The address of the submit end for a program on this host.
   ///
-  /// - Parameter spoken: what the service speaks
+  /// A port is `localhost:8001`. If the service's protocol is known, its name comes first:
+  /// `http://localhost:8001/`. A SOCKS proxy is `socks5h://…`. A unix socket is `unix:` and its
+  /// path, as curl and nginx write it.
+  ///
+  /// - Parameter spoken: the protocol of the service; `nil` when unknown
+  /// - Returns: `nil` for a remote forward, which listens on the exec host, and for a port that is
+  ///   still to be chosen
   public func address(_ spoken: SpokenProtocol? = nil) -> String? {
     if kind == .remote { return nil }
     if let path = listen.path { return "unix:\(path)" }
@@ -45,13 +53,17 @@ extension Forward {
     return "\(spoken.rawValue)://localhost:\(port)" + (spoken == .http ? "/" : "")
   }
 
-  /// What ssh's `-L` takes on the user's own computer to reach the submit end. A path becomes the
-  /// exec port there, or a file of the same name where ssh is started.
+  /// The argument of ssh's `-L` that reaches the submit end from the user's own computer.
   ///
-  /// - Parameter taken: the ports there that other forwards have
+  /// A unix socket gets its exec port there. If that port is privileged or taken, ssh makes a
+  /// socket of the same name in its working directory.
+  ///
+  /// - Parameter taken: the ports that other forwards have on the user's computer; this forward's
+  ///   port is added
   fileprivate func carrying(_ taken: inout Set<Port>) -> String? {
     if kind == .remote { return nil }
-    // By way of the port itself, whoever has it after the tunnel would get what is sent then.
+    // The unix socket in the user's home comes first. After the tunnel ends, another user may bind
+    // the port, and `ssh -L` would send the user's bytes there.
     if let port = listen.port {
       return "\(port):" + (OwnSocket.existing(port).map { quoted($0) } ?? "localhost:\(port)")
     }
@@ -63,7 +75,7 @@ extension Forward {
     return "\(quoted("./\(name)")):\(quoted(path))"
   }
 
-  /// As a shell takes it.
+  /// The path as one word for a shell.
   private func quoted(_ path: String) -> String {
     let isPlain = path.utf8.allSatisfy { byte in
       NodeName.allows(byte) || "/+@%,".utf8.contains(byte)
@@ -73,7 +85,8 @@ extension Forward {
 }
 
 extension Forward {
-  /// A line for a service whose own port is not the submit end's: `nil` where they are the same.
+  /// A line that says that the exec port differs from the submit port; `nil` when both are the
+  /// same.
   public var portNote: String? {
     guard kind == .local, let near = listen.port, let far = connect.port, near != far else {
       return nil
@@ -82,7 +95,7 @@ extension Forward {
       + "\(far), write \(near); tasks know it as $SPUNNEL_LOCAL_PORT and $SPUNNEL_URL"
   }
 
-  /// What tasks are told of the submit end: the names without `SPUNNEL_`, and their values.
+  /// Variables that tell tasks of the submit end: names without `SPUNNEL_`, and values.
   public var submitVariables: [(name: String, value: String)] {
     guard kind == .local, let port = listen.port else { return [] }
     return [("LOCAL_PORT", "\(port)"), ("URL", "http://localhost:\(port)/")]
@@ -90,9 +103,10 @@ extension Forward {
 }
 
 extension ForwardRequest {
-  /// Its submit end while the job waits, as a forward to a node that is not known yet.
+  /// The submit end while the job waits, as a forward to a placeholder node `job-<id>`.
   ///
-  /// - Returns: `nil` where the end is not known yet either, and for a forward that leads here
+  /// - Parameter step: the step of the waiting job; its number fills `%j` and `%s` in a path
+  /// - Returns: `nil` for a remote forward, and while the submit end itself is unknown
   public func held(_ step: StepName) -> Forward? {
     guard kind != .remote, let node = NodeName("job-\(step.job)") else { return nil }
     let end: Endpoint
@@ -108,7 +122,9 @@ extension ForwardRequest {
     return Forward(kind, node: node, listen: end, host: .localhost, connect: far)
   }
 
-  /// Where it will lead once its job runs, for people.
+  /// A line for people that says where the forward will lead once its job runs.
+  ///
+  /// - Parameter job: the job id
   public func promise(_ job: UInt32) -> String {
     switch kind {
     case .local: "\(named(listen)) -> \(destination(job)), while it runs"
@@ -117,7 +133,7 @@ extension ForwardRequest {
     }
   }
 
-  /// An end on this host.
+  /// An end on this host, in words.
   private func named(_ end: RequestedEnd) -> String {
     switch end {
     case .path(let path): "\(path)"
@@ -126,7 +142,7 @@ extension ForwardRequest {
     }
   }
 
-  /// Where a job's forward leads.
+  /// The exec end of a local forward, in words.
   private func destination(_ job: UInt32) -> String {
     let end = connect == .any ? "a free port" : connect.named
     return switch host {
@@ -137,7 +153,7 @@ extension ForwardRequest {
     }
   }
 
-  /// Where a job's processes are led to.
+  /// The submit end of a remote forward, in words.
   private var origin: String {
     if case .named(let host) = host { return "\(connect.named) of \(host), through \(Host.name)" }
     return connect == .any ? "a free port of \(Host.name)" : "\(connect.named) of \(Host.name)"

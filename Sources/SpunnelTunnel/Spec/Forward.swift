@@ -1,13 +1,14 @@
-// One way through a tunnel, as it is made: everything that a spec may leave open is known.
+// One forward as the keeper makes it: every port, path and node that a spec may leave open is
+// known.
 
 import SpunnelSlurm
 
 /// Where a forward begins or ends on one host.
 public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
   case port(Port)
-  /// An absolute path of a unix socket.
+  /// The absolute path of a unix socket.
   case path(String)
-  /// A port that is still to be chosen.
+  /// A port that the keeper still has to choose.
   case free
 
   public var description: String {
@@ -32,16 +33,16 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// In a sentence.
+  /// The end in a sentence: `port 8000`, or a path.
   public var named: String { port == nil ? description : "port \(self)" }
 
   public var port: Port? { if case .port(let port) = self { port } else { nil } }
   public var path: String? { if case .path(let path) = self { path } else { nil } }
 }
 
-/// A forward of a tunnel.
+/// One forward of a tunnel.
 public struct Forward: Hashable, Sendable {
-  /// Which side listens, as ssh's -L, -R and -D.
+  /// Which side listens, like ssh's -L, -R and -D.
   public enum Kind: String, Sendable {
     /// The submit host listens, the exec host connects.
     case local
@@ -52,13 +53,13 @@ public struct Forward: Hashable, Sendable {
   }
 
   public let kind: Kind
-  /// The node whose ssh connection carries it.
+  /// The node whose ssh connection carries the forward.
   public let node: NodeName
-  /// On the submit host, or on the exec host when `kind` is `remote`.
+  /// Where the forward listens: on the submit host, or on the exec host when `kind` is `remote`.
   public var listen: Endpoint
-  /// Where the other side connects, as that side names it.
+  /// The host to connect to, as the connecting side names it.
   public let host: HostName
-  /// `free` when `kind` is `dynamic`.
+  /// Where that host is connected to; `free` when `kind` is `dynamic`.
   public var connect: Endpoint
 
   public init(_ kind: Kind, node: NodeName, listen: Endpoint, host: HostName, connect: Endpoint) {
@@ -69,26 +70,26 @@ public struct Forward: Hashable, Sendable {
     self.connect = connect
   }
 
-  /// The submit end, which names the forward: only one may have it.
+  /// The submit end. It identifies the forward: two forwards cannot share it.
   public var submit: Endpoint { kind == .remote ? connect : listen }
-  /// The exec end; `free` when there is none.
+  /// The exec end; `free` when `kind` is `dynamic`.
   public var exec: Endpoint { kind == .remote ? listen : connect }
 
-  /// Where a forward listens: only one may.
+  /// A listening end and its host. Two forwards cannot share it.
   public struct Place: Hashable, Sendable {
     let end: Endpoint
-    /// `nil`: the submit host.
+    /// The exec host; `nil` means the submit host.
     let node: NodeName?
   }
 
-  /// `nil` when the end is still to be chosen.
+  /// Where the forward listens; `nil` while that end is still to be chosen.
   public var place: Place? {
     listen == .free ? nil : Place(end: listen, node: kind == .remote ? node : nil)
   }
 }
 
 extension Forward: CustomStringConvertible {
-  /// As one would type it: `8001:n1:8000`, `R:9000:5432`, `D:1080`.
+  /// The forward as a user would type it: `8001:n1:8000`, `R:9000:5432`, `D:1080`.
   public var description: String {
     switch kind {
     case .local: "\(listen):\(host.isLocal ? node.description : host.bracketed):\(connect)"
@@ -98,12 +99,12 @@ extension Forward: CustomStringConvertible {
     }
   }
 
-  /// The end on the exec host, or behind it, for people: `n1:8000`, `db:5432`.
+  /// The end on the exec host, or on a host behind it, for people: `n1:8000`, `db:5432`.
   package var farEnd: String {
     "\(kind == .local && !host.isLocal ? host.bracketed : node.description):\(exec)"
   }
 
-  /// Where it leads, for people: `localhost:8001 -> n1:8000`.
+  /// Where the forward leads, for people: `localhost:8001 -> n1:8000`.
   public var arrow: String {
     let near = submit.path ?? "\(kind == .remote ? host.bracketed : "localhost"):\(submit)"
     let far = farEnd
@@ -114,9 +115,12 @@ extension Forward: CustomStringConvertible {
     }
   }
 
-  /// Five words for a record, which `init(words:)` reads.
+  /// The forward as five words of a record, which `init(words:)` reads.
   var words: String { "\(kind.rawValue) \(node) \(listen) \(host) \(connect)" }
 
+  /// Reads what `words` writes.
+  ///
+  /// - Returns: `nil` for any other text
   init?(words text: some StringProtocol) {
     let words = Substring(text).utf8
       .split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).map { Substring($0) }

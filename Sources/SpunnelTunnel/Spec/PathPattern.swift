@@ -3,7 +3,7 @@
 import SpunnelSlurm
 import SpunnelSystem
 
-/// What the patterns of a path stand for.
+/// The values that the patterns of a path stand for.
 public struct PathFacts: Equatable, Sendable {
   let step: StepName
   /// The login name of the tunnel's owner.
@@ -11,29 +11,29 @@ public struct PathFacts: Equatable, Sendable {
   /// The node's place in the step, from 0.
   let place: Int
 
-  /// The login name of whoever runs this process.
+  /// The login name of the user who runs this process: `LOGNAME`, or the account's name.
   public static var ownUser: String { Process.environment("LOGNAME") ?? Host.userName }
 }
 
-/// An absolute path in which `%j`, `%s`, `%u` and `%n` stand for job, step, user and node; `%%` is
-/// a percent sign.
+/// An absolute path with patterns: `%j` job, `%s` step, `%u` user, `%n` node, `%%` a percent sign.
 public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
   /// The longest path of a socket, in bytes (unix(7): 108 with the final zero).
   static let longest = 107
 
   public let description: String
 
-  /// Why a text is no path of a socket.
+  /// Why a text cannot be the path of a socket.
   enum Refusal: Error, Equatable {
     case relative
-    /// White space and control characters: records are lines of words.
+    /// The text contains white space or control characters. Records are lines of words.
     case character
     case pattern(String)
-    /// What `%u` stands for.
+    /// The login name behind `%u` contains a character that a path here must not have.
     case user(String)
     case tooLong
   }
 
+  /// - Throws: why the text is not an absolute path with known patterns
   init(_ text: String) throws(Refusal) {
     guard text.hasPrefix("/"), text.utf8.count > 1 else { throw .relative }
     if text.utf8.count > PathPattern.longest { throw .tooLong }
@@ -42,12 +42,15 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
     _ = try expanded { _ in "" }
   }
 
-  /// Whether a text of at most `longest` bytes can be one word of a line, and shows as it is.
+  /// Whether a text is one word of a line and prints as it is. The caller limits it to `longest`
+  /// bytes.
   static func isWord(_ text: some StringProtocol) -> Bool {
     !text.unicodeScalars.contains { $0.properties.isWhitespace } && printable(text) == text
   }
 
   /// The path for one node of one step.
+  ///
+  /// - Parameter facts: the values of all patterns
   func path(_ facts: PathFacts) throws(Refusal) -> String {
     let path = try expanded { letter in
       switch letter {
@@ -60,11 +63,13 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
     return try checked(path, facts.user)
   }
 
-  /// The path before the nodes are known; `nil` when it has something in it that is not known yet.
+  /// The path before the nodes are known.
   ///
-  /// - Parameter step: `nil` while there is no job
+  /// - Parameter step: the step; `nil` while there is no job
+  /// - Returns: `nil` when the path has a pattern whose value is still unknown
   func path(known step: StepName?) throws(Refusal) -> String? {
-    // The keeper is linked statically: asking for names would load what this host has for that.
+    // The name is looked up only where the path needs it. The keeper is linked statically, so
+    // getpwuid(3) would load this host's NSS libraries.
     let user = description.mentions("%u") ? PathFacts.ownUser : ""
     var isKnown = true
     let path = try expanded { letter in
@@ -80,10 +85,12 @@ public struct PathPattern: Hashable, Sendable, CustomStringConvertible {
     return isKnown ? try checked(path, user) : nil
   }
 
-  /// A login name may hold what no path here may: accounts come from elsewhere.
+  /// Checks an expanded path. Accounts come from outside, so a login name may contain any
+  /// character.
   private func checked(_ path: String, _ user: String) throws(Refusal) -> String {
     if path.utf8.count > PathPattern.longest { throw .tooLong }
-    // Commas and colons separate the forwards that tasks are told, and the parts of each.
+    // A comma separates the forwards that tasks are told of, and a colon separates the parts of
+    // each.
     if path.contains(where: { ",:".contains($0) }) || !PathPattern.isWord(path) {
       throw .user(user)
     }

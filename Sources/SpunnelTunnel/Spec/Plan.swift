@@ -1,4 +1,4 @@
-// What a spec means for one step, once its nodes are known.
+// Turns a spec into forwards once the step's nodes are known.
 
 import SpunnelSlurm
 import SpunnelSystem
@@ -6,7 +6,7 @@ import SpunnelSystem
 /// The step that a tunnel leads to.
 public struct StepFacts: Equatable, Sendable {
   let step: StepName
-  /// In Slurm's order, at least one.
+  /// The nodes in Slurm's order, at least one.
   public let nodes: [NodeName]
   /// The login name of the tunnel's owner.
   let user: String
@@ -23,10 +23,14 @@ public struct StepFacts: Equatable, Sendable {
 }
 
 extension TunnelSpec {
-  /// The forwards of the spec, a list for each that was typed, with ports that are still to be
-  /// chosen as `Endpoint.free`.
+  /// The forwards of the spec: one list for each forward that the user typed.
   ///
-  /// - Parameter anywhere: whether a forward may lead to a host that is no node of the step
+  /// A port that is still to be chosen is `Endpoint.free`.
+  ///
+  /// - Parameters:
+  ///   - facts: the step and its nodes
+  ///   - anywhere: whether a forward may lead to a host outside the step
+  /// - Throws: a forward that names a host outside the step, or an end that is listed twice
   public func plan(_ facts: StepFacts, anywhere: Bool) throws(SpecError) -> [[Forward]] {
     let planned = try forwards.map { request throws(SpecError) in
       try request.plan(facts, anywhere: anywhere)
@@ -40,9 +44,10 @@ extension TunnelSpec {
     return planned
   }
 
-  /// The same spec with the submit ports that were chosen, where a forward leads to one place.
+  /// The same spec with the chosen submit ports filled in. A forward to all nodes stays as it was
+  /// typed.
   ///
-  /// - Parameter planned: made by `plan`, with free submit ports filled in
+  /// - Parameter planned: the result of `plan`, with its free submit ports filled in
   public func pinned(to planned: [[Forward]]) -> TunnelSpec {
     TunnelSpec(
       forwards: zip(forwards, planned).map { request, forwards in
@@ -55,17 +60,17 @@ extension TunnelSpec {
 }
 
 extension ForwardRequest {
-  /// The same forward, with a submit port that was chosen.
+  /// The same forward with a chosen submit port.
   public func listening(on port: Port) -> ForwardRequest {
     ForwardRequest(kind: kind, listen: .port(port), host: host, connect: connect)
   }
 
-  /// The same forward, with an exec port that was chosen.
+  /// The same forward with a chosen exec port.
   public func connecting(to port: Port) -> ForwardRequest {
     ForwardRequest(kind: kind, listen: listen, host: host, connect: .port(port))
   }
 
-  /// Where it listens in a step: a list for a forward to every node.
+  /// Where the forward listens in a step: one end for each node that it leads to.
   public func listens(_ facts: StepFacts) throws(SpecError) -> [Endpoint] {
     try plan(facts, anywhere: true).map(\.listen)
   }
@@ -79,7 +84,7 @@ extension ForwardRequest {
     }
   }
 
-  /// The places of the nodes that carry it, and the host that is connected to from there.
+  /// The indices of the nodes that carry the forward, and the host that each node connects to.
   private func targets(
     _ facts: StepFacts, anywhere: Bool
   ) throws(SpecError) -> [(place: Int, host: HostName)] {

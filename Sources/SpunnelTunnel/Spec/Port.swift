@@ -4,7 +4,7 @@ import SpunnelSystem
 
 /// A TCP port from 1 to 65535.
 public struct Port: Hashable, Comparable, Sendable, CustomStringConvertible {
-  /// In host order, never 0.
+  /// The port in host byte order, never 0.
   public let number: UInt16
 
   /// - Returns: `nil` for 0
@@ -19,9 +19,9 @@ public struct Port: Hashable, Comparable, Sendable, CustomStringConvertible {
 }
 
 extension Port {
-  /// Reads digits alone: Int's own parser would take a sign.
+  /// Reads a port from digits alone. `Int`'s own parser would accept a sign.
   ///
-  /// - Returns: `nil` for anything else, and for what is out of range
+  /// - Returns: `nil` for any other text, for 0, and for a number above 65535
   public init?(_ text: some StringProtocol) {
     guard let number = wholeNumber(text), let number = UInt16(exactly: number) else { return nil }
     self.init(number)

@@ -1,9 +1,9 @@
-// Why a spec is refused.
+// Why a spec was refused.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// Every case quotes the offending part and says what belongs there.
+/// A refused spec. Every case quotes the offending part and says what belongs there.
 public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
   case empty
   case emptyForward(spec: String)
@@ -20,7 +20,7 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
   case misplacedAuto(forward: String)
   case submitEndTwice(end: String)
   case execEndTwice(end: String)
-  /// Refused once the step's nodes are known.
+  /// The host is not a node of the step. This is known only once the step's nodes are known.
   case noNode(text: String, forward: String, step: String, nodes: String)
 
   public var description: String {
@@ -70,12 +70,14 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
 extension SpecError {
   private static let waysOfSSH = "write 8001:8000 for ssh's -L, R:9000:5432 for -R, D:1080 for -D"
 
-  /// What to say of ssh's own option in the place of one of ours.
+  /// Tells a user who typed an option of ssh which spec to write instead.
+  ///
+  /// - Parameter word: the word that was typed, such as `-L8001:localhost:8000`
   public static func optionOfSSH(_ word: String) -> String {
     "'\(printable(word))' is an option of ssh's: \(waysOfSSH)"
   }
 
-  /// What to write instead, where it is plain what was meant.
+  /// Says what to write instead; `nil` when the intent is unclear.
   private static func meaning(of text: String, in forward: String) -> String? {
     if isOptionOfSSH(text) {
       return waysOfSSH
@@ -83,7 +85,7 @@ extension SpecError {
     if text.contains(where: \.isWhitespace) {
       return "separate forwards by a comma alone, as in 8001:8000,8889:8888"
     }
-    // `n1:8000`
+    // The user typed `n1:8000`: a node and a port without a submit port.
     let rest = forward.dropFirst(text.count)
     if forward.hasPrefix(text), rest.first == ":", Port(String(rest.dropFirst())) != nil,
       text != "auto", NodeName(text) != nil
@@ -93,12 +95,12 @@ extension SpecError {
     return nil
   }
 
-  /// Whether a word is how ssh(1) would be told of a forward.
+  /// Whether a word is ssh's option for a forward (ssh(1), `-L`, `-R`, `-D`).
   public static func isOptionOfSSH(_ word: String) -> Bool {
     ["-L", "-R", "-D"].contains(where: word.hasPrefix)
   }
 
-  /// A path that cannot be one.
+  /// Makes the error for a path that `PathPattern` refused.
   init(_ refusal: PathPattern.Refusal, text: some StringProtocol, forward: some StringProtocol) {
     let why =
       switch refusal {

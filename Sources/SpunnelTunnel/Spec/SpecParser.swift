@@ -1,9 +1,9 @@
-// How one forward is typed: its parts, and what each may be.
+// The grammar of one forward: its parts, and what each part may be.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// Reads one forward; every error quotes it.
+/// Reads one forward. Every error quotes it.
 struct SpecParser {
   let text: String
 
@@ -29,7 +29,7 @@ struct SpecParser {
 
   private var shown: String { printable(text) }
 
-  /// Splits at colons, but not within brackets, where an IPv6 address stands.
+  /// Splits at colons, except inside brackets, which hold an IPv6 address.
   private static func parts(_ text: String) -> [String] {
     var parts = [""]
     var isBracketed = false
@@ -45,7 +45,7 @@ struct SpecParser {
     return parts
   }
 
-  /// Refuses ssh's `bind_address` before a listening end.
+  /// Refuses a `bind_address`, which ssh(1) allows before a listening port.
   private func checkAddress(_ parts: [String], atMost count: Int) throws(SpecError) {
     if parts.count > count, let first = parts.first, SpecParser.isAddress(first) {
       throw .bindAddress(text: printable(first), forward: shown)
@@ -73,13 +73,13 @@ struct SpecParser {
     }
   }
 
-  /// Whether it can only be meant as ssh's `bind_address`.
+  /// Whether a part can only be a `bind_address` of ssh(1).
   private static func isAddress(_ part: String) -> Bool {
     part == "*" || part == "localhost" || part.hasPrefix("[")
       || part.contains(".") && !part.contains("/") && !isRelativePath(part)
   }
 
-  /// Whether it can only be meant as a path, without a slash at its beginning.
+  /// Whether a part can only be a path that lacks its leading slash.
   private static func isRelativePath(_ part: String) -> Bool {
     guard let first = part.utf8.first, first != UInt8(ascii: "/") else { return false }
     let isNumber = UInt8(ascii: "0")...UInt8(ascii: "9") ~= first

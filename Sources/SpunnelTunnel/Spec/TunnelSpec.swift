@@ -1,13 +1,14 @@
-// What stands after `--tunnel`: text becomes a value that cannot be wrong, or an error that quotes
-// it. The grammar is that of ssh's -L, -R and -D where these have one.
+// The text after `--tunnel`, parsed once into a value that cannot be wrong. An error quotes the
+// offending text. The grammar is that of ssh's -L, -R and -D where ssh has one.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// One end of a forward, as it is typed.
+/// One end of a forward, as the user typed it.
 public enum RequestedEnd: Hashable, Sendable, CustomStringConvertible {
   case port(Port)
-  /// A free port, chosen on the host that the end is on.
+  /// A free port, chosen on the host of that end.
+  /// The end in a sentence: `port 8000`, or a path.
   case any
   case path(PathPattern)
 
@@ -23,23 +24,23 @@ public enum RequestedEnd: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Which hosts a forward leads to, as it is typed.
+/// Which hosts a forward leads to, as the user typed it.
 public enum RequestedHost: Hashable, Sendable {
   /// The first node of the step; for `R:` the submit host.
   case nearest
   case named(HostName)
-  /// So many places after the first node.
+  /// The node that many places after the first node.
   case after(Int)
-  /// A forward for each node of the step.
+  /// Every node of the step, with a forward each.
   case all
 }
 
-/// One forward, as it is typed.
+/// One forward, as the user typed it.
 public struct ForwardRequest: Hashable, Sendable {
   public let kind: Forward.Kind
   public let listen: RequestedEnd
   public let host: RequestedHost
-  /// `any` when `kind` is `dynamic`.
+  /// Where the other side connects; `any` when `kind` is `dynamic`.
   public let connect: RequestedEnd
 }
 
@@ -49,7 +50,8 @@ public struct TunnelSpec: Equatable, Sendable {
 
   /// Reads `<forward>[,<forward>…]`.
   ///
-  /// - Parameter text: as typed, nothing trimmed
+  /// - Parameter text: the text as typed, not trimmed
+  /// - Throws: the first forward that is wrong, or an end that is listed twice
   public init(_ text: String) throws(SpecError) {
     if text.isEmpty { throw .empty }
     var forwards: [ForwardRequest] = []
@@ -74,16 +76,17 @@ public struct TunnelSpec: Equatable, Sendable {
 
   public init(forwards: [ForwardRequest]) { self.forwards = forwards }
 
-  /// The submit ports that are named: they can be claimed before anything else is known.
+  /// The submit ports that have a number. They can be bound before anything else is known.
   public var ports: [Port] {
     forwards.compactMap { forward in
       if forward.kind != .remote, case .port(let port) = forward.listen { port } else { nil }
     }
   }
 
-  /// The submit sockets whose paths are known before the nodes are.
+  /// The paths of submit sockets that are known before the nodes are.
   ///
-  /// - Parameter step: `nil` while there is no job
+  /// - Parameter step: the step; `nil` while there is no job
+  /// - Throws: a path that is too long or not allowed once its patterns are expanded
   public func paths(known step: StepName?) throws(SpecError) -> [String] {
     var paths: [String] = []
     for forward in forwards where forward.kind != .remote {
@@ -97,12 +100,12 @@ public struct TunnelSpec: Equatable, Sendable {
     return paths
   }
 
-  /// Whether an exec port is to be chosen.
+  /// Whether the keeper has to choose an exec port.
   public var wantsExecPort: Bool { forwards.contains { $0.kind == .local && $0.connect == .any } }
 }
 
 extension ForwardRequest: CustomStringConvertible {
-  /// As it may be typed.
+  /// The forward as a user may type it.
   public var description: String {
     switch kind {
     case .local: "\(listen):\(hostPart)\(connect == .any ? "auto" : connect.description)"
