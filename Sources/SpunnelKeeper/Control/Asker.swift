@@ -1,15 +1,17 @@
-// Who asked a keeper for forwards, and what he is told of them as long as he listens.
+// A command client that asked a keeper for forwards, and the news it hears while it is connected.
 
 import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// A client of the command socket, with what it asked for.
+/// A client of the command socket and the forwards that it asked for.
 final class Asker {
-  /// Pieces of news for one: of a network that comes and goes for days, status tells the rest.
+  /// The most news lines for one client. If a network comes and goes for days, `spunnelctl status`
+  /// has the rest.
   private static let mostNews = 50
 
-  /// Milliseconds from the loss of a link to the word of it: the end of the job explains it otherwise.
+  /// Milliseconds from the loss of a link to the news of it. If the job ends in that time, its end
+  /// explains the loss.
   static let pause = 2400
 
   let client: CommandClient
@@ -29,14 +31,14 @@ final class Asker {
   func say(_ report: KeeperReport) {
     switch report {
     case .ready: isReady = true
-    // The links that were lost are no more.
+    // The job starts again with new links: the lost ones no longer exist.
     case .waiting: (isReady, lost) = (false, [])
     default: break
     }
     client.say(report)
   }
 
-  /// Tells of what keeps it waiting, when that is known from before.
+  /// Tells the client why it has to wait, if a link already knows the reason.
   func lookAhead(_ tunnel: Tunnel) {
     if isReady { return }
     for link in links(of: tunnel) where !link.isUp {
@@ -44,12 +46,12 @@ final class Asker {
     }
   }
 
-  /// Tells what has changed since the last look.
+  /// Tells the client what has changed since the last look.
   func look(_ tunnel: Tunnel) {
     guard isHeld, isReady, let grant else { return }
     for link in links(of: tunnel) { look(link) }
     for route in grant.routes where route.far.isTrouble && route.forward.kind == .local {
-      // Of each once: whoever loads a page again and again knows by then.
+      // Each forward is told once: a user who reloads a page must not get the same line each time.
       if refused.insert(route.forward).inserted {
         tell(.refused, route.forward.trouble(route.far, tunnel))
       }
@@ -68,7 +70,7 @@ final class Asker {
     }
   }
 
-  /// Each once, in the order of the forwards.
+  /// The links of the grant, without duplicates, in the order of its forwards.
   private func links(of tunnel: Tunnel) -> [Link] {
     var links: [Link] = []
     for route in grant?.routes ?? [] {
@@ -86,7 +88,7 @@ final class Asker {
 }
 
 extension Forward {
-  /// Why connections get nowhere, and what may help.
+  /// Explains why connections to this forward fail, and what may help.
   fileprivate func trouble(_ far: FarEnd, _ tunnel: Tunnel) -> String {
     let overSSH = exec.path != nil && tunnel.transport == .ssh
     switch far {

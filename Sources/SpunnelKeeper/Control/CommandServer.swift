@@ -1,32 +1,35 @@
-// The keeper's end of the command socket: whoever may use the tunnel is heard. root speaks as the owner
-// (KeeperConnection).
+// The keeper's end of the command socket. It hears every user who may use the tunnel. root speaks
+// as the owner (KeeperConnection).
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What a command asks of the keeper.
+/// Receives what command clients ask of the keeper.
 protocol CommandObserver: AnyObject {
   func commanded(_ command: KeeperCommand, by client: CommandClient)
-  /// The client has gone; what it held goes with it.
+  /// The client has disconnected. The forwards that it held are closed.
   func commandEnded(_ client: CommandClient)
 }
 
 final class CommandServer: EventHandler {
   private static let mostClients = 64
-  /// Milliseconds before another attempt when descriptors are used up.
+  /// Milliseconds before another attempt if descriptors are used up.
   private static let pause = 50
 
   private let loop: EventLoop
-  /// `nil` once nobody is heard any more.
+  /// `nil` once the keeper hears no more commands.
   private var socket: FileDescriptor?
   private let mayCommand: (uid_t) -> Bool
   private weak var observer: (any CommandObserver)?
   private var clients: [CommandClient] = []
 
+  /// Listens on the command socket.
+  ///
   /// - Parameters:
-  ///   - path: in the record; the umask leaves it to the owner alone
-  ///   - mayCommand: whether a user is heard
+  ///   - path: of the socket, in the record; the umask makes it accessible to the owner only
+  ///   - mayCommand: whether a user may send commands
+  ///   - observer: told each command and each client's end
   init(
     _ loop: EventLoop, path: String, mayCommand: @escaping (uid_t) -> Bool,
     observer: any CommandObserver
@@ -47,14 +50,14 @@ final class CommandServer: EventHandler {
         admit(accepted.descriptor)
       }
     } catch {
-      // Out of descriptors.
+      // No descriptor is free.
       loop.rest(descriptor, milliseconds: CommandServer.pause, [.input], self) { [weak self] in
         self?.socket?.raw == descriptor
       }
     }
   }
 
-  /// Strangers find the connection closed without a word.
+  /// Takes a new client. A user who may not command finds the connection closed without a message.
   private func admit(_ socket: consuming FileDescriptor) {
     do throws(SystemError) {
       let user = try Socket.peerUser(of: socket.raw)
@@ -71,8 +74,8 @@ final class CommandServer: EventHandler {
     } catch {}
   }
 
-  /// Tells everybody that the tunnel is over, and hears nobody any more: who has connected and was
-  /// not accepted finds the connection closed.
+  /// Tells every client that the tunnel is over, and stops listening. A client that connected but
+  /// was not accepted yet finds the connection closed.
   func end(_ report: KeeperReport) {
     if let raw = socket?.raw { loop.remove(raw) }
     socket = nil
@@ -92,9 +95,12 @@ final class CommandClient {
   private var heard: ((KeeperCommand, CommandClient) -> Void)?
   private var ended: ((CommandClient) -> Void)?
 
+  /// Starts to read the client's command.
+  ///
   /// - Parameters:
-  ///   - heard: told its command, once
-  ///   - ended: told once, when it has gone
+  ///   - socket: connected; the client owns it
+  ///   - heard: told the command, once
+  ///   - ended: told once, when the client has disconnected
   init(
     _ loop: EventLoop, _ socket: consuming FileDescriptor,
     heard: @escaping (KeeperCommand, CommandClient) -> Void,
@@ -107,7 +113,7 @@ final class CommandClient {
 
   var isOpen: Bool { line?.isOpen ?? false }
 
-  /// A client that does not listen is none.
+  /// Sends a report. A client that does not read its reports is disconnected.
   func say(_ report: KeeperReport) {
     if line?.backlog ?? 0 > KeeperConnection.longestReport { return end() }
     line?.say(report)

@@ -1,4 +1,4 @@
-// One connected socket of the keeper's: reports go out, and what comes in is heard.
+// One connected socket of the keeper: it sends reports and tells when input arrives.
 
 import Glibc
 import SpunnelSystem
@@ -7,14 +7,16 @@ import SpunnelTunnel
 final class ReportSocket: EventHandler {
   private let loop: EventLoop
   private var socket: FileDescriptor?
-  /// Of reports: what had no room yet. It holds nobody up.
+  /// Reports that the socket had no room for. Unsent reports block nothing else.
   private var unsent: ArraySlice<UInt8> = []
-  /// `nil` once nobody wants to hear more.
+  /// `nil` once nobody reads this socket.
   private var heard: (() -> Void)?
 
+  /// Takes over a connected socket and watches it.
+  ///
   /// - Parameters:
-  ///   - socket: connected; it no longer blocks
-  ///   - heard: told when there is something to read, its end included
+  ///   - socket: connected; it is made non-blocking
+  ///   - heard: told when there is input or end of file
   init(
     _ loop: EventLoop, _ socket: consuming FileDescriptor, heard: @escaping () -> Void
   ) throws(SystemError) {
@@ -28,10 +30,11 @@ final class ReportSocket: EventHandler {
 
   var isOpen: Bool { socket != nil }
 
-  /// Bytes that were said and not sent.
+  /// Bytes of reports that are not sent yet.
   var backlog: Int { unsent.count }
 
-  /// Tells whoever holds the other end. That nobody does is no news.
+  /// Sends a report to the other end. If the other end is closed, the report is dropped without an
+  /// error.
   func say(_ report: KeeperReport) {
     if socket == nil { return }
     let waited = !unsent.isEmpty
@@ -40,7 +43,9 @@ final class ReportSocket: EventHandler {
     if waited == unsent.isEmpty { watch() }
   }
 
-  /// - Returns: what is there, empty at its end, `nil` when that is nothing
+  /// Reads input.
+  ///
+  /// - Returns: the bytes, empty at end of file, `nil` if there is no input now
   func read(atMost limit: Int) throws(SystemError) -> [UInt8]? {
     try socket?.read(atMost: limit)
   }
@@ -53,13 +58,13 @@ final class ReportSocket: EventHandler {
     if !readiness.subtracting(.output).isEmpty { heard?() }
   }
 
-  /// Hears no more; what was said goes out still.
+  /// Stops watching for input. Unsent reports still go out.
   func stopHearing() {
     heard = nil
     watch()
   }
 
-  /// Says no more, and lets the other end know.
+  /// Closes the socket. The other end reads end of file.
   func close() {
     if let raw = socket?.raw { loop.remove(raw) }
     socket = nil
@@ -87,7 +92,7 @@ final class ReportSocket: EventHandler {
     loop.remove(raw)
     var wanted: Readiness = heard == nil ? [] : [.input]
     if !unsent.isEmpty { wanted.insert(.output) }
-    // Without it the rest goes out with the next report.
+    // If the watch fails, the rest goes out with the next report.
     if !wanted.isEmpty { try? loop.add(raw, wanted, self) }
   }
 }

@@ -1,32 +1,34 @@
-// Where the sshds of a tunnel through srun connect back to: one port for a moment, and one-time secrets.
+// The port to which the sshds of a tunnel through srun connect back, and their one-time secrets.
+// The port is open only while a connection is expected.
 //
-// The port is open to every host, as the nodes' addresses are not known here. So nothing that a stranger
-// does may cost more than a descriptor for a moment: the listener is accepted from without waiting, a
-// connection has some seconds to tell its secret, and of too many the oldest goes.
+// The port is open to every host, because the nodes' addresses are not known here. A stranger must
+// therefore not cost more than one descriptor for a short time. The listener accepts without
+// blocking. A connection has a few seconds to send its secret. If there are too many connections,
+// the oldest is closed.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-/// A connection that is to come, and the secrets that prove it. Each serves once.
+/// An expected connection and the two secrets that prove it. Each secret serves once.
 final class Arrival {
-  /// As many hexadecimal digits of each (SpunnelNode/node.h).
+  /// Hexadecimal digits in each secret (SpunnelNode/node.h).
   static let secretLength = 64
 
-  /// What the node's end sends first.
+  /// The secret that the node's end sends first.
   fileprivate let question = Arrival.secret()
-  /// What it is answered: the keeper proves that it is the keeper.
+  /// The secret that the keeper answers with, to prove that it is the keeper.
   fileprivate let answer = Arrival.secret()
   fileprivate let notify: (consuming FileDescriptor) -> Void
 
   fileprivate init(_ notify: @escaping (consuming FileDescriptor) -> Void) { self.notify = notify }
 
-  /// What the node's end is told, for a keeper that listens on this port.
+  /// The text that tells the node's end the port and both secrets.
   fileprivate func text(_ port: UInt16) -> String {
     "\(port):\(String(decoding: question, as: UTF8.self)):\(String(decoding: answer, as: UTF8.self))"
   }
 
-  /// 256 bits of the kernel's.
+  /// A new secret: 256 random bits from the kernel.
   private static func secret() -> [UInt8] {
     var generator = SystemRandomNumberGenerator()
     let digits = Array("0123456789abcdef".utf8)
@@ -35,16 +37,16 @@ final class Arrival {
 }
 
 final class Arrivals: EventHandler {
-  /// Milliseconds that a connection has to tell its secret: the node's end sends it at once.
+  /// Milliseconds that a connection has to send its secret. The node's end sends it at once.
   private static let patience = 5000
-  /// Connections that have not told theirs yet.
+  /// The most connections that have not sent their secret yet.
   private static let mostVisitors = 128
-  /// Connections that are accepted before the tunnel's own are looked at again.
+  /// The most connections accepted in a row, before the tunnel's own connections get their turn.
   private static let mostAtOnce = 64
-  /// Milliseconds before the listener is looked at again when there is no descriptor.
+  /// Milliseconds before the listener accepts again after descriptors ran out.
   private static let busyPause = 50
 
-  /// A connection that has not told its secret yet.
+  /// A connection that has not sent its secret yet.
   private final class Visitor {
     var descriptor: FileDescriptor?
     let raw: CInt
@@ -65,14 +67,16 @@ final class Arrivals: EventHandler {
   private var listener: FileDescriptor?
   private var port: UInt16 = 0
   private var expected: [Arrival] = []
-  /// The oldest first.
+  /// In order of arrival, the oldest first.
   private var visitors: [Visitor] = []
   private var timer: EventLoop.Timer?
   private var strangers = 0
   private var lastStranger = ""
 
+  /// Prepares to listen; the port is opened by `expect`.
+  ///
   /// - Parameters:
-  ///   - ports: where the site lets nodes connect to; `nil`: anywhere
+  ///   - ports: the ports to which the site lets nodes connect; `nil`: any port
   ///   - note: told a line for the log
   init(_ loop: EventLoop, ports: SrunPorts? = nil, note: @escaping (String) -> Void = { _ in }) {
     self.loop = loop
@@ -85,24 +89,27 @@ final class Arrivals: EventHandler {
   /// Whether the port is open.
   var isListening: Bool { listener != nil }
 
-  /// Ports that one srun takes: for Slurm's messages, for the step's, and for its input and output.
+  /// Ports that one srun needs: for Slurm's messages, for the step's messages, and for its input
+  /// and output.
   private static let portsOfSrun = 3
 
-  /// Looks whether there are ports for one more srun, and for one of the user's own after it: that one would
-  /// fail for want of them, and with it a job.
+  /// Checks that enough ports are free for one more srun of the tunnel and for one of the user's
+  /// own. Without a free port the user's next srun would fail, and its job with it.
+  ///
+  /// - Throws: `crowded` with the counts, if too few ports are free
   func makeRoom() throws(SSHDiagnosis) {
     guard let ports else { return }
-    // Those that were started and have not come back may not have theirs yet.
+    // An expected srun may not have opened its ports yet, so all of them are counted.
     let needed =
       (isListening ? 0 : 1) + Arrivals.portsOfSrun * (expected.count + 1) + Arrivals.portsOfSrun
     let free = ports.free(atMost: needed)
     if free < needed { throw .crowded(ports, free: free, needed: needed) }
   }
 
-  /// Opens the port, unless it is, for one more connection.
+  /// Expects one more connection. Opens the port if it is closed.
   ///
-  /// - Parameter notify: told the connection, once; the expectation is over then
-  /// - Returns: to be dismissed, and what the node's end is to be told
+  /// - Parameter notify: told the connection, once; the arrival is dismissed before
+  /// - Returns: the arrival, to be dismissed, and the text for the node's end
   func expect(
     _ notify: @escaping (consuming FileDescriptor) -> Void
   ) throws(SystemError) -> (arrival: Arrival, text: String) {
@@ -112,7 +119,7 @@ final class Arrivals: EventHandler {
     return (arrival, arrival.text(port))
   }
 
-  /// Waits for a connection no more. The port is closed with the last that is waited for.
+  /// No longer expects a connection. The last dismissal closes the port.
   func dismiss(_ arrival: Arrival) {
     expected.removeAll { $0 === arrival }
     if expected.isEmpty { close() }
@@ -168,7 +175,8 @@ final class Arrivals: EventHandler {
     if timer == nil { plan() }
   }
 
-  /// No descriptor is free: the strangers' are given up, and others may become free meanwhile.
+  /// Frees descriptors: closes all connections that have not proved themselves, and stops accepting
+  /// for a moment. Other descriptors may become free in that time.
   private func pause() {
     while let visitor = visitors.first { refuse(visitor) }
     guard let raw = listener?.raw else { return }
@@ -188,7 +196,7 @@ final class Arrivals: EventHandler {
     }
   }
 
-  /// Compares only what is whole: how far a guess was right shows nowhere.
+  /// Reads the secret. Only a whole secret is compared, so a partial guess learns nothing.
   private func hear(_ visitor: Visitor) {
     do throws(SystemError) {
       let rest = Arrival.secretLength - visitor.heard.count
@@ -202,14 +210,15 @@ final class Arrivals: EventHandler {
     } catch { refuse(visitor) }
   }
 
-  /// The one whose secret it is; all are compared, whichever it is.
+  /// Finds the arrival that the secret belongs to. All are compared, so the time does not depend on
+  /// which one it is.
   private func wanted(_ heard: [UInt8]) -> Arrival? {
     var found: Arrival?
     for arrival in expected where isSame(arrival.question, heard) { found = arrival }
     return found
   }
 
-  /// The time that it takes does not tell how many of the bytes are the same.
+  /// Compares in constant time: the time does not depend on how many bytes are equal.
   private func isSame(_ one: [UInt8], _ other: [UInt8]) -> Bool {
     zip(one, other).reduce(UInt8(one.count == other.count ? 0 : 1)) { $0 | ($1.0 ^ $1.1) } == 0
   }

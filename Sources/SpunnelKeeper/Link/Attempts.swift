@@ -1,31 +1,33 @@
-// When a link tries to reach its node: after a pause, or sooner because somebody waits.
+// When a link tries to reach its node: after a pause, or sooner if a connection waits for it.
 
 import SpunnelSystem
 import SpunnelTunnel
 
-/// The attempts of one link, one to come at a time.
+/// The connection attempts of one link. At most one is planned at a time.
 final class Attempts {
-  /// Milliseconds between two attempts while the first connection is made.
+  /// Milliseconds between two attempts before the first connection succeeds.
   static let startPause = 250
-  /// The longest pause while somebody's connection waits, who would be gone after a longer one.
+  /// The longest pause in milliseconds while a client's connection waits: a client would not wait
+  /// much longer.
   private static let awaitedPause = 1000
 
-  /// Makes one.
+  /// Makes one attempt.
   var make: () -> Void = {}
-  /// Between the attempts to return.
+  /// The pauses between attempts to reconnect.
   var backoff = Backoff()
   private let loop: EventLoop
   private var timer: EventLoop.Timer?
-  /// When the next one comes, and when the last one ended, in milliseconds of the monotonic clock.
+  /// When the next attempt comes and when the last one ended, in milliseconds of the monotonic
+  /// clock.
   private var nextTime = 0
   private var endTime: Int?
 
   init(_ loop: EventLoop) { self.loop = loop }
 
-  /// Whether one is to come.
+  /// Whether an attempt is planned.
   var isPlanned: Bool { timer != nil }
 
-  /// Has one made, in place of another that was to come.
+  /// Plans an attempt. It replaces the attempt that was planned before.
   func plan(after milliseconds: Int) {
     loop.cancel(timer)
     nextTime = Clock.milliseconds() + milliseconds
@@ -35,20 +37,21 @@ final class Attempts {
     }
   }
 
-  /// The last one has ended, whether it failed or what it had brought up was lost.
+  /// Notes that an attempt failed, or that its connection was lost.
   func noteEnd() { endTime = Clock.milliseconds() }
 
-  /// Has another made.
+  /// Plans the next attempt.
   ///
   /// - Parameters:
   ///   - isStart: whether the first connection is still to be made
-  ///   - isAwaited: whether somebody's connection waits for it
+  ///   - isAwaited: whether a client's connection waits for the link
   func planNext(isStart: Bool, isAwaited: Bool) {
     let pause = isStart ? Attempts.startPause : backoff.take()
     plan(after: isAwaited ? min(pause, Attempts.awaitedPause) : pause)
   }
 
-  /// Somebody has begun to wait: the next one is not far, whatever the pauses have grown to.
+  /// Brings the next attempt forward because a client has begun to wait, even if the pauses have
+  /// grown long.
   func hurry() {
     guard isPlanned, let endTime, nextTime > endTime + Attempts.awaitedPause else { return }
     plan(after: max(0, endTime + Attempts.awaitedPause - Clock.milliseconds()))

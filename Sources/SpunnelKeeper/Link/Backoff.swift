@@ -1,17 +1,19 @@
-// How long a link waits before each attempt to return.
+// How long a link waits before each attempt to reconnect.
 
-/// Exponential backoff: pauses that double, up to the longest.
+/// Exponential backoff: each pause is twice the one before, up to a maximum.
 struct Backoff {
-  /// Milliseconds.
+  /// All in milliseconds.
   private let first: Int
   private let longest: Int
   private let stable: Int
   private var next: Int
 
+  /// Starts with the first pause.
+  ///
   /// - Parameters:
   ///   - first: milliseconds before the first attempt
-  ///   - longest: milliseconds that no pause exceeds
-  ///   - stable: milliseconds for which a connection must have held before the pauses start anew
+  ///   - longest: the maximum pause in milliseconds
+  ///   - stable: milliseconds that a connection must be up before the pauses start again at `first`
   init(first: Int = 100, longest: Int = 30_000, stable: Int = 30_000) {
     self.first = first
     self.longest = longest
@@ -19,13 +21,15 @@ struct Backoff {
     next = first
   }
 
+  /// Takes the next pause.
+  ///
   /// - Returns: milliseconds to wait before the next attempt
   mutating func take() -> Int {
     defer { next = min(next * 2, longest) }
     return next
   }
 
-  /// A connection was lost that had been up for so many milliseconds.
+  /// Notes that a connection was lost after it was up for `held` milliseconds.
   mutating func lost(after held: Int) {
     if held > stable { next = first }
   }

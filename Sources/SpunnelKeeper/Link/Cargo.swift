@@ -1,20 +1,22 @@
-// What one link carries: the forwards that are there, and those that somebody waits for.
+// The forwards of one link: those that it carries, and those that wait to be opened.
 
 import SpunnelSystem
 import SpunnelTunnel
 
-/// Forwards that were asked for together and are not all there yet.
+/// Forwards that were requested together and are not all open yet.
 final class Batch {
-  /// Those that are still wanted.
+  /// The forwards of the batch that are still wanted.
   fileprivate(set) var routes: [Route]
-  /// What the far sshd is asked.
+  /// What the far sshd is asked about the forwards.
   let inquiry: Inquiry
   fileprivate let done: (Cargo.Outcome) -> Void
   fileprivate var deadline: EventLoop.Timer?
-  /// Whether `done` is told as well when the link is stopped.
+  /// Whether `done` is also called when the link is stopped.
   fileprivate let tellsItsEnd: Bool
 
-  /// - Parameter done: told once, unless the link is stopped before
+  /// Makes a batch; it waits once a cargo has it.
+  ///
+  /// - Parameter done: called once; not if the link is stopped first, unless `tellsItsEnd`
   init(
     _ routes: [Route], _ inquiry: Inquiry, tellsItsEnd: Bool = false,
     _ done: @escaping (Cargo.Outcome) -> Void
@@ -25,7 +27,7 @@ final class Batch {
     self.done = done
   }
 
-  /// Whether whoever waits for it gives up in the end.
+  /// Whether the requester gives up after some time.
   var hasDeadline: Bool { deadline != nil }
 
   func wants(_ route: Route) -> Bool { routes.contains { $0 === route } }
@@ -34,12 +36,12 @@ final class Batch {
 final class Cargo {
   enum Outcome {
     case ready
-    /// One line for the user.
+    /// A line for the user that says why.
     case failed(String)
   }
 
   private let loop: EventLoop
-  /// The forwards that are there, or were before the connection was lost.
+  /// The forwards that are open, or that were open when the connection was lost.
   private(set) var carried: [Route] = []
   private var batches: [Batch] = []
 
@@ -47,47 +49,47 @@ final class Cargo {
 
   private var routes: [Route] { carried + batches.flatMap(\.routes) }
 
-  /// Whether there is no forward at all.
+  /// Whether no forward is open or waiting.
   var isEmpty: Bool { carried.isEmpty && batches.allSatisfy(\.routes.isEmpty) }
 
-  /// Whether a forward is there or waited for, rather than ways for SOCKS clients alone.
+  /// Whether a requested forward is open or waiting. Ways that SOCKS clients caused do not count.
   var isAskedFor: Bool {
     routes.contains { $0.forward.kind != .dynamic || $0.isSocksEntrance }
   }
 
-  /// The batch to be opened next.
+  /// The batch to open next.
   var next: Batch? { batches.first }
 
-  /// Those whose askers give up in the end.
+  /// The batches whose requesters give up after some time.
   var urgent: [Batch] { batches.filter(\.hasDeadline) }
 
   func isWaiting(_ batch: Batch) -> Bool { batches.contains { $0 === batch } }
 
   func carries(_ route: Route) -> Bool { carried.contains { $0 === route } }
 
-  /// Whether any forward, there or waited for, leads to the service.
+  /// Whether any forward, open or waiting, leads to the service.
   func needs(_ service: Service) -> Bool { routes.contains { $0.service == service } }
 
-  /// Lets a batch wait.
+  /// Adds a batch to those that wait.
   ///
   /// - Parameters:
-  ///   - patience: milliseconds that it waits at the most; `nil`: for ever
-  ///   - late: told when they are over
+  ///   - patience: milliseconds that it waits at most; `nil`: for ever
+  ///   - late: called when that time is over
   func add(_ batch: Batch, patience: Int? = nil, late: @escaping (Batch) -> Void = { _ in }) {
     batches.append(batch)
     if let patience { batch.deadline = loop.after(milliseconds: patience) { late(batch) } }
   }
 
-  /// Forgets a forward, there or waited for.
+  /// Removes a forward, open or waiting.
   func remove(_ route: Route) {
     carried.removeAll { $0 === route }
     for batch in batches { batch.routes.removeAll { $0 === route } }
   }
 
-  /// The forwards of a batch are there.
+  /// Marks the forwards of a batch as open.
   func carry(_ batch: Batch) { carried += batch.routes.filter { !carries($0) } }
 
-  /// Tells what became of a batch, if nobody was told yet.
+  /// Reports the outcome of a batch, unless it was reported before.
   func settle(_ batch: Batch, _ outcome: Outcome) {
     guard isWaiting(batch) else { return }
     batches.removeAll { $0 === batch }
@@ -95,9 +97,9 @@ final class Cargo {
     batch.done(outcome)
   }
 
-  /// Drops everything.
+  /// Removes all forwards and batches.
   ///
-  /// - Parameter reason: for those who want to be told
+  /// - Parameter reason: for the batches that want to hear of the link's end
   func clear(_ reason: String) {
     let rest = batches
     batches = []

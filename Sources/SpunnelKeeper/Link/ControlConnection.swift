@@ -1,4 +1,4 @@
-// One connection to ssh's control socket: requests go out together, answers come back in order.
+// One connection to ssh's control socket. Requests are sent together; answers come back in order.
 
 import Glibc
 import SpunnelSystem
@@ -14,7 +14,7 @@ final class ControlConnection: EventHandler {
   /// Connects to ssh.
   ///
   /// - Parameter master: a handle of the control socket
-  /// - Throws: `EAGAIN` when ssh has too many connections waiting, `ECONNREFUSED` when it is gone
+  /// - Throws: `EAGAIN` if ssh's queue of connections is full, `ECONNREFUSED` if ssh is gone
   init(_ loop: EventLoop, master: borrowing SocketHandle) throws(SystemError) {
     self.loop = loop
     control = try master.connect()
@@ -23,9 +23,9 @@ final class ControlConnection: EventHandler {
   /// Sends requests.
   ///
   /// - Parameters:
-  ///   - requests: whole messages, without the hello
-  ///   - descriptors: what the last request wants besides, borrowed
-  ///   - notify: told each answer, and `nil` when ssh has closed the connection
+  ///   - requests: whole messages, without the hello message
+  ///   - descriptors: passed with the last request; borrowed
+  ///   - notify: called with each answer, and with `nil` if ssh has closed the connection
   func ask(
     _ requests: [[UInt8]], descriptors: [CInt] = [],
     notify: @escaping (MultiplexReply?) -> Void
@@ -36,7 +36,7 @@ final class ControlConnection: EventHandler {
       try control?.writeAll(MultiplexRequest.hello + requests.flatMap { $0 })
       for descriptor in descriptors { try Socket.send(descriptor, over: socket) }
     } catch {
-      // ssh would wait for the rest of a request.
+      // ssh would wait for the rest of the request.
       close()
       throw error
     }
@@ -44,14 +44,15 @@ final class ControlConnection: EventHandler {
     self.notify = notify
   }
 
-  /// Wants no more answers. ssh of some versions aborts when the connection of a request is gone
-  /// before it was answered (mux.c, `mux_stdio_confirm`), so it is kept until then.
+  /// Ignores all further answers. Some versions of ssh abort if the connection of a request closes
+  /// before the answer (mux.c, `mux_stdio_confirm`). The connection therefore stays open until
+  /// then.
   func abandon() {
     notify = nil
     release()
   }
 
-  /// Is closed as soon as everything was answered.
+  /// Closes the connection as soon as every request is answered.
   func release() {
     isReleased = true
     if unanswered == 0 { close() }
@@ -74,7 +75,7 @@ final class ControlConnection: EventHandler {
   private func take(_ reply: MultiplexReply) {
     switch reply {
     case .hello, .other: return
-    // The end of what was opened.
+    // The forwarded session or command has ended.
     case .exited: break
     case .done, .alive, .opened, .chosen, .failed: unanswered -= 1
     }

@@ -1,4 +1,5 @@
-// An ssh that has logged in, spoken to over its control socket (ssh_config(5), ControlMaster).
+// An ssh process that has logged in: the control master, spoken to over its control socket
+// (ssh_config(5), ControlMaster).
 
 import Glibc
 import SpunnelSlurm
@@ -6,35 +7,37 @@ import SpunnelSystem
 import SpunnelTunnel
 
 final class ControlMaster {
-  /// Milliseconds before ssh is asked again when it has too many connections waiting, or there is no
-  /// descriptor to ask it by.
+  /// Milliseconds before the next try, if ssh's queue of connections is full or no descriptor is
+  /// free.
   private static let busyPause = 20
 
   private let control: SocketHandle
   private var doubts: [(Bool) -> Void] = []
-  /// Hosts of which the far sshd has shown that it forwards to their ports.
+  /// Hosts to whose ports the far sshd is known to forward.
   var permitted: Set<HostName> = []
   let sockets: ServiceSockets
-  /// The way that it took to the node.
+  /// How this ssh reaches the node.
   var transport: Transport?
 
+  /// Opens a handle of the control socket.
+  ///
   /// - Parameters:
-  ///   - record: where the sockets are
+  ///   - record: the folder of the sockets
   ///   - link: the number of the link in the record
-  /// - Throws: when there is no control socket
+  /// - Throws: if the control socket does not exist
   init(_ record: Record, link: Int) throws(SystemError) {
     control = try SocketHandle(RecordFile.control(of: link), in: record.directory)
     sockets = ServiceSockets(record)
   }
 
-  /// Asks ssh for one thing.
+  /// Sends ssh one request.
   ///
   /// - Parameters:
   ///   - request: a whole message
-  ///   - descriptors: what the request wants besides, borrowed
-  ///   - notify: told the answer, `nil` when ssh has closed the connection instead
-  /// - Throws: `EAGAIN` when ssh has too many connections waiting, `ECONNREFUSED` when it is gone
-  /// - Returns: to be abandoned when the answer has come or is not wanted any more
+  ///   - descriptors: passed with the request; borrowed
+  ///   - notify: called with the answer, or with `nil` if ssh has closed the connection
+  /// - Throws: `EAGAIN` if ssh's queue of connections is full, `ECONNREFUSED` if ssh is gone
+  /// - Returns: the connection; abandon it when the answer has come or is no longer wanted
   func ask(
     _ loop: EventLoop, _ request: [UInt8], descriptors: [CInt] = [],
     notify: @escaping (MultiplexReply?) -> Void
@@ -44,13 +47,13 @@ final class ControlMaster {
     return connection
   }
 
-  /// Finds out whether ssh still works. One that has lost its connection closes all its sockets
-  /// before it exits (clientloop.c, `channel_free_all`): it answers no more by then.
+  /// Finds out whether ssh still works. An ssh that has lost its connection closes all its channels
+  /// before it exits (clientloop.c, `channel_free_all`). By then it no longer answers.
   ///
-  /// - Parameter answer: told once
+  /// - Parameter answer: called once
   func check(_ loop: EventLoop, _ answer: @escaping (Bool) -> Void) {
     doubts.append(answer)
-    // All who doubt in the same turn are told by one answer.
+    // One answer serves all callers of the same turn.
     if doubts.count == 1 { loop.postpone { self.settleDoubts(loop) } }
   }
 

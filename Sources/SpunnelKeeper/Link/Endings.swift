@@ -1,11 +1,11 @@
-// All ssh of a tunnel that are being ended, while the keeper goes on with the others.
+// The ssh processes that are being ended, while the keeper serves the other links.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
 final class Endings {
-  /// Milliseconds between two looks.
+  /// Milliseconds between two checks of the processes.
   private static let pause = 20
   /// Milliseconds that the keeper's own end may wait for them.
   private static let patience = 2000
@@ -16,18 +16,20 @@ final class Endings {
 
   init(_ loop: EventLoop) { self.loop = loop }
 
-  /// - Parameter controlPath: the ssh's control socket
+  /// Takes over a process that is being ended.
+  ///
+  /// - Parameter controlPath: the control socket of that ssh
   func add(_ ending: Ending, of controlPath: String) {
     all.append((ending, controlPath))
     advance()
   }
 
-  /// Whether an ssh with this control socket is still to end.
+  /// Whether an ssh that is being ended may still remove this control socket.
   func mayTouch(_ controlPath: String) -> Bool {
     all.contains { $0.controlPath == controlPath && $0.ending.mayAct }
   }
 
-  /// To be called whenever a child may have ended.
+  /// Advances all endings. To be called whenever a child may have ended.
   func advance() {
     all.removeAll { $0.ending.advance() }
     if timer != nil || !all.contains(where: \.ending.isTimed) { return }
@@ -37,7 +39,7 @@ final class Endings {
     }
   }
 
-  /// Waits until nothing of them is left, a bounded time; then it is killed.
+  /// Waits a bounded time until all processes have ended, then kills the rest.
   func finish() {
     let deadline = Clock.milliseconds() + Endings.patience
     while !all.isEmpty && Clock.milliseconds() < deadline {

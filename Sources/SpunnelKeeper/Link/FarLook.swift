@@ -1,16 +1,17 @@
-// What a refused connection means: nothing listens at the far end, or something lies between.
+// What a refused connection means: nothing listens at the far end, sshd forbids the connection, or
+// the service listens on another address.
 //
-// sshd tells of a port why it could not connect. Of a unix socket it says the same words in every case
-// (serverloop.c, `server_request_direct_streamlocal`).
+// For a port, sshd says why it could not connect. For a unix socket, sshd says the same words in
+// every case (serverloop.c, `server_request_direct_streamlocal`).
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// Finds out more about a far end that has refused a connection.
+/// Finds out why a far end has refused a connection.
 struct FarLook {
-  /// Milliseconds after which a node's silence is no answer.
+  /// Milliseconds that the node has for an answer.
   private static let patience = 1000
 
   let loop: EventLoop
@@ -18,15 +19,16 @@ struct FarLook {
   let node: NodeName
   weak var refusals: (any RefusalListener)?
 
-  /// Looks.
+  /// Looks at a far end.
   ///
   /// - Parameters:
+  ///   - forward: the forward that was refused
   ///   - told: what ssh's words mean
-  ///   - answer: told once what is known now; perhaps before this returns
+  ///   - answer: called once with the result; perhaps before this function returns
   func look(at forward: Forward, _ told: FarEnd, _ answer: @escaping (FarEnd) -> Void) {
     switch forward.connect {
     case .path(let path) where told == .unreached:
-      // That sshd is Spunnel's own and permits every path.
+      // This sshd is Spunnel's own and permits every path: nothing listens there.
       if master.transport == .srun { return answer(.refused) }
       RemotePath.look(path, loop, master, answer: answer)
     case .port(let port) where told == .refused && forward.host.isLoopback:
@@ -35,7 +37,8 @@ struct FarLook {
     }
   }
 
-  /// Has the node connect to the same port by its own name: a service may listen on that address alone.
+  /// Asks sshd to connect to the same port by the node's own name. The service may listen on that
+  /// address only.
   private func lookBeside(_ port: Port, _ answer: @escaping (FarEnd) -> Void) {
     guard let host = HostName(node.description) else { return answer(.refused) }
     var told: ((FarEnd) -> Void)? = answer
@@ -56,9 +59,10 @@ struct FarLook {
 }
 
 extension ControlMaster {
-  /// Has sshd connect to a service and disconnect at once. A refusal is no client's.
+  /// Asks sshd to connect to a service and to disconnect at once. A refusal is not counted as a
+  /// client's.
   ///
-  /// - Parameter notify: told what ssh answers
+  /// - Parameter notify: called with ssh's answers
   func tryOut(
     _ service: Service, _ loop: EventLoop, _ refusals: (any RefusalListener)?,
     _ notify: @escaping (MultiplexReply?) -> Void

@@ -1,5 +1,5 @@
-// Brings forwards up on an ssh that has logged in: asks it to listen for each, has exec ports
-// chosen, and has an Inquirer find out whether the far sshd allows them at all.
+// Opens forwards on an ssh that has logged in. It asks ssh to listen for each, chooses exec ports,
+// and lets an Inquirer find out whether the far sshd permits the forwards.
 
 import Glibc
 import SpunnelSlurm
@@ -9,13 +9,13 @@ import SpunnelTunnel
 final class ForwardOpener {
   enum Outcome {
     case ready
-    /// One line for the user.
+    /// A line for the user that says why.
     case failed(String)
-    /// ssh is gone; its end says why.
+    /// ssh is gone. Its exit gives the reason.
     case lost
   }
 
-  /// Milliseconds before ssh is asked again when it has too many connections waiting.
+  /// Milliseconds before the next try, if ssh's queue of connections is full.
   private static let busyPause = 50
 
   private let loop: EventLoop
@@ -23,9 +23,9 @@ final class ForwardOpener {
   private let node: NodeName
   private var rest: [Route]
   private let inquiry: Inquiry
-  /// Whether the tunnel itself listens there, on this host.
+  /// Whether the tunnel itself listens at this end on this host.
   private let isOwn: (Endpoint) -> Bool
-  /// Those that lead to a port, while nothing was asked about them.
+  /// Opened forwards for which sshd has not shown that it permits them.
   private var unproven: [Route] = []
   private var asked: ControlConnection?
   private var chosen: Set<Port> = []
@@ -33,16 +33,20 @@ final class ForwardOpener {
   private weak var refusals: (any RefusalListener)?
   private var inquirer: Inquirer?
   private var done: ((Outcome) -> Void)?
-  /// Remote forwards that the far sshd did not take back. They hold up no other.
+  /// Remote forwards that the far sshd did not open again after a lost connection. They do not
+  /// delay the others.
   private(set) var missing: [Route] = []
 
+  /// Prepares to open forwards.
+  ///
   /// - Parameters:
   ///   - master: the ssh that has logged in
-  ///   - routes: what to bring up; their exec ports are filled in
+  ///   - node: the node that ssh leads to
+  ///   - routes: the forwards to open; their exec ports are filled in
   ///   - inquiry: what to ask the far sshd
-  ///   - refusals: hears what ssh says of channels that it could not open
-  ///   - isOwn: whether the tunnel itself listens there, on this host
-  ///   - done: told once
+  ///   - refusals: hears ssh's messages about channels that it could not open
+  ///   - isOwn: whether the tunnel itself listens at an end on this host
+  ///   - done: called once
   init(
     _ loop: EventLoop, _ master: ControlMaster, _ node: NodeName, _ routes: [Route],
     _ inquiry: Inquiry,
@@ -59,10 +63,10 @@ final class ForwardOpener {
     self.done = done
   }
 
-  /// Begins; `done` may be told before it returns.
+  /// Begins. `done` may be called before this function returns.
   func start() { next() }
 
-  /// Gives up without a word.
+  /// Gives up without a report.
   func stop() { finish(nil) }
 
   private func next() {
@@ -70,14 +74,14 @@ final class ForwardOpener {
     asked = nil
     guard let route = rest.popLast() else { return inquire() }
     switch route.forward.kind {
-    // The entrance of SOCKS clients itself has no service; what they name has.
+    // A SOCKS entrance has no service of its own. The services are those that its clients name.
     case .dynamic: if route.forward.connect == .free { next() } else { lookWhere(route) }
     case .remote: openRemote(route)
     case .local: if route.forward.connect == .free { choose(route) } else { lookWhere(route) }
     }
   }
 
-  /// Asks ssh once, again while it is too busy.
+  /// Sends ssh a request, and tries again while ssh's queue is full.
   private func ask(
     _ request: [UInt8], descriptors: [CInt] = [], _ then: @escaping (MultiplexReply?) -> Void
   ) {
@@ -93,8 +97,9 @@ final class ForwardOpener {
 
   // MARK: Listening
 
-  /// Where the tunnel itself has a listener of that name, the node must be another host: one connection would
-  /// follow the other otherwise, without an end.
+  /// Opens a local forward. If the tunnel itself listens on the same end of this host, the node
+  /// must be another host. Otherwise each connection would enter the tunnel again, in an endless
+  /// loop.
   private func lookWhere(_ route: Route) {
     let end = route.forward.connect
     guard isOwn(end), route.forward.host.isLoopback else { return openLocal(route) }
@@ -141,8 +146,9 @@ final class ForwardOpener {
   }
 
   private func opened(_ route: Route) {
-    // Of a path sshd says the same words whether it forbids it or nothing listens there
-    // (serverloop.c, `server_request_direct_streamlocal`): the first user finds out.
+    // For a path, sshd says the same words if it forbids the path and if nothing listens there
+    // (serverloop.c, `server_request_direct_streamlocal`). The first client's connection shows
+    // which.
     if route.forward.connect.port != nil || inquiry == .ends { unproven.append(route) }
     next()
   }
@@ -162,7 +168,8 @@ final class ForwardOpener {
     }
   }
 
-  /// A socket that nobody listens on, left by a tunnel before, goes; anything else is an error.
+  /// Removes a socket on the node that an earlier tunnel left and that nobody listens on. Anything
+  /// else with that name is an error.
   private func clear(_ path: String, _ route: Route) {
     RemotePath.clear(path, loop, master) { [weak self] answer in
       guard let self, self.done != nil else { return }
@@ -180,16 +187,17 @@ final class ForwardOpener {
     }
   }
 
-  /// What the node's sshd said of a port.
+  /// What the node's sshd said about a port.
   private enum Trial {
     case free
     case taken(Loopback)
-    /// It allows neither address by itself.
+    /// sshd listens on neither loopback address alone.
     case unknown
   }
 
-  /// Asks for each loopback address alone: sshd is content with one of the two (channels.c,
-  /// `channel_setup_fwd_listener_tcpip`), and a client of the other would reach another program.
+  /// Tries each loopback address alone. sshd reports success if it gets one of the two (channels.c,
+  /// `channel_setup_fwd_listener_tcpip`). A client of the other address would then reach another
+  /// program.
   private func tryOut(
     _ port: Port, for service: Service, on loopbacks: ArraySlice<Loopback> = Loopback.allCases[...],
     isFree: Bool = false, _ then: @escaping (Trial) -> Void
@@ -200,7 +208,8 @@ final class ForwardOpener {
       listen: .port(port), on: loopback, to: service)
     tryOut(forward) { listens in
       if listens { return self.tryOut(port, for: service, on: rest, isFree: true, then) }
-      // Of a node without that address, or an sshd that allows localhost alone, it says nothing.
+      // sshd does not say why it failed: the node may lack the address, or sshd may allow localhost
+      // only. So we ask it for any free port on that address.
       self.tryOut(self.master.sockets.reserveChoice(on: loopback)) { hasAny in
         if hasAny { return then(.taken(loopback)) }
         self.tryOut(port, for: service, on: rest, isFree: isFree, then)
@@ -208,7 +217,7 @@ final class ForwardOpener {
     }
   }
 
-  /// Has sshd listen for a moment.
+  /// Asks sshd to listen for a moment.
   private func tryOut(
     _ forward: MultiplexRequest.Forward, _ then: @escaping (_ listens: Bool) -> Void
   ) {
@@ -247,11 +256,12 @@ final class ForwardOpener {
 
   // MARK: Choosing an exec port
 
-  /// Where nobody listens: sshd hands over what arrives at a port that is only tried out.
+  /// A target that never accepts: sshd forwards what arrives at a port during the trial.
   private static let nowhere = Service(host: .localhost, end: .path("/dev/null"))
 
-  /// Takes the number of the submit end where the node has it free: the address that the service prints then
-  /// is right on this host as well. Otherwise the node's kernel chooses.
+  /// Chooses the exec port. The number of the submit port is preferred: then the address that the
+  /// service prints is also right on this host. If that port is not free on the node, the node's
+  /// kernel chooses.
   private func choose(_ route: Route) {
     guard let port = route.forward.listen.port, !chosen.contains(port) else {
       return letNodeChoose(route)
@@ -267,13 +277,14 @@ final class ForwardOpener {
 
   private func take(_ port: Port, _ route: Route) {
     route.forward.connect = .port(port)
-    // What sshd is asked for later it answers after it has stopped listening. The tunnel listens on the same
-    // number of this host, and the node is known to be another one.
+    // sshd answers later requests only after it has stopped listening on the port. This host uses
+    // the same number, but the node is already known to be another host, so no further check is
+    // needed.
     openLocal(route)
   }
 
-  /// Lets the node's kernel choose a port: sshd listens on it for a moment, on both loopback
-  /// addresses, so it is free there.
+  /// Lets the node's kernel choose a port. sshd listens on it for a moment, on both loopback
+  /// addresses, so the port is free there.
   private func letNodeChoose(_ route: Route) {
     let forward = master.sockets.reserveChoice()
     ask(MultiplexRequest.open(forward)) { [weak self] reply in
@@ -284,7 +295,7 @@ final class ForwardOpener {
           return self.finish(.failed("\(self.node): sshd chose port '\(number)', which is none"))
         }
         self.letGo(forward) {
-          // It is free again at once, and might be chosen twice.
+          // The port is free again at once, so the kernel may choose it twice.
           if !self.chosen.insert(port).inserted { return self.letNodeChoose(route) }
           self.take(port, route)
         }

@@ -1,5 +1,5 @@
-// Asks the far sshd whether it forwards, or whether anything listens at the far ends, over an ssh that
-// has logged in. At a tunnel's start no service is touched.
+// Asks the far sshd, over an ssh that has logged in, whether it permits forwarding or whether
+// anything listens at the far ends. The start of a tunnel contacts no service.
 
 import Glibc
 import SpunnelSlurm
@@ -10,39 +10,43 @@ import SpunnelTunnel
 enum Inquiry {
   /// Nothing.
   case none
-  /// Whether it forwards at all.
+  /// Whether it permits forwarding at all.
   case permission
   /// Whether anything listens at the far ends.
   case ends
 }
 
 final class Inquirer {
-  /// Milliseconds after which silence is taken for a service that is slow to accept.
+  /// Milliseconds without an answer after which the service is taken to be slow to accept.
   private static let patience = 1000
-  /// Milliseconds that sshd's first answer may take before it is helped on.
+  /// Milliseconds to wait for sshd's first answer before `nudge` sends something more.
   private static let nudgePause = 4
-  /// Milliseconds before ssh is asked again when it has too many connections waiting.
+  /// Milliseconds before the next try, if ssh's queue of connections is full.
   private static let busyPause = 50
 
   private let loop: EventLoop
   private let master: ControlMaster
   private let node: NodeName
-  /// Those that nothing is known of yet.
+  /// The routes that nothing is known about yet.
   private var routes: [Route]
   private let inquiry: Inquiry
   private let chosen: Set<Port>
   private var timers: [EventLoop.Timer] = []
   private weak var refusals: (any RefusalListener)?
-  /// Counts what sshd was asked, so that an answer that comes too late is known.
+  /// The number of the last question: it identifies an answer that comes too late.
   private var question = 0
   private var done: ((ForwardOpener.Outcome) -> Void)?
 
+  /// Prepares to ask.
+  ///
   /// - Parameters:
-  ///   - master: the ssh that has logged in, and listens for the forwards
-  ///   - routes: those that lead to a port
-  ///   - chosen: exec ports that sshd has listened on a moment ago
-  ///   - refusals: hears what ssh says of channels that it could not open
-  ///   - done: told once
+  ///   - master: the ssh that has logged in and listens for the forwards
+  ///   - node: the node that ssh leads to
+  ///   - routes: the forwards that lead to a port
+  ///   - inquiry: what to ask
+  ///   - chosen: exec ports on which sshd listened a moment ago
+  ///   - refusals: hears ssh's messages about channels that it could not open
+  ///   - done: called once
   init(
     _ loop: EventLoop, _ master: ControlMaster, _ node: NodeName, _ routes: [Route],
     _ inquiry: Inquiry,
@@ -59,7 +63,7 @@ final class Inquirer {
     self.done = done
   }
 
-  /// Begins; `done` may be told before it returns.
+  /// Begins. `done` may be called before this function returns.
   func start() {
     switch inquiry {
     case .none: finish(.ready)
@@ -68,7 +72,7 @@ final class Inquirer {
     }
   }
 
-  /// Gives up without a word.
+  /// Gives up without a report.
   func stop() {
     cancelTimers()
     done = nil
@@ -76,20 +80,21 @@ final class Inquirer {
 
   private enum Answer {
     case connected, refused, silence
-    /// In ssh's words.
+    /// sshd prohibits the connection; ssh's words.
     case prohibited(String)
   }
 
-  /// An sshd that forbids forwarding says so only when it is to connect. So it is asked for port 0 of
-  /// its own host, where nothing can listen, once for each name that forwards have for it. What it
-  /// permits of third hosts, only their own ports tell.
+  /// Asks whether sshd permits forwarding to its own host. An sshd that forbids forwarding says so
+  /// only when it has to connect. So we ask for port 0, where nothing can listen, once for each
+  /// name of that host in the forwards. For other hosts, only their real ports show what sshd
+  /// permits.
   private func askPermission() {
     guard let host = routes.first(where: { needsPermission($0) })?.forward.host else {
       routes.removeAll { $0.forward.host.isLoopback }
       return askEnds()
     }
     ask(Service(host: host, end: .free)) { inquirer, answer in
-      // It may permit some ports and no others: those that are wanted are asked for themselves.
+      // sshd may permit some ports only, so we ask for the wanted ports themselves.
       if case .prohibited = answer { return inquirer.askEnds() }
       if case .silence = answer {} else { inquirer.master.permitted.insert(host) }
       inquirer.routes.removeAll { $0.forward.host == host }
@@ -98,23 +103,25 @@ final class Inquirer {
     after(Inquirer.nudgePause) { $0.nudge(host) }
   }
 
-  /// Whether sshd is to say something before a forward is ready: whether it permits the host, or that
-  /// it has let go of the port that it chose, since it answers in order.
+  /// Whether a forward must wait for an answer of sshd. The answer shows that sshd permits the
+  /// host. Because sshd answers in order, it also shows that sshd no longer listens on a port that
+  /// it chose.
   private func needsPermission(_ route: Route) -> Bool {
     if !route.forward.host.isLoopback { return false }
     let wasChosen = route.forward.connect.port.map { chosen.contains($0) } ?? false
     return wasChosen || !master.permitted.contains(route.forward.host)
   }
 
-  /// Asks a second time. sshd leaves Nagle's algorithm on: its first answer stays behind its
-  /// announcement of host keys until this host acknowledges that, which takes 40 ms unless there is
-  /// something else to send.
+  /// Asks a second time, to make the first answer arrive sooner. sshd uses Nagle's algorithm: its
+  /// first answer waits until this host acknowledges sshd's announcement of its host keys. The
+  /// delayed acknowledgement takes 40 ms, unless this host has something to send.
   private func nudge(_ host: HostName) {
-    // Without it the answer comes all the same, only later.
+    // If this fails, the answer still comes, only later.
     try? master.tryOut(Service(host: host, end: .free), loop, refusals) { _ in }
   }
 
-  /// Has sshd connect to the ends themselves, one after the other, and disconnect.
+  /// Asks sshd to connect to the far ends themselves, one after the other, and to disconnect at
+  /// once.
   private func askEnds() {
     if routes.isEmpty { return finish(.ready) }
     let route = routes.removeFirst()
@@ -127,14 +134,14 @@ final class Inquirer {
           .failed("\(inquirer.node):\(route.forward.connect): \(diagnosis.message)"))
       case .connected where inquirer.inquiry == .ends: route.far = .listening
       case .refused where inquirer.inquiry == .ends: return inquirer.look(at: route)
-      // At the start nothing of the job may be there yet.
+      // At the start of a job its services may not listen yet.
       default: break
       }
       inquirer.askEnds()
     }
   }
 
-  /// Finds out why a far end has refused, and goes on to the next.
+  /// Finds out why a far end has refused, then goes on with the next.
   private func look(at route: Route) {
     let told: FarEnd = route.forward.connect.port == nil ? .unreached : .refused
     FarLook(loop: loop, master: master, node: node, refusals: refusals)

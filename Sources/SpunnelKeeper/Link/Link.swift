@@ -1,4 +1,4 @@
-// The connection to one node: one ssh, what is opened over it, and how it comes back when it was lost.
+// The connection to one node: one ssh, the forwards over it, and how it reconnects after a loss.
 
 import Glibc
 import SpunnelSlurm
@@ -6,8 +6,8 @@ import SpunnelSystem
 import SpunnelTunnel
 
 final class Link {
-  /// Milliseconds before the first attempt when nobody waits for it: the tasks are being started,
-  /// and a handshake beside that would take the processor from them.
+  /// Milliseconds before the first attempt if no requester waits with a deadline. The job's tasks
+  /// are being started, and an ssh handshake would take processor time from them.
   private static let aside = 100
   /// Milliseconds for which a refusal that looks final is tried again.
   private static let brief = 2000
@@ -22,24 +22,27 @@ final class Link {
   private let cargo: Cargo
   let attempts: Attempts
   private var state = LinkState.down(.init())
-  /// What is being opened.
+  /// The forwards that are being opened now.
   private var opener: ForwardOpener?
-  /// Why the first attempts failed so far.
+  /// Why the last of the first attempts failed.
   private var refusal: SSHDiagnosis?
   private var refusals = Refusals()
-  /// Whether a forward was ever there.
+  /// Whether a forward has ever been open.
   private var wasUp = false
-  /// Paths on the node that are being removed.
+  /// The number of socket paths on the node that are being removed.
   private(set) var clearing = 0
-  /// Told when there are none any more.
+  /// Called when `clearing` comes back to 0.
   var whenCleared: (() -> Void)?
 
+  /// Makes a link; it connects with its first forward.
+  ///
   /// - Parameters:
-  ///   - node: where to
-  ///   - number: of the node in its step; names the control socket
-  ///   - record: where the sockets go
-  ///   - endings: where an ssh goes that is to end
-  ///   - arrivals: where a node's own sshd connects to
+  ///   - node: the node to connect to
+  ///   - number: of the node in its step; part of the control socket's name
+  ///   - record: the folder of the sockets
+  ///   - endings: takes over an ssh that is to end
+  ///   - arrivals: the port to which a node's own sshd connects back
+  ///   - observer: told when the link comes up or is lost
   init(
     _ loop: EventLoop, _ node: NodeName, number: Int, _ record: Record, _ settings: Settings,
     _ endings: Endings, _ arrivals: Arrivals? = nil, observer: (any LinkObserver)?
@@ -59,10 +62,10 @@ final class Link {
     attempts.make = { [weak self] in self?.connect() }
   }
 
-  /// Whether services can be connected to.
+  /// Whether connections to services can be made.
   var isUp: Bool { state.upSince != nil }
 
-  /// Milliseconds since it was lost; 0 where it was not.
+  /// Milliseconds since the connection was lost; 0 if it was not lost.
   var downFor: Int { state.absence?.since.map { Clock.milliseconds() - $0 } ?? 0 }
 
   private var master: ControlMaster? { state.master }
@@ -71,19 +74,21 @@ final class Link {
     state = state.after(event, at: Clock.milliseconds())
   }
 
-  /// ssh's process id, `nil` while none runs.
+  /// ssh's process id; `nil` while no ssh runs.
   var process: pid_t? { launcher.child }
 
-  /// Finds out whether an end of file from ssh is none: because ssh is gone or going, or because the
-  /// far end refused the connection, which is no empty answer of the service.
+  /// Finds out whether an end of file from ssh is a cut. It is a cut if ssh is gone or ending, or
+  /// if the far end refused the connection: a refusal must not look like an empty answer of the
+  /// service.
   ///
   /// - Parameters:
-  ///   - end: for a service's end alone ssh shuts one direction down and does not close the socket
-  ///   - answer: told once, at once or when ssh has answered
+  ///   - end: what the pump saw; if only the service ended, ssh shuts one direction down and does
+  ///     not close the socket
+  ///   - answer: called once, at once or when ssh has answered
   func askIfCut(_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) {
     if !end.isClosed || launcher.isEnding { return answer(end.isClosed) }
     guard let master else { return answer(true) }
-    // The answer may be late.
+    // The answer may come when the refusal is no longer fresh, so `wasRefused` is read first.
     let wasRefused = hasJustRefused
     master.check(loop) { [weak self] isThere in
       let isRefused = wasRefused || self?.hasJustRefused ?? true
@@ -91,53 +96,55 @@ final class Link {
     }
   }
 
-  /// Whether ssh has said so a moment ago: it speaks before it closes the socket (channels.c,
-  /// `channel_input_open_failure`).
+  /// Whether ssh has reported a refusal a moment ago. ssh reports it before it closes the socket
+  /// (channels.c, `channel_input_open_failure`).
   private var hasJustRefused: Bool {
     launcher.listen()
     return refusals.areFresh
   }
 
-  /// The way that ssh takes.
+  /// How ssh reaches the node: directly or through srun.
   var transport: Transport? { launcher.transport }
 
-  /// Why its bytes go through srun's own I/O, while they do.
+  /// Why the bytes go through srun's own I/O, while they do.
   var detour: String? { launcher.detour }
 
-  /// Why it is not up, as far as ssh has said.
+  /// Why the link is not up, as far as ssh has said.
   var trouble: String? { isUp ? nil : (launcher.unfinished ?? state.absence?.end)?.message }
 
-  /// The same for whoever does not know which node.
+  /// The same with the node's name before it.
   var complaint: String? { trouble.map { "\(node): \($0)" } }
 
-  /// Whether nothing wants it any more.
+  /// Whether nothing uses the link any more.
   var isIdle: Bool { cargo.isEmpty }
 
-  /// Whether a forward wants it, rather than SOCKS clients alone.
+  /// Whether a requested forward uses the link; SOCKS clients alone do not count.
   var isAskedFor: Bool { cargo.isAskedFor }
 
   // MARK: What it carries
 
-  /// Brings forwards up, now or when ssh is there.
+  /// Opens forwards, now or when ssh has connected.
   ///
   /// - Parameters:
-  ///   - patience: milliseconds after which they have failed; `nil`: never, it is tried for ever
-  ///   - done: told once, unless the link is stopped before
+  ///   - patience: milliseconds after which they have failed; `nil`: it tries for ever
+  ///   - done: called once, unless the link is stopped first
   func add(_ routes: [Route], patience: Int?, done: @escaping (Cargo.Outcome) -> Void) {
     add(Batch(routes, .permission, done), patience: patience)
   }
 
-  /// Brings up the way to a service that a SOCKS client named.
+  /// Opens the way to a service that a SOCKS client named.
   ///
-  /// - Parameter failed: told when there is none
+  /// - Parameter failed: called if it cannot be opened
   func visit(_ route: Route, failed: @escaping () -> Void) {
     add(Batch([route], .none) { if case .failed = $0 { failed() } })
   }
 
   /// Finds out whether anything listens at the far ends.
+  ///
+  /// - Parameter done: called once, also if the link is stopped
   func probe(_ done: @escaping () -> Void) {
     let routes = cargo.carried.filter { $0.forward.kind == .local }
-    // Whoever asked is told, whatever comes of it.
+    // The requester gets its answer whatever the outcome.
     add(Batch(routes, .ends, tellsItsEnd: true) { _ in done() })
   }
 
@@ -154,7 +161,7 @@ final class Link {
     }
   }
 
-  /// Gives a forward up; its service's socket goes with the last that uses it.
+  /// Closes a forward. The last forward to a service also closes that service's socket.
   func remove(_ route: Route) {
     cargo.remove(route)
     guard let master else { return }
@@ -168,7 +175,8 @@ final class Link {
     }
   }
 
-  /// Has sshd stop listening on its sockets, and removes them; `whenCleared` is told.
+  /// Asks sshd to stop listening on its unix sockets, and removes them. `whenCleared` is called at
+  /// the end.
   func removeSockets() {
     guard let master, isUp else { return }
     for route in cargo.carried where route.forward.kind == .remote {
@@ -187,15 +195,16 @@ final class Link {
   }
 
   private func close(_ forward: MultiplexRequest.Forward, on master: ControlMaster) {
-    // Whether it was there or not: nothing is left to be done.
+    // The answer does not matter: the forward is closed in either case.
     let asked = try? master.ask(loop, MultiplexRequest.close(forward)) { _ in }
     asked?.abandon()
   }
 
-  /// Connects to the service of a forward, without waiting.
+  /// Connects to the service of a forward without waiting.
   ///
-  /// - Returns: `nil` while there is no way to it
-  /// - Throws: `EAGAIN` when ssh has too many connections waiting, `ECONNREFUSED` when it is gone
+  /// - Returns: the connected socket; `nil` while the link is down or ssh does not listen for the
+  ///   service
+  /// - Throws: `EAGAIN` if ssh's queue of connections is full, `ECONNREFUSED` if ssh is gone
   func connect(_ route: Route) throws(SystemError) -> FileDescriptor? {
     guard isUp else {
       attempts.hurry()
@@ -204,17 +213,18 @@ final class Link {
     return try master?.sockets.connect(route.service)
   }
 
-  /// What ssh has said a moment ago of a connection not accounted for yet; `nil` when it said nothing.
+  /// Takes what ssh has just said about a refused connection, once for each refusal; `nil` if ssh
+  /// said nothing.
   func takeRefusal() -> FarEnd? {
     launcher.listen()
     return refusals.take()
   }
 
-  /// Finds out more about a far end that has refused a connection.
+  /// Finds out why a far end has refused a connection.
   ///
   /// - Parameters:
-  ///   - told: what ssh has said of it
-  ///   - answer: told once, unless the link is stopped before
+  ///   - told: what ssh has said about it
+  ///   - answer: called once with the result, unless the link is stopped first
   func look(at forward: Forward, _ told: FarEnd, _ answer: @escaping (FarEnd) -> Void) {
     guard let master, isUp else { return answer(told) }
     FarLook(loop: loop, master: master, node: node, refusals: self).look(at: forward, told, answer)
@@ -227,8 +237,8 @@ final class Link {
     if let diagnosis = launcher.start() { sshEnded(diagnosis) }
   }
 
-  /// To be called whenever something has changed in the record: ssh has logged in once its control
-  /// socket is there.
+  /// Looks for ssh's control socket: once it exists, ssh has logged in. To be called whenever
+  /// something has changed in the record.
   func look() {
     guard process != nil, master == nil, record.controlExists(of: number) else { return }
     do throws(SystemError) {
@@ -237,13 +247,13 @@ final class Link {
       change(.loggedIn(master))
       reopen()
     } catch {
-      // ssh is busy, or has just gone, which its end will tell.
+      // ssh is busy, or it has just exited, which `reap` will report.
       record.log("ask ssh: \(error)")
       loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.look() }
     }
   }
 
-  /// To be called whenever a child may have ended.
+  /// Waits for children. To be called whenever a child may have ended.
   func reap() { launcher.reap() }
 
   private func open(
@@ -262,13 +272,13 @@ final class Link {
     opener.start()
   }
 
-  /// What it carried before is there again, or could not be had.
+  /// The forwards of the lost connection are open again, or could not be opened.
   private func returned(_ outcome: ForwardOpener.Outcome) {
     switch outcome {
-    // The end of ssh is told by itself; if there is none, it is asked again.
+    // The exit of ssh is reported separately. If ssh still runs, it is asked again.
     case .lost: loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.again() }
     case .failed(let reason):
-      // An sshd that still holds the exec port of the lost connection, for one.
+      // For example, an sshd that still holds the exec port of the lost connection.
       record.log(reason)
       loop.after(milliseconds: attempts.backoff.take()) { [weak self] in self?.again() }
     case .ready: up()
@@ -280,12 +290,13 @@ final class Link {
     reopen()
   }
 
-  /// Opens what was carried before.
+  /// Opens the forwards of the lost connection again.
   private func reopen() {
     open(cargo.carried, .none) { [weak self] in self?.returned($0) }
   }
 
-  /// Asks again for what the far sshd did not take back: it may still hold the lost connection's.
+  /// Asks again for remote forwards that the far sshd did not open: the lost connection may still
+  /// hold their ports.
   private func reclaim(_ routes: [Route]) {
     if routes.isEmpty { return }
     let ends = routes.map { "'\($0.forward.listen)'" }.joined(separator: ", ")
@@ -312,11 +323,11 @@ final class Link {
   }
 
   private func opened(_ batch: Batch, _ routes: [Route], _ outcome: ForwardOpener.Outcome) {
-    // Given up while they were being opened, or too late.
+    // These routes were removed while they were being opened, or their deadline has passed.
     let isWanted = cargo.isWaiting(batch)
     for route in routes where !isWanted || !batch.wants(route) { remove(route) }
     switch outcome {
-    // It is tried again with the next ssh, or with this one if it is there after all.
+    // The batch is tried again with the next ssh, or with this one if it still runs.
     case .lost:
       loop.after(milliseconds: Attempts.startPause) { [weak self] in self?.openNext() }
       return
@@ -345,7 +356,7 @@ final class Link {
           + "works, or raise timeout="))
   }
 
-  /// Those who wait with a deadline are told; the others wait on.
+  /// Fails the batches that have a deadline. The others wait on.
   private func giveUp() {
     for batch in cargo.urgent { expire(batch) }
   }
@@ -355,7 +366,7 @@ final class Link {
     opener = nil
   }
 
-  /// Ends ssh and whatever it carries, without waiting. Nobody is told.
+  /// Ends ssh and all forwards without waiting. The batches that wait are not told, except probes.
   func stop() {
     change(.stopped)
     attempts.stop()
@@ -396,13 +407,13 @@ extension Link: SSHLauncherObserver {
     attempts.planNext(isStart: isStart, isAwaited: observer?.linkIsAwaited(self) ?? false)
   }
 
-  /// Decides after a failed first attempt how long somebody who waits is kept waiting.
+  /// Decides, after a failed first attempt, how long a requester with a deadline is kept waiting.
   private func judge(_ diagnosis: SSHDiagnosis) {
     let isFirst = refusal == nil
     refusal = diagnosis
     if diagnosis.retry == .never { return giveUp() }
     if !isFirst { return }
-    // The attempt that is under way then is not waited for: it may take much longer.
+    // An attempt that still runs then is not waited for, because it may take much longer.
     loop.after(milliseconds: Link.brief) { [weak self] in
       if self?.wasUp == false, self?.refusal?.retry == .briefly { self?.giveUp() }
     }

@@ -1,16 +1,16 @@
-// What a link tells its tunnel, and asks of it.
+// What a link reports to its tunnel and asks it.
 
 import SpunnelTunnel
 
 protocol LinkObserver: AnyObject {
-  /// It came up: services can be connected to.
+  /// The link came up: services can be connected to.
   func linkIsUp(_ link: Link)
-  /// It was lost after it had been up: what was open is cut.
+  /// The link was lost after it had been up: its open connections are cut.
   func linkIsLost(_ link: Link)
-  /// Slurm says that there is no job any more.
+  /// Slurm says that the job no longer exists.
   func linkMissesJob(_ link: Link)
-  /// Whether somebody's connection waits for it.
+  /// Whether a client's connection waits for the link.
   func linkIsAwaited(_ link: Link) -> Bool
-  /// Whether the tunnel listens there, on this host.
+  /// Whether the tunnel itself listens at this end on this host.
   func linkIsOwn(_ end: Endpoint) -> Bool
 }

@@ -1,33 +1,36 @@
-// How far a link is, and what brings it further: all of its transitions.
+// The states of a link, and all transitions between them.
 
 import SpunnelTunnel
 
 enum LinkState {
-  /// A time without a way to services.
+  /// A period in which services cannot be reached.
   struct Absence {
-    /// When it began, in milliseconds of the monotonic clock; `nil` where there was no way before.
+    /// When the period began, in milliseconds of the monotonic clock; `nil` if the link was never
+    /// up.
     var since: Int?
-    /// Why ssh ended last.
+    /// Why the last ssh ended.
     var end: SSHDiagnosis?
   }
 
   /// No ssh has logged in.
   case down(Absence)
-  /// ssh has logged in, and what was carried before is being opened again.
+  /// ssh has logged in, and the forwards of the lost connection are being opened again.
   case returning(ControlMaster, Absence)
-  /// Services can be connected to, since a time of the monotonic clock in milliseconds.
+  /// Services can be connected to. `since` is in milliseconds of the monotonic clock.
   case up(ControlMaster, since: Int)
-  /// The link was ended, and stays so.
+  /// The link was stopped for good.
   case over
 
   enum Event {
     case loggedIn(ControlMaster)
-    /// What was carried before is there again.
+    /// The forwards of the lost connection are open again.
     case restored
     case ended(SSHDiagnosis)
     case stopped
   }
 
+  /// The state after an event.
+  ///
   /// - Parameter now: in milliseconds of the monotonic clock
   func after(_ event: Event, at now: Int) -> LinkState {
     switch (self, event) {
@@ -49,10 +52,10 @@ enum LinkState {
     }
   }
 
-  /// Since when services can be connected to, in milliseconds of the monotonic clock.
+  /// When the link came up, in milliseconds of the monotonic clock; `nil` while it is down.
   var upSince: Int? { if case .up(_, let since) = self { since } else { nil } }
 
-  /// The time without a way to services, while that is so.
+  /// The current period without a way to services; `nil` while the link is up or stopped.
   var absence: Absence? {
     switch self {
     case .down(let absence), .returning(_, let absence): absence

@@ -1,4 +1,5 @@
-// The links of one tunnel, by node: made when a forward wants one, ended with the last that does.
+// The links of one tunnel, by node. A node's link is made with its first forward and stopped with
+// its last.
 
 import Glibc
 import SpunnelSlurm
@@ -12,13 +13,13 @@ final class Links {
   private let endings: Endings
   private lazy var arrivals = Arrivals(loop, ports: SrunPorts.site()) { [record] in record.log($0) }
   weak var observer: (any LinkObserver)?
-  /// Of the step, in Slurm's order; empty while the job has not started.
+  /// The nodes of the step in Slurm's order; empty while the job has not started.
   private(set) var nodes: [NodeName] = []
   private var links: [NodeName: Link] = [:]
   /// Links without forwards that still remove sockets on their nodes.
   private var leaving: [Link] = []
   private var whenCleared: (() -> Void)?
-  /// The way to each service that a SOCKS client named, the oldest first.
+  /// The way to each service that a SOCKS client named, the least recently used first.
   private var visited: [Route] = []
 
   init(_ loop: EventLoop, _ record: Record, _ settings: Settings) {
@@ -30,18 +31,19 @@ final class Links {
 
   subscript(node: NodeName) -> Link? { links[node] }
 
-  /// Whether every link that was asked for is up, whatever SOCKS clients want besides.
+  /// Whether every link with requested forwards is up. Links that only SOCKS clients use do not
+  /// count.
   var areUp: Bool { links.values.allSatisfy { $0.isUp || !$0.isAskedFor } }
 
-  /// What the first node that has it tells.
+  /// The property of the first node whose link has a value for it.
   func first<Value>(_ property: KeyPath<Link, Value?>) -> Value? {
     nodes.lazy.compactMap { self.links[$0]?[keyPath: property] }.first
   }
 
-  /// The job runs on these nodes.
+  /// Notes the nodes on which the job runs.
   func start(on nodes: [NodeName]) { self.nodes = nodes }
 
-  /// Ends them all, without waiting.
+  /// Stops all links without waiting.
   func stop() {
     for link in links.values { link.stop() }
     for link in leaving { link.stop() }
@@ -50,10 +52,10 @@ final class Links {
     nodes = []
   }
 
-  /// Waits for the end of all that were stopped, a bounded time.
+  /// Waits a bounded time until all stopped ssh processes have ended.
   func finish() { endings.finish() }
 
-  /// The link to a node of the step.
+  /// The link to a node of the step; made if it does not exist.
   func link(to node: NodeName) -> Link {
     if let link = links[node] { return link }
     let number = nodes.firstIndex(of: node) ?? 0
@@ -63,7 +65,7 @@ final class Links {
     return link
   }
 
-  /// Gives a forward up, and the link to its node with the last one.
+  /// Closes a forward. The last forward of a node also stops the node's link.
   func remove(_ route: Route) {
     guard let link = links[route.forward.node] else { return }
     link.remove(route)
@@ -74,7 +76,7 @@ final class Links {
     link.whenCleared = { [weak self] in self?.left() }
   }
 
-  /// Stops those that have nothing left to do.
+  /// Stops the leaving links that have removed all their sockets.
   private func left() {
     for link in leaving where link.clearing == 0 { link.stop() }
     leaving.removeAll { $0.clearing == 0 }
@@ -85,9 +87,9 @@ final class Links {
     }
   }
 
-  /// Removes what listens on the nodes by its path.
+  /// Removes the tunnel's unix sockets on the nodes.
   ///
-  /// - Parameter done: told once
+  /// - Parameter done: called once
   func removeSockets(_ done: @escaping () -> Void) {
     whenCleared = done
     for link in links.values {
@@ -97,7 +99,7 @@ final class Links {
     left()
   }
 
-  /// The way to a service that a SOCKS client named.
+  /// The way to a service that a SOCKS client named; opened if it does not exist.
   func visit(_ forward: Forward) -> Route {
     if let index = visited.firstIndex(where: { $0.forward == forward }) {
       let known = visited.remove(at: index)
@@ -111,23 +113,23 @@ final class Links {
     return route
   }
 
-  /// No more of these are to come. Connections that are there stay: their link does as well.
+  /// Takes no new connections to this service. Open connections stay, because the link stays.
   private func forget(_ route: Route) {
     visited.removeAll { $0 === route }
     links[route.forward.node]?.remove(route)
   }
 
-  /// Nobody speaks SOCKS any more: what was visited is given up.
+  /// Closes all visited services, because no SOCKS entrance is left.
   func forgetVisits() {
     let all = visited
     visited = []
     for route in all { remove(route) }
   }
 
-  /// To be called whenever something has changed in the record.
+  /// Looks for new control sockets. To be called whenever something has changed in the record.
   func look() { for link in links.values { link.look() } }
 
-  /// To be called whenever a child may have ended.
+  /// Waits for children. To be called whenever a child may have ended.
   func reap() {
     endings.advance()
     for link in links.values { link.reap() }
@@ -136,7 +138,7 @@ final class Links {
 
   /// Finds out whether anything listens at the far ends.
   ///
-  /// - Parameter done: told once
+  /// - Parameter done: called once
   func probe(_ done: @escaping () -> Void) {
     var open = 1
     let finish = {

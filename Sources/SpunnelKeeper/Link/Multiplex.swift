@@ -1,4 +1,4 @@
-// The messages of ssh's control socket (OpenSSH, PROTOCOL.mux), as far as a tunnel needs them.
+// The messages of ssh's control socket (OpenSSH, PROTOCOL.mux) that a tunnel needs.
 
 import SpunnelSlurm
 import SpunnelSystem
@@ -12,14 +12,15 @@ enum MultiplexRequest {
   private static let closeForward: UInt32 = 0x1000_0007
   private static let newSession: UInt32 = 0x1000_0002
   private static let newStdioForward: UInt32 = 0x1000_0008
-  /// The types of a forward from here to there and from there to here.
+  /// The forward types `MUX_FWD_LOCAL` and `MUX_FWD_REMOTE`.
   private static let localForward: UInt32 = 1
   private static let remoteForward: UInt32 = 2
-  /// Stands for a port where the host is the path of a unix socket.
+  /// The port number that marks a unix socket: the host field then holds its path
+  /// (`PORT_STREAMLOCAL`).
   private static let pathInstead: UInt32 = 0xffff_fffe
   static let version: UInt32 = 4
 
-  /// What each side says first.
+  /// The message that each side sends first (`MUX_MSG_HELLO`).
   static var hello: [UInt8] {
     var hello = MultiplexWriter()
     hello.put(helloType)
@@ -27,7 +28,7 @@ enum MultiplexRequest {
     return hello.packet
   }
 
-  /// Asks whether ssh is there at all.
+  /// A request that asks whether ssh is alive (`MUX_C_ALIVE_CHECK`).
   static var alive: [UInt8] {
     var request = MultiplexWriter()
     request.put(aliveCheck)
@@ -35,29 +36,30 @@ enum MultiplexRequest {
     return request.packet
   }
 
-  /// A forward as ssh knows it, to be opened and closed with the same words.
+  /// A forward as ssh knows it. The same fields open and close it.
   struct Forward: Equatable {
     fileprivate let type: UInt32
     fileprivate let listen: (host: String, port: UInt32)
     fileprivate let connect: (host: String, port: UInt32)
 
-    /// ssh takes connections on a unix socket here and has each connected on the far side.
+    /// A local forward: ssh listens on a unix socket of this host, and the far sshd makes each
+    /// connection.
     ///
     /// - Parameters:
-    ///   - path: where the socket is made, of mode 0600
-    ///   - service: as the far sshd finds it
+    ///   - path: of the socket that ssh makes, with mode 0600
+    ///   - service: the target, as the far sshd finds it
     static func local(path: String, to service: Service) -> Forward {
       Forward(
         type: localForward, listen: (path, pathInstead),
         connect: words(service.end, service.host.description))
     }
 
-    /// The far sshd takes connections and has each connected on this side.
+    /// A remote forward: the far sshd listens, and ssh makes each connection on this host.
     ///
     /// - Parameters:
     ///   - listen: on the far host's loopback addresses; `free` lets its kernel choose a port
-    ///   - loopback: one of the two alone; `nil`: whichever are to be had
-    ///   - service: as ssh finds it
+    ///   - loopback: the only address to listen on; `nil`: both, as far as they are available
+    ///   - service: the target, as ssh finds it
     static func remote(
       listen: Endpoint, on loopback: Loopback? = nil, to service: Service
     ) -> Forward {
@@ -95,24 +97,25 @@ enum MultiplexRequest {
     return request.packet
   }
 
-  /// A request to run a command on the far side, without a terminal. Three descriptors follow as messages of one byte
-  /// each: its standard input, output and error.
+  /// A request to run a command on the far side without a terminal. Three descriptors follow, each
+  /// in a message of one byte: standard input, output and error.
   static func session(_ command: String) -> [UInt8] {
     var request = MultiplexWriter()
     request.put(newSession)
     request.put(0)
     request.put("")
-    // Neither a terminal, nor X11, an agent or a subsystem, and no escape character.
+    // No terminal, no X11 forwarding, no agent, no subsystem, and no escape character.
     for number in [0, 0, 0, 0, 0xffff_fffe] as [UInt32] { request.put(number) }
     request.put("")
     request.put(command)
     return request.packet
   }
 
-  /// A request to connect a pair of descriptors to a port. The two follow as messages of one byte
-  /// each, first the one that ssh reads from.
+  /// A request to connect a pair of descriptors to a service. The two descriptors follow, each in a
+  /// message of one byte. ssh reads from the first.
   ///
-  /// - Parameter service: as the far sshd finds it; `free` is port 0, where nothing can listen
+  /// - Parameter service: the target, as the far sshd finds it; `free` is port 0, where nothing can
+  ///   listen
   static func connect(_ service: Service) -> [UInt8] {
     let end = Forward.words(service.end, service.host.description)
     var request = MultiplexWriter()
@@ -125,31 +128,31 @@ enum MultiplexRequest {
   }
 }
 
-/// Where the connecting side of a forward goes.
+/// The target of a forward's connections.
 struct Service: Hashable {
   let host: HostName
   let end: Endpoint
 }
 
-/// What ssh answers.
+/// An answer of ssh.
 enum MultiplexReply: Equatable {
   case hello(version: UInt32)
-  /// What was asked for is done.
+  /// The request is done.
   case done
   case alive
-  /// The far end is connected.
+  /// The session is open: the far end is connected, or the command runs.
   case opened
-  /// The far end could not be connected; ssh says why on its standard error.
+  /// The request failed. If a connection failed, ssh writes the reason to its standard error.
   case failed(String)
-  /// The far host's kernel chose this port to listen on.
+  /// The port that the far host's kernel chose to listen on.
   case chosen(port: UInt32)
   /// A command on the far side ended with this status.
   case exited(UInt32)
-  /// Another message, which does not matter here.
+  /// Any other message; it is ignored.
   case other(UInt32)
 }
 
-/// Puts replies together from the bytes as they come.
+/// Assembles replies from the bytes as they arrive.
 struct MultiplexReader {
   private static let ok: UInt32 = 0x8000_0001
   private static let permissionDenied: UInt32 = 0x8000_0002
@@ -161,9 +164,11 @@ struct MultiplexReader {
   private static let longestPacket = 256 * 1024
   private var pending: [UInt8] = []
 
-  /// A message that cannot be right: the control socket is not ssh's.
+  /// A message that ssh cannot have sent: the peer of the control socket is not ssh.
   struct Malformed: Error {}
 
+  /// Takes more bytes.
+  ///
   /// - Returns: the replies that are complete now, in order
   mutating func take(_ bytes: [UInt8]) throws(Malformed) -> [MultiplexReply] {
     pending += bytes

@@ -1,38 +1,38 @@
-// Connections of which ssh has said that the far end refused them.
+// Connections that the far end refused, as reported by ssh.
 
 import SpunnelSystem
 import SpunnelTunnel
 
-/// Hears what ssh says of connections that the far end refused.
+/// Hears what ssh says about connections that the far end refused.
 protocol RefusalListener: AnyObject {
-  /// What it said last.
+  /// The last refusal that ssh reported.
   var lastRefusal: String? { get }
-  /// One is to come that is no client's, or does not come after all.
+  /// Expects one refusal that belongs to no client; `false`: that refusal will not come.
   func expectsRefusal(_ isToCome: Bool)
 }
 
 struct Refusals {
-  /// Milliseconds for which one explains an end: one whose client was gone by then must not be held
-  /// against a later connection.
+  /// Milliseconds for which a refusal explains the end of a connection. Its own client may be gone
+  /// already, and a later connection must not be blamed for it.
   private static let freshness = 1000
-  /// Milliseconds for which the same reason is not told again: a page that is loaded again and again
-  /// would fill the log with it.
+  /// Milliseconds for which the same reason is not logged again: a page that is reloaded often
+  /// would fill the log.
   private static let silence = 60_000
 
-  /// When each came that no connection was accounted for yet, and what it means.
+  /// The refusals that belong to no connection yet, with time and meaning.
   private var waiting: [(at: Int, meaning: FarEnd)] = []
   private var last: Int?
-  /// To come from what was asked of sshd, for nobody's connection.
+  /// Expected refusals of the keeper's own questions to sshd, which belong to no client.
   private var expected = 0
   private var told: (reason: Substring, at: Int)?
 
-  /// One is to come that is no client's, or does not come after all.
+  /// Expects one refusal that belongs to no client; `false`: that refusal will not come.
   mutating func expect(_ isToCome: Bool) { expected = max(0, expected + (isToCome ? 1 : -1)) }
 
-  /// Counts one.
+  /// Notes a refusal.
   ///
-  /// - Parameter line: ssh's, `channel 5: open failed: …`
-  /// - Returns: whether it is worth telling
+  /// - Parameter line: ssh's line, `channel 5: open failed: …`
+  /// - Returns: whether the line belongs in the log
   mutating func note(_ line: String) -> Bool {
     if expected > 0 {
       expected -= 1
@@ -42,23 +42,23 @@ struct Refusals {
     forgetOld(now)
     waiting.append((now, Refusals.meaning(of: line)))
     last = now
-    // The number differs each time.
+    // The channel's number differs each time.
     let reason = line.drop { $0 != ":" }
     if let told, told.reason == reason, now - told.at < Refusals.silence { return false }
     told = (reason, now)
     return true
   }
 
-  /// Whether there was one a moment ago, whosever it was: ssh does not say, and a connection that was refused
-  /// must not look like an empty answer.
+  /// Whether there was a refusal a moment ago, for any connection. ssh does not say for which, and
+  /// a refused connection must not look like an empty answer.
   var areFresh: Bool {
     guard let last else { return false }
     return Clock.milliseconds() - last < Refusals.freshness
   }
 
-  /// Accounts one from a moment ago for a connection.
+  /// Assigns one recent refusal to a connection.
   ///
-  /// - Returns: what it means for the far end; `nil` when there was none
+  /// - Returns: what it means for the far end; `nil` if there was no refusal
   mutating func take() -> FarEnd? {
     forgetOld(Clock.milliseconds())
     return waiting.popLast()?.meaning
@@ -68,7 +68,7 @@ struct Refusals {
     waiting.removeAll { now - $0.at >= Refusals.freshness }
   }
 
-  /// What ssh's words say of the far end.
+  /// What ssh's words mean for the far end.
   private static func meaning(of line: String) -> FarEnd {
     if line.mentions("Connection refused") { return .refused }
     return line.mentions("administratively prohibited") ? .denied : .unreached

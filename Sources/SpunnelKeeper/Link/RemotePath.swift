@@ -1,8 +1,10 @@
-// The path of a unix socket on a node. For `R:/path` it is cleared before sshd binds it, and at the end.
+// The path of a unix socket on a node. For `R:/path` it is cleared before sshd binds it, and again
+// at the end.
 //
-// sshd removes no such socket when it stops listening, and with `StreamLocalBindUnlink` it removes whatever has
-// the name, a user's file as well. So a shell of the user's looks, over the same ssh. The sshd of a tunnel through
-// srun runs no shell: `spunnel-sshd` takes the path out of the command and does the same (paths.c).
+// sshd does not remove the socket when it stops listening. With `StreamLocalBindUnlink` it removes
+// any file of that name, even the user's data. So a shell of the user looks first, over the same
+// ssh. The sshd of a tunnel through srun runs no shell: `spunnel-sshd` takes the path out of the
+// command and does the same (paths.c).
 
 import Glibc
 import SpunnelSystem
@@ -10,11 +12,11 @@ import SpunnelTunnel
 
 enum RemotePath {
   enum Answer: Equatable {
-    /// Nothing is there any more.
+    /// Nothing has that name any more.
     case free
-    /// Something is there that is no socket of the user's.
+    /// Something has that name that is not the user's socket.
     case taken
-    /// Somebody listens there.
+    /// A process listens there.
     case busy
     /// The node runs no command for the tunnel: sshd may forbid it.
     case unknown
@@ -25,41 +27,42 @@ enum RemotePath {
   /// Milliseconds that a node's shell may take.
   private static let patience = 5000
 
-  /// Removes a socket of the user's that nobody listens on, and nothing else. Without `'`, `!` and lines of its
-  /// own: the login shell that it is handed to may be any.
+  /// Removes a socket that belongs to the user and that no process listens on, and nothing else.
+  /// The script has no `'`, no `!` and no line breaks, because the login shell that gets it may be
+  /// any shell.
   private static let script =
     "p=$1; if [ -L \"$p\" ]; then exit 44; fi; if [ -e \"$p\" ]; then :; else exit 40; fi; "
     + "if [ -S \"$p\" ] && [ -O \"$p\" ]; then :; else exit 44; fi; "
     + "while read -r a b c d e f g q; do if [ \"$q\" = \"$p\" ]; then exit 45; fi; "
     + "done </proc/net/unix; rm -f \"$p\"; if [ -e \"$p\" ]; then exit 44; fi; exit 40"
 
-  /// Tells whether anything has the name, and whether a process listens there. A name that leads over a link is
-  /// not the one that the kernel lists.
+  /// Finds out whether the name exists and whether a process listens there. If a symbolic link
+  /// leads to the socket, the kernel lists another name, and the listener is not seen.
   private static let lookScript =
     "p=$1; if [ -e \"$p\" ] || [ -L \"$p\" ]; then :; else exit 40; fi; "
     + "while read -r a b c d e f g q; do if [ \"$q\" = \"$p\" ]; then exit 45; fi; "
     + "done </proc/net/unix; exit 44"
 
   private static func command(_ script: String, _ path: String) -> String? {
-    // A shell of the csh kind would take it for a command of its history.
+    // csh would take `!` for its history, and `'` would end the quotes.
     if path.utf8.contains(where: { [UInt8(ascii: "'"), UInt8(ascii: "!")].contains($0) }) {
       return nil
     }
     return "exec /bin/sh -c '\(script)' sh '\(path)'"
   }
 
-  /// Has a path cleared.
+  /// Removes a path on the node, if it is an unused socket of the user.
   ///
   /// - Parameters:
   ///   - master: an ssh that has logged in
-  ///   - answer: told once
+  ///   - answer: called once
   static func clear(
     _ path: String, _ loop: EventLoop, _ master: ControlMaster, answer: @escaping (Answer) -> Void
   ) { run(script, path, loop, master, answer: answer) }
 
-  /// Finds out why sshd connects to no socket of that name, which it does not say itself.
+  /// Finds out why sshd cannot connect to a socket of that name, since sshd itself does not say.
   ///
-  /// - Parameter answer: told once; `unreached` where nothing is known
+  /// - Parameter answer: called once; `unreached` if nothing is known
   static func look(
     _ path: String, _ loop: EventLoop, _ master: ControlMaster, answer: @escaping (FarEnd) -> Void
   ) {

@@ -1,19 +1,20 @@
-// One forward of a link, and what is known of its far end.
+// One forward of a link, and what is known about its far end.
 
 import SpunnelTunnel
 
-/// One forward of a link, as it is being made and as it then is.
+/// One forward of a link, while it is opened and afterwards.
 final class Route {
-  /// With an exec port that is chosen on the way when it was `free`.
+  /// The forward. A `free` exec port is filled in once it is chosen.
   var forward: Forward
   var far = FarEnd.unknown
-  /// When the node was asked last why it refused a connection; `.max` while it is being asked.
+  /// When the node was last asked why it refused a connection, in milliseconds of the monotonic
+  /// clock; `.max` while it is being asked.
   var looked: Int?
-  /// What the service speaks, once it has answered in words that are known.
+  /// The service's protocol, once its first bytes were recognized.
   var spoken: SpokenProtocol?
 
   init(_ forward: Forward) { self.forward = forward }
 
-  /// Where connections go: on the far side, or on this one for a remote forward.
+  /// The target of connections: on the far side; for a remote forward, on this side.
   var service: Service { Service(host: forward.host, end: forward.connect) }
 }

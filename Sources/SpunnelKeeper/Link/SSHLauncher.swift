@@ -1,13 +1,14 @@
-// Starts ssh: asks it for its configuration first, and goes through srun where the node refuses it.
+// Starts ssh to a node: first `ssh -G` for its configuration, then ssh itself. If the node refuses
+// ssh, it goes through srun.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What the launcher tells its link.
+/// What the launcher reports to its link.
 protocol SSHLauncherObserver: AnyObject {
-  /// ssh said a line on its standard error.
+  /// ssh wrote a line to its standard error.
   func sshSays(_ line: String)
   /// ssh ended, or could not be started.
   func sshEnded(_ diagnosis: SSHDiagnosis)
@@ -18,9 +19,9 @@ final class SSHLauncher {
   private static let patience = 500
   /// Milliseconds that an srun may take to end its step in order.
   private static let srunPatience = 1500
-  /// What was said that is kept, in lines.
+  /// The most lines of ssh's output that are kept.
   private static let mostLines = 40
-  /// Milliseconds between two looks whether the ssh before is gone.
+  /// Milliseconds between two checks whether the previous ssh has ended.
   private static let pause = 20
 
   private let loop: EventLoop
@@ -31,36 +32,39 @@ final class SSHLauncher {
   private let endings: Endings
   private let arrivals: Arrivals
   weak var observer: (any SSHLauncherObserver)?
-  /// The one that runs, or the last that ran.
+  /// The ssh that runs, or the last one that ran.
   private var ssh: SSHProcess?
   private var configuration: SSHConfiguration?
   private var choice: TransportChoice
   private var srun: SrunTransport?
-  /// The step that ssh's other end is in, on the way through srun.
+  /// On the way through srun: the step in which the node's sshd runs.
   private var step: SrunStep?
   /// Why the tunnel goes through srun's own I/O, while it does.
   private(set) var detour: String?
-  /// The exit status of an ssh that has ended before it had logged in, while its step may say why.
+  /// The exit status of an ssh that ended before it logged in, while its step may still give the
+  /// reason.
   private var early: Int?
-  /// Whether ssh has logged in in this attempt.
+  /// Whether ssh has logged in during this attempt.
   private var wasIn = false
-  /// What was said since the attempt began, the newest last.
+  /// Lines that ssh or srun wrote since the attempt began, the newest last.
   private(set) var said: [String] = []
-  /// Whether what runs is `ssh -G`.
+  /// Whether the running process is `ssh -G`.
   private var isAsking = false
   /// When the first attempt began, in milliseconds of the monotonic clock.
   private var began: Int?
-  /// Runs while the ssh before is still to go.
+  /// Runs until the previous ssh has ended.
   private var delay: EventLoop.Timer?
   private var shareTimer: EventLoop.Timer?
 
+  /// Prepares to start ssh.
+  ///
   /// - Parameters:
   ///   - settings: the site's program, arguments and timeout
-  ///   - node: where to
-  ///   - number: of the node in its step; names the control socket
-  ///   - record: the tunnel's, for its job, for the control socket and for keys
-  ///   - endings: where an ssh goes that is to end
-  ///   - arrivals: where the node's own sshd connects to
+  ///   - node: the node to reach
+  ///   - number: of the node in its step; part of the control socket's name
+  ///   - record: of the tunnel; it gives the job, the control socket and the place for keys
+  ///   - endings: takes over an ssh that is to end
+  ///   - arrivals: the port to which the node's own sshd connects back
   init(
     _ loop: EventLoop, _ settings: Settings, node: NodeName, number: Int, record: Record,
     endings: Endings, arrivals: Arrivals
@@ -78,23 +82,24 @@ final class SSHLauncher {
   /// The way that ssh takes, or will take next.
   var transport: Transport { choice.current }
 
-  /// The tunnel is up.
+  /// Notes that the tunnel is up.
   func succeeded() { choice.succeeded() }
 
-  /// ssh's process id, `nil` while none runs.
+  /// ssh's process id; `nil` while no ssh runs.
   var child: pid_t? { ssh?.child }
 
-  /// Whether ssh runs, or is about to.
+  /// Whether ssh runs or is about to.
   var isBusy: Bool { child != nil || step?.child != nil || delay != nil }
 
   private var controlPath: String { record.controlPath(of: number) }
 
-  /// Starts ssh, now or when the one before is gone.
+  /// Starts ssh, now or once the previous ssh has ended.
   ///
-  /// - Returns: what is wrong when it cannot be started
+  /// - Returns: why it cannot be started; `nil` if it was started
   func start() -> SSHDiagnosis? {
     begin()
-    // At its end that one removes the control socket by name, whosever it is by then.
+    // When the previous ssh exits, it removes the control socket by name. That would be the new
+    // ssh's socket.
     if endings.mayTouch(controlPath) {
       delay = loop.after(milliseconds: SSHLauncher.pause) { [weak self] in self?.startLate() }
       return nil
@@ -122,7 +127,7 @@ final class SSHLauncher {
     if choice.current == .srun {
       step = try startStep()
     } else if let configuration {
-      // Of an ssh that may be given up, the connecting ends in time for the other way.
+      // If srun may come after ssh, ssh's connection timeout must end in time for it.
       if choice.mayTurn { settings.timeout = share }
       let command = SSHCommand(settings, node: node, controlPath: controlPath, configuration)
       let environment =
@@ -147,17 +152,17 @@ final class SSHLauncher {
     observer?.sshSays(line)
   }
 
-  /// To be called whenever a child may have ended.
+  /// Waits for children. To be called whenever a child may have ended.
   func reap() {
     reapStep()
     guard let code = ssh?.reap() else { return }
     if isAsking {
-      // When it has written nothing, the real ssh will say what is wrong.
+      // If `ssh -G` wrote nothing, the real ssh will say what is wrong.
       configuration = SSHConfiguration(ssh?.answerText ?? "")
       guard let diagnosis = start() else { return }
       observer?.sshEnded(diagnosis)
     } else if choice.current == .srun, let srun {
-      // Why there is no login is known on the node.
+      // The step's messages give the reason for a failed login, so they are read first.
       if !wasIn, step?.child != nil {
         early = code
         step?.finish()
@@ -176,7 +181,7 @@ final class SSHLauncher {
     }
   }
 
-  /// Ends ssh, without waiting for it.
+  /// Ends ssh without waiting for it.
   func stop() {
     loop.cancel(delay)
     delay = nil
@@ -186,29 +191,29 @@ final class SSHLauncher {
     stopStep()
   }
 
-  /// Reads what ssh has said by now.
+  /// Reads what ssh has written by now.
   func listen() {
     step?.listen()
     ssh?.listen()
   }
 
-  /// Why ssh could not connect to a port of the far host, as it said last.
+  /// ssh's last message about a connection that the far host refused.
   var lastRefusal: String? {
     listen()
     return said.last { $0.mentions("open failed") }
   }
 
-  /// Whether ssh is gone or going.
+  /// Whether ssh is gone or exiting.
   var isEnding: Bool { ssh?.isEnding ?? true }
 }
 
 // MARK: - The way through srun
 
 extension SSHLauncher {
-  /// Seconds for ssh, when srun may come after it.
+  /// Seconds that ssh may take, if srun may come after it.
   private var share: Int { max(1, settings.timeout / 2) }
 
-  /// The first attempt: ssh gets its share of the time, however it stalls.
+  /// Notes the start of the first attempt. ssh gets only its share of the time, even if it stalls.
   private func begin() {
     if began != nil { return }
     began = Clock.milliseconds()
@@ -216,20 +221,22 @@ extension SSHLauncher {
     shareTimer = loop.after(milliseconds: share * 1000) { [weak self] in self?.shareIsOver() }
   }
 
-  /// To be called once ssh has logged in: no idle keeper is woken for nothing.
+  /// Notes that ssh has logged in. The timer is stopped, so that it does not wake an idle keeper.
   func hasLoggedIn() {
     wasIn = true
     loop.cancel(shareTimer)
   }
 
   private func shareIsOver() {
-    // Once its control socket is there ssh has logged in.
+    // The control socket exists once ssh has logged in.
     guard choice.mayTurn, child != nil, unsafe access(controlPath, F_OK) != 0 else { return }
     stop()
     ended(SSHDiagnosis(silent: node, seconds: share))
   }
 
-  /// - Returns: what to tell, `nil` when the other way is to be tried
+  /// Decides what follows a failed attempt.
+  ///
+  /// - Returns: the diagnosis to report; `nil` if the other way is to be tried
   private func failed(_ diagnosis: SSHDiagnosis) -> SSHDiagnosis? {
     let elapsed = Clock.milliseconds() - (began ?? 0)
     if let told = choice.failed(diagnosis, elapsed: elapsed) { return told }
@@ -251,7 +258,7 @@ extension SSHLauncher {
       reached: { [weak self] in self?.reached($0, $1) })
   }
 
-  /// The step's sshd waits for ssh.
+  /// The step's sshd waits for ssh: starts ssh.
   private func reached(_ way: SrunStep.Way, _ streams: SSHProcess.Streams) {
     guard let srun else { return }
     var isDirect = true
@@ -272,11 +279,12 @@ extension SSHLauncher {
     ended(SSHDiagnosis(lines: said, pending: srun, seconds: settings.timeout))
   }
 
-  /// To be called whenever a child may have ended. Without its step a tunnel ends, whatever ssh thinks.
+  /// Waits for srun. To be called whenever a child may have ended. If the step ends, the tunnel
+  /// ends too, even if ssh still runs.
   private func reapStep() {
     guard let code = step?.reap(), let srun else { return }
     if let process = step?.leader {
-      // srun's second process may be about to end.
+      // srun's second process may need a moment to end.
       endings.add(Ending(leftBy: process, rest: SSHLauncher.srunPatience), of: "")
     }
     if early != nil { return endEarly() }
@@ -286,7 +294,7 @@ extension SSHLauncher {
       }
       return
     }
-    // Its last words may be on their way.
+    // The last messages may still be in the pipe.
     listen()
     stop()
     ended(SSHDiagnosis(lines: said, through: srun, exitCode: code, of: "srun"))
@@ -301,13 +309,13 @@ extension SSHLauncher {
     ended(SSHDiagnosis(lines: said, through: srun, exitCode: code))
   }
 
-  /// Has the step end, without waiting for it.
+  /// Asks the step to end, without waiting for it.
   private func stopStep() {
     guard let child = step?.letGo() else { return }
     endings.add(Ending(child, grace: SSHLauncher.srunPatience), of: "")
   }
 
-  /// The way through srun: what is needed is found and keys are made once for all attempts.
+  /// The way through srun. The programs are found and the keys are made once for all attempts.
   private func preparedSrun() throws(SSHDiagnosis) -> SrunTransport {
     if let srun { return srun }
     var programs: [String] = []
@@ -315,7 +323,7 @@ extension SSHLauncher {
       guard let path = Program.find(name) else { throw .missingForSrun(name) }
       programs.append(path)
     }
-    // Without links: the node may know only where they lead, or only them.
+    // The path has no symbolic links: the node may have only the link or only its target.
     guard let folder = Host.programFolder else {
       throw .missingForSrun(SrunTransport.helperName)
     }
@@ -332,7 +340,7 @@ extension SSHLauncher {
     } catch { throw .unsafe(error) }
   }
 
-  /// Both ways' failure so far, while srun is under way after ssh was refused.
+  /// The failure of both ways so far, while srun is tried after ssh was refused.
   var unfinished: SSHDiagnosis? {
     guard let refusal = choice.refusal, isBusy, let srun else { return nil }
     listen()

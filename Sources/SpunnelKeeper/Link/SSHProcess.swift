@@ -1,4 +1,4 @@
-// One ssh, or the srun of a tunnel, while it runs: what it says, and whether it is gone.
+// A running ssh, or the srun of a tunnel: its output, and whether it has ended.
 
 import Glibc
 import SpunnelSystem
@@ -12,9 +12,9 @@ final class SSHProcess: EventHandler {
   }
 
   private static let mostLines = 40
-  /// Reads in a row: what is left is reported again.
+  /// Reads in a row. The event loop reports the rest again.
   private static let mostReads = 16
-  /// Bytes of its standard output that are kept: more than any `ssh -G` writes.
+  /// The most bytes of standard output that are kept; `ssh -G` writes far less.
   private static let longestAnswer = 1 << 20
 
   private let loop: EventLoop
@@ -24,20 +24,20 @@ final class SSHProcess: EventHandler {
   private var words = LineBuffer(longest: 4096, returnsEndLines: true)
   private var answered: [UInt8] = []
 
-  /// Its process id and its group's, `nil` once it has ended.
+  /// The process id, which is also its process group; `nil` once it has ended.
   private(set) var child: pid_t?
-  /// What it said on its standard error, the newest last.
+  /// Lines from its standard error, the newest last.
   private(set) var lines: [String] = []
 
-  /// Starts it.
+  /// Starts the program.
   ///
   /// - Parameters:
-  ///   - arguments: the program, which is looked for on PATH, and its arguments
+  ///   - arguments: the program, which is searched in PATH, and its arguments
   ///   - environment: `NAME=value` entries; `nil` for this process's own
-  ///   - streams: what it reads from and writes to; `nil`: it reads nothing, and what it writes is kept
-  ///   - deathSignal: sent to it when the keeper dies; 0: it notices by its streams
-  ///   - heard: told each line of its standard error
-  /// - Throws: what is wrong when it cannot be started
+  ///   - streams: its standard input and output; `nil`: it reads nothing, and its output is kept
+  ///   - deathSignal: sent to it when the keeper dies; 0: the end of its streams tells it
+  ///   - heard: called with each line of its standard error
+  /// - Throws: why it cannot be started
   init(
     _ loop: EventLoop, _ arguments: [String], environment: [ByteString]? = nil,
     streams: Streams? = nil, deathSignal: CInt = SIGKILL, heard: @escaping (String) -> Void
@@ -54,9 +54,9 @@ final class SSHProcess: EventHandler {
         descriptors: [
           streams?.input ?? null.raw, streams?.output ?? answer.writer.raw, errors.writer.raw,
         ])
-      // KILL: a keeper that was killed itself leaves no ssh behind, not even a stopped one.
+      // With KILL, a keeper that is killed leaves no ssh behind, not even a stopped one.
       program.parentDeathSignal = deathSignal
-      // What it has started is then known by the keeper's session (`KeeperProcess`).
+      // Its own children can then be found by the keeper's session (`KeeperProcess`).
       program.newSession = false
       program.raisesDescriptorLimit = true
       self.loop = loop
@@ -83,7 +83,8 @@ final class SSHProcess: EventHandler {
     if descriptor == answer?.raw { hearAnswer() } else { listen() }
   }
 
-  /// Reads what it has said by now; not for ever, whatever its children write.
+  /// Reads what it has written to standard error. The number of reads is bounded, because its
+  /// children may write without end.
   func listen() {
     for _ in 0..<SSHProcess.mostReads {
       guard let bytes = try? errors?.read(atMost: 4096) else { return }
@@ -103,10 +104,11 @@ final class SSHProcess: EventHandler {
     if words.isOverlong { words.drop() }
   }
 
-  /// What it has written to its standard output.
+  /// What it has written to standard output.
   var answerText: String { String(decoding: answered, as: UTF8.self) }
 
-  /// Reads on past what is kept: its writing must not block.
+  /// Reads its standard output. Bytes over the limit are read and dropped, so that the program does
+  /// not block.
   private func hearAnswer() {
     for _ in 0..<SSHProcess.mostReads {
       guard let bytes = try? answer?.read(atMost: 1 << 16) else { return }
@@ -115,16 +117,16 @@ final class SSHProcess: EventHandler {
     }
   }
 
-  /// Whether it is gone or going: the kernel marks a process before it closes its descriptors, so
-  /// an end of file from a process that is not marked is one that was meant.
+  /// Whether the process is gone or exiting. The kernel marks a process as exiting before it closes
+  /// its descriptors. If the process is not marked, it sent the end of file on purpose.
   var isEnding: Bool {
     guard let child else { return true }
     return Process.isExiting(child)
   }
 
-  /// To be called whenever a child may have ended.
+  /// Waits for the process. To be called whenever a child may have ended.
   ///
-  /// - Returns: the exit status, once, when it has ended
+  /// - Returns: the exit status, once, after it has ended
   func reap() -> Int? {
     guard let child, case .ended(let code) = Process.poll(child) else { return nil }
     self.child = nil
@@ -135,9 +137,9 @@ final class SSHProcess: EventHandler {
     return code
   }
 
-  /// Hears no more of it.
+  /// Stops reading from the process.
   ///
-  /// - Returns: the child, for the caller to end and to wait for, unless it has ended
+  /// - Returns: the child, which the caller must end and wait for; `nil` if it has ended
   func letGo() -> pid_t? {
     defer { child = nil }
     closeAnswer()

@@ -1,4 +1,4 @@
-// The unix sockets on which one ssh takes connections, by the service that each leads to.
+// The unix sockets on which one ssh accepts connections, one for each service.
 
 import Glibc
 import SpunnelSystem
@@ -19,15 +19,17 @@ final class ServiceSockets {
 
   var path: String { record.directory.path }
 
-  /// Chooses a name for the socket of a service, to be asked of ssh.
+  /// Chooses a name for the socket of a service.
+  ///
+  /// - Returns: the forward to request from ssh
   func reserve(_ service: Service) -> MultiplexRequest.Forward {
     let name = names[service] ?? record.newSocketName()
     names[service] = name
     return forward(name, service)
   }
 
-  /// Opens the socket that ssh has made. Held, not named: whoever could put another in its place
-  /// would be handed the user's connections.
+  /// Opens a handle of the socket that ssh has made. Later connections use the handle, not the
+  /// name: a user who could replace the file of that name would receive the connections.
   func hold(_ service: Service) throws(SystemError) {
     guard let name = names[service] else { throw SystemError("hold a socket", ENOENT) }
     handles[service] = Socket(try SocketHandle(name, in: record.directory))
@@ -35,9 +37,9 @@ final class ServiceSockets {
 
   func has(_ service: Service) -> Bool { handles[service] != nil }
 
-  /// Forgets the socket of a service.
+  /// Forgets the socket of a service and removes it.
   ///
-  /// - Returns: what to ask ssh to close, `nil` when there was none
+  /// - Returns: the forward that ssh is to close; `nil` if there was no socket
   func drop(_ service: Service) -> MultiplexRequest.Forward? {
     handles[service] = nil
     guard let name = names.removeValue(forKey: service) else { return nil }
@@ -45,19 +47,19 @@ final class ServiceSockets {
     return forward(name, service)
   }
 
-  /// Connects to a service, without waiting.
+  /// Connects to a service without waiting.
   ///
-  /// - Returns: `nil` while ssh does not listen for it
-  /// - Throws: `EAGAIN` when ssh has too many connections waiting, `ECONNREFUSED` when it is gone
+  /// - Returns: the connected socket; `nil` while ssh does not listen for the service
+  /// - Throws: `EAGAIN` if ssh's queue of connections is full, `ECONNREFUSED` if ssh is gone
   func connect(_ service: Service) throws(SystemError) -> FileDescriptor? {
     guard let socket = handles[service] else { return nil }
     return try socket.handle.connect()
   }
 
-  /// A remote forward of a port of the far kernel's choice. ssh tells two of them apart by where
-  /// they lead; this one is closed before anybody can connect.
+  /// A remote forward whose port the far kernel chooses. ssh tells two such forwards apart by their
+  /// targets, so each gets its own. The forward is closed before a client can connect.
   ///
-  /// - Parameter loopback: the one address to listen on; `nil`: both
+  /// - Parameter loopback: the only address to listen on; `nil`: both
   func reserveChoice(on loopback: Loopback? = nil) -> MultiplexRequest.Forward {
     choices = choices == .max ? 1 : choices + 1
     let end = Port(choices).map { Endpoint.port($0) } ?? .free

@@ -1,16 +1,16 @@
-// The step of a tunnel through srun, and how its sshd is reached: by a connection that it makes back to
-// the keeper, or through srun's own input and output where it cannot.
+// The step of a tunnel through srun. Its sshd connects back to the keeper. If it cannot, ssh
+// reaches it through srun's own input and output.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
 final class SrunStep {
-  /// How ssh speaks with the sshd of the step.
+  /// How ssh reaches the sshd of the step.
   enum Way {
     /// Over a connection between the two hosts.
     case direct
-    /// Through srun, since the node cannot connect, for this reason.
+    /// Through srun, for this reason: the node cannot connect.
     case detour(String)
   }
 
@@ -20,7 +20,8 @@ final class SrunStep {
   private let reached: (Way, SSHProcess.Streams) -> Void
   private var arrival: Arrival?
   private var srun: SSHProcess?
-  /// The keeper's ends of srun's input and output: its input ends with the keeper, by whatever death.
+  /// The keeper's ends of srun's standard input and output. When the keeper dies in any way, srun's
+  /// input ends.
   private var input: FileDescriptor?
   private var output: FileDescriptor?
   private var timer: EventLoop.Timer?
@@ -28,12 +29,13 @@ final class SrunStep {
   /// Starts the step.
   ///
   /// - Parameters:
-  ///   - arrivals: where its sshd connects to
-  ///   - patience: milliseconds in which its sshd is to be reached
-  ///   - late: told when they are over
-  ///   - heard: told each line that srun and the step say
-  ///   - reached: told once how ssh is to speak; the streams are borrowed
-  /// - Throws: what is wrong when srun cannot be started
+  ///   - transport: the srun command and its environment
+  ///   - arrivals: the port to which its sshd connects back
+  ///   - patience: milliseconds in which its sshd must be reached
+  ///   - late: called when that time is over
+  ///   - heard: called with each line that srun and the step write
+  ///   - reached: called once with the way to the sshd; the streams are borrowed
+  /// - Throws: why srun cannot be started
   init(
     _ loop: EventLoop, _ transport: SrunTransport, _ arrivals: Arrivals, patience: Int,
     late: @escaping () -> Void, heard: @escaping (String) -> Void,
@@ -58,7 +60,7 @@ final class SrunStep {
   private func start(_ transport: SrunTransport, callback: String?) throws(SSHDiagnosis) {
     let questions = try SrunStep.pipe(childHas: .reader)
     let answers = try SrunStep.pipe(childHas: .writer)
-    // Without a death signal: the end of its input has it end its step in order.
+    // srun gets no death signal: when its input ends, it ends its step in order.
     srun = try SSHProcess(
       loop, transport.command,
       environment: transport.environment(from: Process.environment(), callback: callback),
@@ -70,13 +72,15 @@ final class SrunStep {
     output = consume reader
   }
 
-  /// srun's process id, `nil` once it has ended.
+  /// srun's process id; `nil` once it has ended.
   var child: pid_t? { srun?.child }
 
-  /// The process group of srun and of what it has started, once srun itself has ended.
+  /// The process group of srun and its children, once srun itself has ended.
   private(set) var leader: pid_t?
 
-  /// - Returns: what the node's end is told; `nil` when there is no port to connect to
+  /// Expects the connection of the step's sshd.
+  ///
+  /// - Returns: the text for the node's end; `nil` if no port is available
   private func expect() -> String? {
     do throws(SystemError) {
       let (arrival, text) = try arrivals.expect { [weak self] in self?.arrive($0) }
@@ -105,7 +109,7 @@ final class SrunStep {
     abandon()
     loop.cancel(timer)
     guard let reader = output.take(), let writer = input.take() else { return }
-    // ssh alone has them from now on: with its end srun's input ends.
+    // From here on only ssh has the other ends: when ssh ends, srun's input ends.
     reached(.detour(reason), .init(input: reader.raw, output: writer.raw))
   }
 
@@ -114,12 +118,12 @@ final class SrunStep {
     arrival = nil
   }
 
-  /// Reads what was said by now.
+  /// Reads what srun has written by now.
   func listen() { srun?.listen() }
 
-  /// To be called whenever a child may have ended.
+  /// Waits for srun. To be called whenever a child may have ended.
   ///
-  /// - Returns: the exit status, once, when srun has ended
+  /// - Returns: the exit status, once, after srun has ended
   func reap() -> Int? {
     let process = srun?.child
     guard let code = srun?.reap() else { return nil }
@@ -128,7 +132,7 @@ final class SrunStep {
     return code
   }
 
-  /// Has srun end its step, without waiting: its input ends.
+  /// Ends srun's input, so that srun ends its step. Does not wait.
   func finish() {
     abandon()
     loop.cancel(timer)
@@ -136,9 +140,9 @@ final class SrunStep {
     output = nil
   }
 
-  /// The same, and hears no more of it.
+  /// Ends srun's input and stops reading from srun.
   ///
-  /// - Returns: the child, for the caller to end and to wait for, unless it has ended
+  /// - Returns: the child, which the caller must end and wait for; `nil` if it has ended
   func letGo() -> pid_t? {
     finish()
     return srun?.letGo()

@@ -4,14 +4,16 @@ import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-/// Listens for a moment, and has the node's sshd connect to that port of its own localhost: whoever arrives
-/// there came from here. Names and addresses would not tell: a network namespace, a jump or an alias may stand
-/// between.
+/// Listens for a moment and asks the node's sshd to connect to that port of its own localhost. If a
+/// connection arrives, the node is this host. Names and addresses cannot show this: a network
+/// namespace, a jump host or an alias may lie between.
 final class Whereabouts {
   private let listener: FileDescriptor
   private let port: Port
 
-  /// - Throws: where this host has neither loopback address
+  /// Listens on a free port of localhost.
+  ///
+  /// - Throws: if this host has no loopback address
   init() throws(SystemError) {
     var found: FileDescriptor?
     for loopback in Loopback.allCases where found == nil {
@@ -24,12 +26,12 @@ final class Whereabouts {
     self.port = port
   }
 
-  /// Asks.
+  /// Asks the node's sshd to connect.
   ///
   /// - Parameters:
   ///   - master: the ssh that has logged in to the node
-  ///   - refusals: hears what ssh says of channels that it could not open
-  ///   - answer: told once whether it is this host; `nil` when ssh is gone
+  ///   - refusals: hears ssh's messages about channels that it could not open
+  ///   - answer: called once with whether the node is this host; `nil` if ssh is gone
   func ask(
     _ loop: EventLoop, _ master: ControlMaster, _ refusals: (any RefusalListener)?,
     answer: @escaping (Bool?) -> Void

@@ -1,8 +1,8 @@
-// The process between srun and ssh: one for each tunnel, one thread, one event loop.
+// The process between srun and ssh: one for each tunnel, with one thread and one event loop.
 //
-// It lives as long as its lifeline, or as long as its job. srun holds the other end of the
-// lifeline, and however srun dies the kernel closes it. A second, tiny process (KeeperProcess)
-// removes the record if this one is killed.
+// It lives as long as its lifeline or as long as its job. srun holds the other end of the lifeline:
+// when srun dies in any way, the kernel closes it. If the keeper is killed, a second, tiny process
+// (KeeperProcess) removes the record.
 
 import Glibc
 import SpunnelSlurm
@@ -10,17 +10,18 @@ import SpunnelSystem
 import SpunnelTunnel
 
 final class Keeper: EventHandler {
-  /// Milliseconds after the start before code that only the start needed is let go.
+  /// Milliseconds after the start before code pages that only the start needs are released.
   private static let settled = 100
   /// Milliseconds that a keeper without forwards waits for the first command.
   private static let idlePause = 5000
-  /// Milliseconds that nodes have at the end for removing sockets by their paths: srun waits for two seconds.
+  /// Milliseconds that the nodes have at the end to remove unix sockets. srun waits two seconds in
+  /// total.
   private static let clearPatience = 1000
-  /// Milliseconds before a record is written again that lacks something: where no file can be made it may lack it for
-  /// long.
+  /// Milliseconds before an incomplete record is written again. If no file can be made, the record
+  /// may stay incomplete for long.
   private static let restorePause = 200
-  /// Milliseconds for which a record tells why there is no tunnel, where nobody tells that the job is
-  /// over: a day.
+  /// Milliseconds for which a record tells why there is no tunnel, if nothing reports the end of
+  /// the job: a day.
   private static let blindPatience = 86_400_000
 
   private let request: KeeperRequest
@@ -30,24 +31,30 @@ final class Keeper: EventHandler {
   private let signals: SignalWatch
   private let changes: DirectoryWatch
   private let ends: SubmitEnds
-  /// To whoever started the keeper. An srun that does not wait for its tunnel reads nothing before its end.
+  /// The connection to the process that started the keeper. An srun that does not wait for its
+  /// tunnel reads nothing before its own end.
   private var lifeline: ReportSocket?
   private var tunnel: Tunnel?
   private var job: JobWatch?
   private var commands: CommandServer?
-  /// Who asked for forwards and listens still.
+  /// The command clients that asked for forwards and are still connected.
   private var askers: [ObjectIdentifier: Asker] = [:]
   private var restoring: EventLoop.Timer?
   private let status: StatusWriter
   private var wasUp = false
-  /// Whether somebody was told that there is a tunnel, or will be, and may have gone since.
+  /// Whether a process was told that the tunnel exists, or will exist, and may have gone since.
   private var isAnnounced = false
-  /// What was announced and could not be had.
+  /// Forwards that were announced and could not be opened.
   private var failures = Failures()
-  /// Why nothing can be known of the job, when that is so.
+  /// Why nothing can be learned about the job, while that is so.
   private var blindness: String?
 
-  /// - Parameter installation: whose helper is asked about the job
+  /// Sets up signals and watches; `run` starts the tunnel.
+  ///
+  /// - Parameters:
+  ///   - request: what the keeper was started for
+  ///   - record: of the tunnel; the keeper removes it at the end
+  ///   - installation: whose helper is asked about the job
   init(_ request: KeeperRequest, _ record: Record, _ installation: Installation) throws(SystemError)
   {
     self.request = request
@@ -63,14 +70,14 @@ final class Keeper: EventHandler {
       $0.reasons = self?.failures.lines ?? []
     }
     try record.watch(changes)
-    // Writing to what the other side has closed, and past `ulimit -f`: an error is enough.
+    // If these signals are ignored, write(2) to a closed peer or past `ulimit -f` returns an error.
     for number in [SIGPIPE, SIGXFSZ] { _ = signal(number, SIG_IGN) }
   }
 
-  /// Keeps the tunnel until its end is meant; the record is gone when it returns.
+  /// Runs the tunnel until it ends. The record is removed before this function returns.
   ///
   /// - Parameters:
-  ///   - listeners: the claimed ports, to be owned
+  ///   - listeners: the claimed ports, owned from now on
   ///   - lifeline: to srun
   func run(_ listeners: [CInt], lifeline: consuming FileDescriptor) {
     do throws(SystemError) {
@@ -89,7 +96,7 @@ final class Keeper: EventHandler {
     self.tunnel = tunnel
     status.enter(request.nodes.isEmpty ? .waiting : .starting)
     try watch()
-    // First, as long as somebody hears that it cannot be.
+    // The job is watched first: srun still reads the lifeline and hears a failure.
     if request.life == .job && !watchJob() { return }
     if !request.nodes.isEmpty { tunnel.run(on: request.nodes) }
     if let spec = request.spec {
@@ -101,8 +108,8 @@ final class Keeper: EventHandler {
     }
   }
 
-  /// Opens what srun or sbatch has asked for, which start what shall listen after the tunnel or at the
-  /// same time.
+  /// Opens the forwards that srun or sbatch asked for. The services start after the tunnel or at
+  /// the same time.
   private func open(_ spec: TunnelSpec, on tunnel: Tunnel) {
     if request.life != .job {
       let patience = request.life == .lifeline ? request.settings.timeout * 1000 : nil
@@ -111,7 +118,8 @@ final class Keeper: EventHandler {
       }
       return
     }
-    // Each by itself: whoever could mend one that fails is not there, and the others do not fall with it.
+    // Opens each forward separately: one failure must not close the others, and no user is present
+    // to retry.
     for forward in spec.forwards where status.state != .closing {
       let alone = TunnelSpec(forwards: [forward])
       tunnel.open(alone, patience: nil) { [weak self] in
@@ -133,10 +141,12 @@ final class Keeper: EventHandler {
     let (access, owner) = (request.settings.access, getuid())
     return try CommandServer(
       loop, path: record.commandPath,
-      // Where every user may use the tunnel, its owner alone may change it.
+      // Even if every user may use the tunnel, only its owner may change it.
       mayCommand: { access.admits($0, to: owner) }, observer: self)
   }
 
+  /// Starts to watch the job.
+  ///
   /// - Returns: whether it is watched; otherwise the tunnel is over
   private func watchJob() -> Bool {
     let job = JobWatch(
@@ -160,14 +170,16 @@ final class Keeper: EventHandler {
         try changes.clear()
         if record.isGone { return close("the record was removed") }
         if record.exitIsMeant { return close("it was closed with spunnelctl close") }
-        // A cleaner of old files knows no locks (systemd-tmpfiles(8) does, others do not).
+        // A program that deletes old files may ignore the record's lock; systemd-tmpfiles(8)
+        // respects it.
         if record.isIncomplete { restoreLater() }
         tunnel?.look()
       }
     } catch { fail("\(error)") }
   }
 
-  /// Writes again what somebody has removed from the record. The sockets of ssh are held, not named.
+  /// Restores files that were removed from the record, after a pause. ssh's sockets need no name:
+  /// the keeper holds handles of them.
   private func restoreLater() {
     if restoring != nil { return }
     restoring = loop.after(milliseconds: Keeper.restorePause) { [weak self] in
@@ -186,7 +198,7 @@ final class Keeper: EventHandler {
     }
   }
 
-  /// Its holder sends nothing: whatever comes is its end.
+  /// The lifeline's holder sends nothing, so any event is its end.
   private func lifelineEnded() {
     if request.life == .job {
       lifeline?.close()
@@ -194,7 +206,7 @@ final class Keeper: EventHandler {
       return
     }
     lifeline?.stopHearing()
-    // An srun that did not wait reads this at its end.
+    // An srun that did not wait reads this at its own end.
     if !wasUp, request.life == .patientLifeline, let reason = tunnel?.complaint {
       lifeline?.say(.failed(reason))
     }
@@ -228,7 +240,7 @@ final class Keeper: EventHandler {
     review()
   }
 
-  /// Nothing was ever heard of the job, and nothing will be.
+  /// Nothing was ever learned about the job, and nothing will be.
   private func lookAway(_ reason: String) {
     blindness = reason
     tunnel?.fail(reason)
@@ -239,14 +251,18 @@ final class Keeper: EventHandler {
 
   // MARK: The end
 
-  /// - Parameter report: for those who listen, when it was not to end
+  /// Closes the tunnel.
+  ///
+  /// - Parameters:
+  ///   - why: for the log
+  ///   - report: for command clients, if the end was not intended
   private func close(_ why: String, _ report: KeeperReport? = nil) {
     if status.state == .closing { return }
     record.log("closing: \(why)")
     tunnel?.relay.close()
     ends.releaseAll()
     status.enter(.closing)
-    // Whoever comes now finds none, rather than one that does not listen.
+    // A client that comes now finds no socket, rather than a socket without a listener.
     record.removeCommand()
     commands?.end(report ?? .over(why))
     guard let tunnel else { return loop.stop() }
@@ -259,8 +275,8 @@ final class Keeper: EventHandler {
     close(reason, .failed(reason))
   }
 
-  /// Forwards could not be had. If somebody may still count on them, the record says why as long as there
-  /// is what they lead to, and nobody else gets their ports.
+  /// Drops forwards that failed to open. If a user may rely on them, the record keeps the reason
+  /// and the keeper holds their ports, as long as the job lives.
   private func lose(_ spec: TunnelSpec, _ reason: String) {
     if status.state == .closing { return }
     failures.add(spec, reason)
@@ -268,14 +284,14 @@ final class Keeper: EventHandler {
     review()
   }
 
-  /// A tunnel that nobody wants anything of any more, not even to know why it is not there.
+  /// Closes the tunnel if it has no forwards, no failure to tell and no clients.
   private func closeIfIdle() {
     if tunnel?.grants.isEmpty ?? true, failures.isEmpty, commands?.isIdle ?? true {
       close("nothing is left to do")
     }
   }
 
-  /// What became of forwards that the tunnel was started for.
+  /// Passes on what became of the forwards that the tunnel was started with.
   private func report(_ report: KeeperReport, of spec: TunnelSpec) {
     if case .failed(let reason) = report {
       if !isAnnounced { return fail(reason) }
@@ -283,19 +299,19 @@ final class Keeper: EventHandler {
       return lose(spec, reason)
     }
     if request.life != .job { lifeline?.say(report) }
-    // Whoever does not wait for more goes on now.
+    // An srun that does not wait for more goes on now.
     if case .bound = report, request.life == .patientLifeline { isAnnounced = true }
     guard case .ready = report, !wasUp else { return }
     isAnnounced = true
     wasUp = true
     review()
-    // The last answers to the start come a moment later and need some of it again.
+    // The last answers to the start come a moment later and need some of this code again.
     loop.after(milliseconds: Keeper.settled) { Process.releaseCode() }
   }
 
   // MARK: Status
 
-  /// Looks at the tunnel as a whole, after something has changed.
+  /// Updates the status after a change of the tunnel.
   private func review() {
     guard let tunnel, status.state != .closing else { return }
     status.host = tunnel.hostFile(failed: failures)
@@ -324,15 +340,15 @@ final class Keeper: EventHandler {
 extension Keeper: TunnelObserver {
   func tunnelChanged() { review() }
 
-  /// The end of the job may be the reason: Slurm is asked before anybody is told of a loss. The job may
-  /// still be ending at the first answer.
+  /// Asks Slurm before any client is told of a loss, because the end of the job may explain it. The
+  /// job may still be ending at the first answer, so Slurm is asked twice.
   func tunnelIsCut() {
     job?.ask()
     loop.after(milliseconds: Asker.pause / 2) { [weak self] in self?.job?.ask() }
     loop.after(milliseconds: Asker.pause) { [weak self] in self?.tellAskers() }
   }
 
-  /// A job that is watched may have been requeued.
+  /// A watched job may have been requeued, so only an unwatched one ends the tunnel.
   func tunnelMissesJob() { if job == nil { close("the job has ended") } }
 
   func tunnelCounted() { status.writeLater() }
@@ -351,7 +367,8 @@ extension Keeper: CommandObserver {
       let found = tunnel.close(matching: spec)
       let (closed, missing) = (found.closed, found.missing.filter { !failures.remove($0) })
       tunnel.keptPorts = failures.ports
-      // Whoever asks for more at the answer finds no keeper, rather than one that ends.
+      // A client that sees the answer and then asks for more must find no keeper, rather than one
+      // that is ending.
       if tunnel.grants.isEmpty { record.removeCommand() }
       let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
       client.say(
@@ -369,15 +386,16 @@ extension Keeper: CommandObserver {
   }
 
   private func open(_ spec: TunnelSpec, _ asker: Asker, _ tunnel: Tunnel) {
-    // Somebody waits for it, so it fails in time; once there it is kept like any other.
+    // The client waits, so the forward fails after a time. Once it is open, it is kept like any
+    // other.
     let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
       [weak self, weak asker] report in
       asker?.say(report)
       switch report {
       case .failed(let reason):
-        // With --background the asker went when the job was waited for.
+        // With --background the client left when the job was still pending.
         if asker?.client.isOpen ?? false { self?.closeIfUnused() } else { self?.lose(spec, reason) }
-      // The probe may have found out something already.
+      // A far end may already be known not to answer.
       case .ready: self?.tellAskers()
       default: break
       }
@@ -392,13 +410,14 @@ extension Keeper: CommandObserver {
   func commandEnded(_ client: CommandClient) {
     if let asker = askers.removeValue(forKey: ObjectIdentifier(client)), let grant = asker.grant {
       if asker.isHeld { tunnel?.close(grant) }
-      // Nobody waits for it any more: when the job starts it is tried for as long as that lives.
+      // No client waits any more: once the job starts, the forward is tried as long as the job
+      // lives.
       grant.patience = nil
     }
     closeIfUnused()
   }
 
-  /// Once there were forwards, their end is the tunnel's.
+  /// Closes the tunnel, once it had forwards and none is left.
   private func closeIfUnused() { loop.postpone { [weak self] in self?.closeIfIdle() } }
 }
 

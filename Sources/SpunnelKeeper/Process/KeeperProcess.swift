@@ -1,17 +1,19 @@
-// The keeper's executable, and who cleans up when it is killed.
+// The keeper's executable, and the guardian that cleans up if the keeper is killed.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-/// The whole life of the keeper's executable.
+/// The keeper's executable from start to end.
 public enum KeeperProcess {
-  /// Milliseconds in which what a keeper leaves behind may end by itself, as an srun does that has lost its
-  /// ssh, and those between TERM and KILL.
+  /// Milliseconds that processes left behind by a keeper may take to end by themselves (an srun
+  /// that has lost its ssh does), and then milliseconds between TERM and KILL.
   private static let orphanRest = 2000
   private static let orphanPatience = 1000
 
-  /// - Parameter words: the argument vector behind the program's name
+  /// Runs the keeper.
+  ///
+  /// - Parameter words: the arguments after the program's name
   /// - Returns: the exit status
   public static func main(_ words: [String]) -> CInt {
     let lifeline = FileDescriptor(owning: KeeperRequest.lifeline)
@@ -23,10 +25,11 @@ public enum KeeperProcess {
       return refuse(Installation.absence, lifeline)
     }
     if request.life == .job { leaveFolder() }
-    // srun writes this where slurmctld told it the configuration; to others it would be a file's name.
+    // srun sets this value if slurmctld gave it the configuration. Other programs would take it for
+    // a file name.
     if Process.environment("SLURM_CONF") == "(null)" { Process.removeEnvironment("SLURM_CONF") }
     Process.keepFilesPrivate()
-    // ssh(1): no window that asks, where there is no terminal to ask at.
+    // ssh(1): without a terminal, ssh must not open a window to ask for a password.
     Process.setEnvironment("SSH_ASKPASS_REQUIRE", "never")
     do throws(RecordError) {
       let record = try Record.create(
@@ -37,8 +40,8 @@ public enum KeeperProcess {
     }
   }
 
-  /// Nothing of a tunnel that outlives its command holds the folder where that was typed: it may be on what is
-  /// to be unmounted. What was named from there is still found.
+  /// Leaves the working directory, so that a tunnel that outlives its command does not keep a file
+  /// system mounted. Relative paths in the environment are made absolute first.
   private static func leaveFolder() {
     for name in ["SLURM_CONF", "SSH_AUTH_SOCK"] {
       guard let path = Process.environment(name), !path.hasPrefix("/"),
@@ -49,7 +52,8 @@ public enum KeeperProcess {
     _ = unsafe chdir("/")
   }
 
-  /// Tells srun why there is no tunnel. The ports listen no more, whoever else has copies.
+  /// Tells srun why there is no tunnel. The ports stop listening, even if other processes have
+  /// copies of the descriptors.
   private static func refuse(_ reason: String, _ lifeline: borrowing FileDescriptor) -> CInt {
     for descriptor in listenerDescriptors() { Socket.stopListening(descriptor) }
     let line = KeeperReport.failed(reason).line
@@ -63,19 +67,21 @@ public enum KeeperProcess {
     return 2
   }
 
-  /// The keeper proper is a child of the guardian, which does nothing but wait for it: killed with
-  /// -9, the keeper cannot remove its record. The other way round the guardian's death ends it.
+  /// Runs the keeper in a child of the guardian. The guardian only waits for it: a keeper that is
+  /// killed with -9 cannot remove its record. If the guardian dies, the keeper gets SIGTERM.
   private static func keep(
     _ request: KeeperRequest, _ record: Record, _ installation: Installation,
     _ lifeline: consuming FileDescriptor
   ) -> CInt {
     let listeners = listenerDescriptors()
     Process.adoptOrphans()
-    // Otherwise it would wait for all of them, those with a session of their own included.
+    // Without this the guardian would wait for all children, also those with a session of their
+    // own.
     Process.keepChildren()
     do throws(SystemError) {
       if case .parent(let child) = try Process.fork(parentDeathSignal: SIGTERM) {
-        // Held here as well they would stay bound when the keeper gives them up.
+        // A copy of the descriptor in the guardian would keep the port bound when the keeper
+        // releases it.
         for listener in listeners { _ = close(listener) }
         return guardian(child, record, lifeline)
       }
@@ -92,18 +98,18 @@ public enum KeeperProcess {
     _ child: pid_t, _ record: Record, _ lifeline: consuming FileDescriptor
   ) -> CInt {
     Process.setName("spunnel-guard")
-    // Held here it would keep srun waiting for the keeper's end.
+    // A copy of the lifeline in the guardian would keep srun waiting after the keeper's end.
     _ = consume lifeline
     Process.releaseCode()
     Process.waitAmongOrphans(for: child)
     record.removeSocketsElsewhere()
     record.remove()
-    // An ssh that a script of the site's has started (`ssh_cmd=`) has no other end.
+    // If a script of the site (`ssh_cmd=`) started an ssh, nothing else ends it.
     Process.endOrphans(rest: orphanRest, patience: orphanPatience)
     return 0
   }
 
-  /// The descriptors that hold bound sockets: they follow each other without a gap.
+  /// The descriptors of bound sockets. They are numbered without a gap.
   private static func listenerDescriptors() -> [CInt] {
     var found: [CInt] = []
     while Socket.isListening(KeeperRequest.firstListener + CInt(found.count)) {

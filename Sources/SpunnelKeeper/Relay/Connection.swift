@@ -1,5 +1,5 @@
-// One accepted connection, from the owner's process to the service: it waits until ssh is there,
-// and pumps.
+// One accepted connection from the owner's process to the service. It waits until ssh is up, then
+// it pumps bytes.
 
 import Glibc
 import SpunnelSystem
@@ -8,9 +8,9 @@ import SpunnelTunnel
 final class Connection {
   private enum Phase { case waiting, pumping, ended }
 
-  /// Where it goes.
+  /// The route to the service.
   let route: Route
-  /// Where it came in: another route only with SOCKS.
+  /// The route on which the client arrived. It differs from `route` only with SOCKS.
   let entrance: Route
   private let loop: EventLoop
   private let pool: PipePool
@@ -23,16 +23,19 @@ final class Connection {
   private let changed: (Connection) -> Void
   private var ended: ((Connection) -> Void)?
 
+  /// Takes an accepted client.
+  ///
   /// - Parameters:
-  ///   - client: accepted and allowed; closed by the kernel with a reset, until the service has ended the
-  ///     connection in order, so that a keeper that is killed cuts it as well
-  ///   - route: where it goes
-  ///   - entrance: where it came in
-  ///   - pool: where pipes are borrowed
-  ///   - askIfCut: asked at the service's end of file
-  ///   - clientIsGone: asked at the client's end of file, whether no process has its socket open
-  ///   - changed: told after bytes have moved
-  ///   - ended: told once, when nothing of it is left
+  ///   - client: accepted and admitted. The kernel closes it with a reset until the service has
+  ///     ended the connection in order, so a keeper that is killed cuts it as well
+  ///   - route: the route to the service
+  ///   - entrance: the route on which the client arrived
+  ///   - pool: lends pipes
+  ///   - askIfCut: called at the service's end of file
+  ///   - clientIsGone: called at the client's end of file; whether no process has the client's
+  ///     socket open
+  ///   - changed: called after bytes have moved
+  ///   - ended: called once, when everything is closed
   init(
     _ loop: EventLoop, _ client: consuming FileDescriptor, _ route: Route, entrance: Route,
     pool: PipePool, askIfCut: @escaping CutQuestion,
@@ -50,10 +53,10 @@ final class Connection {
     self.ended = ended
   }
 
-  /// Whether ssh is not there for it yet, or too busy to take it.
+  /// Whether ssh is not up yet, or too busy to take the connection.
   var isWaiting: Bool { phase == .waiting }
 
-  /// Bytes from the client and to the client.
+  /// Bytes from the client (`sent`) and to the client (`received`).
   var bytes: (sent: Int, received: Int) { (pump?.sent ?? 0, pump?.received ?? 0) }
 
   /// The first bytes to the client.
@@ -61,17 +64,17 @@ final class Connection {
 
   private var wasAnswered = false
 
-  /// Whether the service has answered since this was asked last, for the first time.
+  /// Whether the service has sent its first bytes since the last call; true at most once.
   var hasJustBeenAnswered: Bool {
     if wasAnswered || pump?.received ?? 0 == 0 { return false }
     wasAnswered = true
     return true
   }
 
-  /// How it ended, when it ever had a service.
+  /// How the pump ended; `nil` if the connection never had a service.
   private(set) var end: PumpEnd?
 
-  /// Lets it wait for a service, and cuts it off when it has none by then.
+  /// Waits for a service. If none comes in time, the connection is cut.
   ///
   /// - Parameter patience: milliseconds
   func wait(patience: Int) {
@@ -80,17 +83,17 @@ final class Connection {
 
   /// Begins to relay.
   ///
-  /// - Parameter service: connected
+  /// - Parameter service: a connected socket
   func connect(_ service: consuming FileDescriptor) {
     guard phase == .waiting else { return }
-    // When the pump cannot start it has the client already: no later attempt can have it.
+    // If the pump cannot start, it has already taken the client: no later attempt can have it.
     do throws(SystemError) { try pump(service) } catch { cut() }
   }
 
   private func pump(_ service: consuming FileDescriptor) throws(SystemError) {
     guard let client = client.take() else { return }
     phase = .pumping
-    // Nobody is woken for a connection that waits no more.
+    // A timer would wake the keeper for a connection that no longer waits.
     loop.cancel(expiry)
     let pump = Pump(
       loop, client: client, service: service, pool: pool, askIfCut: askIfCut,
@@ -103,7 +106,7 @@ final class Connection {
     try pump.start()
   }
 
-  /// Cuts it off at both ends, wherever it is.
+  /// Cuts the connection at both ends, in any phase.
   func cut() {
     if let raw = client?.raw { Socket.resetOnClose(raw) }
     pump?.cut()

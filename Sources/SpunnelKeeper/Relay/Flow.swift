@@ -1,50 +1,52 @@
-// One direction of a relay. What fits one buffer is read and written: two calls. A direction that
-// carries bulk fills a pipe from one socket and drains it into the other, splice(2), so that its bytes
-// are not copied. What splice(2) does not pass, and what there is no pipe for, is copied as well.
+// One direction of a relay. If the bytes fit into one buffer, it reads and writes them: two calls.
+// For bulk data it fills a pipe from one socket and drains the pipe into the other with splice(2),
+// so that the bytes are not copied. If splice(2) refuses, or no pipe is free, bulk data is copied
+// too.
 
 import Glibc
 import SpunnelSystem
 
 struct Flow {
-  /// What a turn came to.
+  /// The result of a turn.
   enum Step: Equatable {
-    /// The source has nothing now.
+    /// The source has no bytes now.
     case empty
-    /// The target takes nothing now; there may be more in the source.
+    /// The target takes no bytes now. The source may have more.
     case full
-    /// There is more; the other connections come first.
+    /// More bytes can move, after the other connections have had their turn.
     case busy
-    /// The source's end of file, with all bytes before it delivered.
+    /// The source is at end of file, and all bytes before it are delivered.
     case ended
-    /// The target takes no more for good; what was on its way is lost, as it would be without us.
+    /// The target will take no more bytes. Bytes on their way are lost, as on a direct connection.
     case deaf
     case broken
   }
 
   private var pipe: PipePool.Loan?
-  /// Holds what is on its way and in no pipe.
+  /// Bytes on their way that are in no pipe.
   private var copy: [UInt8] = []
   private var pending = 0
-  /// Whether the last bytes were more than one buffer holds.
+  /// Whether the last bytes filled the buffer.
   private var isBulk = false
-  /// Whether a read that leaves room in the buffer may have left something in the source: its end, of
-  /// which an event has told, or what follows urgent data (tcp(7)), in front of which every read stops.
+  /// Whether the source may have more after a read that left room in the buffer. This is so at its
+  /// end, which an event has reported. It is also so after urgent data (tcp(7)), because each read
+  /// stops in front of it.
   private var mustReadOn = false
-  /// Whether the source has sent urgent data.
+  /// Whether the source has ever sent urgent data.
   private var hasMetUrgentData = false
-  /// Whether the target took nothing when it was last asked.
+  /// Whether the target took nothing at the last attempt.
   private(set) var isFull = false
-  /// The first bytes that were read, as far as there were eight.
+  /// The first bytes that were read, at most eight.
   private(set) var beginning: UInt64 = 0
-  /// Bytes delivered.
+  /// The bytes delivered so far.
   private(set) var total = 0
-  /// Whether nothing will move any more.
+  /// Whether no more bytes will move.
   private(set) var isOver = false
 
-  /// The source has sent urgent data, and may send more.
+  /// Notes that the source has sent urgent data, and may send more.
   mutating func meetUrgentData() { (hasMetUrgentData, mustReadOn) = (true, true) }
 
-  /// The source has sent its end of file; bytes may stand before it.
+  /// Notes that the source has sent end of file. Bytes may still come before it.
   mutating func expectEnd() { mustReadOn = true }
 
   /// Whether the next bytes go through a pipe.
@@ -73,21 +75,21 @@ struct Flow {
     return .busy
   }
 
-  /// Nothing more can be delivered.
+  /// Stops for good: nothing more can be delivered.
   mutating func stop(_ pool: PipePool) {
     isOver = true
     isFull = false
     drop(pool)
   }
 
-  /// Gives the pipe back; one with bytes in it is closed instead.
+  /// Returns the pipe to the pool. If the pipe still has bytes, it is closed instead.
   mutating func drop(_ pool: PipePool) {
     if let pipe, pending == 0 { pool.giveBack(pipe) }
     pipe = nil
     copy = []
   }
 
-  /// Reads into the buffer of all connections and writes on from there.
+  /// Reads into the shared buffer and writes from there.
   private mutating func pass(from source: CInt, to target: CInt, _ pool: PipePool) -> Step {
     drop(pool)
     switch unsafe Transfer.read(from: source, into: pool.buffer) {
@@ -95,7 +97,7 @@ struct Flow {
       isBulk = count == Limits.buffer
       if total == 0 { beginning = pool.beginning(atMost: count) }
       let step = unsafe write(UnsafeRawBufferPointer(rebasing: pool.buffer[..<count]), to: target)
-      // A read that leaves room has taken all there was (epoll(7), questions and answers).
+      // A read that leaves room has taken all bytes (epoll(7), questions and answers).
       return step == .busy && pending == 0 && !isBulk && !mustReadOn ? .empty : step
     case .wouldBlock: return .empty
     case .endOfFile: return .ended
@@ -103,7 +105,7 @@ struct Flow {
     }
   }
 
-  /// Writes what was read, and keeps what the target does not take.
+  /// Writes the bytes, and keeps those that the target does not take.
   private mutating func write(_ bytes: UnsafeRawBufferPointer, to target: CInt) -> Step {
     let result = unsafe Transfer.write(bytes, to: target)
     let count = if case .moved(let count) = result { count } else { 0 }
@@ -113,10 +115,11 @@ struct Flow {
     return step(result)
   }
 
-  /// Only when nothing is on its way: a full pipe and an empty source would look the same.
+  /// Fills the pipe from the source. Only an empty pipe is filled: with a full one, splice(2) would
+  /// give the same error as for an empty source.
   private mutating func fill(from source: CInt, _ pool: PipePool) -> Step {
     guard let pipe = pipe ?? pool.borrow() else {
-      // An open connection is not cut for want of a descriptor.
+      // Without a free descriptor the connection goes on by copying.
       isBulk = false
       return .busy
     }
@@ -129,7 +132,8 @@ struct Flow {
     case .wouldBlock where !hasMetUrgentData:
       drop(pool)
       return .empty
-    // Urgent data may be in the way; at the end, some that no event has told of yet.
+    // Urgent data may block splice(2). At the end of file there may be urgent data that no event
+    // has reported yet.
     case .wouldBlock, .endOfFile:
       isBulk = false
       return .busy
@@ -151,7 +155,7 @@ struct Flow {
     return unsafe copy.suffix(pending).withUnsafeBytes { unsafe Transfer.write($0, to: target) }
   }
 
-  /// What an attempt to deliver came to.
+  /// Translates the result of a delivery.
   private func step(_ delivery: Transfer) -> Step {
     switch delivery {
     case .moved: .busy
@@ -162,30 +166,30 @@ struct Flow {
   }
 }
 
-/// Pipes for bytes on their way. A connection needs one only while it has bytes to pass on, so few
-/// are needed for many connections.
+/// Lends pipes for bulk data. A connection needs a pipe only while its bytes are on their way, so
+/// few pipes serve many connections.
 @safe final class PipePool {
-  /// A pipe in use by one direction.
+  /// A pipe that one direction uses.
   final class Loan {
     private let pipe: Pipe
     var reader: CInt { pipe.reader.raw }
     var writer: CInt { pipe.writer.raw }
 
-    // More at once means fewer turns.
+    // A larger pipe means fewer turns.
     fileprivate init() throws(SystemError) { pipe = try FileDescriptor.pipe(capacity: 1 << 20) }
   }
 
   private var idle: [Loan] = []
-  /// What one direction has read and not written yet, within one call: all have it in turn. A direction
-  /// that fills it carries bulk.
+  /// The shared buffer: each direction uses it within one call, from read to write. A direction
+  /// that fills it carries bulk data.
   let buffer = UnsafeMutableRawBufferPointer.allocate(
     byteCount: Limits.buffer, alignment: 16)
 
   deinit { unsafe buffer.deallocate() }
 
-  /// The buffer's first bytes, in their order in memory.
+  /// The first bytes of the buffer, in their order in memory.
   ///
-  /// - Parameter count: bytes that were read
+  /// - Parameter count: the number of bytes that were read
   func beginning(atMost count: Int) -> UInt64 {
     var value: UInt64 = 0
     unsafe withUnsafeMutableBytes(of: &value) {
@@ -194,9 +198,13 @@ struct Flow {
     return value
   }
 
-  /// - Returns: an empty pipe, `nil` when descriptors are used up
+  /// Lends an empty pipe.
+  ///
+  /// - Returns: `nil` if no descriptor is free
   func borrow() -> Loan? { idle.popLast() ?? (try? Loan()) }
 
+  /// Takes a pipe back.
+  ///
   /// - Parameter loan: an empty pipe
   func giveBack(_ loan: Loan) {
     if idle.count < Limits.idlePipes { idle.append(loan) }

@@ -1,43 +1,46 @@
 // The relay of one connection: bytes between a client's socket and the service's.
 //
-// Who owns what: the pump owns both sockets and closes them together, but one that ssh has closed
-// sooner; a direction with bulk on its way borrows a pipe of the pool. What the target does not take is
-// kept, and nothing is read before it has been taken, so backpressure is the sockets' own, and a peer
-// that does not read stops nobody else.
+// Ownership: the pump owns both sockets and closes them together. If ssh has closed its socket
+// earlier, the pump closes that one first. A direction with bulk data on its way borrows a pipe
+// from the pool. Bytes that the target does not take are kept, and nothing is read before they are
+// taken. So the sockets themselves give the backpressure, and a peer that does not read delays no
+// other connection.
 //
 //     client ──▶ pipe ──▶ service (ssh)      end of file: shutdown(2) of the other socket
 //     client ◀── pipe ◀── service (ssh)
 //
-// Both sockets are watched for edges: a turn goes on until the source is empty or the target is full. Room
-// in a socket is watched for only while a direction waits for it: ssh makes some with each message that it
-// reads, and would wake the keeper for nothing.
+// Both sockets are watched edge-triggered: a turn goes on until the source is empty or the target
+// is full. `.output` is watched only while a direction waits for room. ssh makes room with each
+// message that it reads, and each would wake the keeper for nothing.
 
 import Glibc
 import SpunnelSystem
 
 /// How a relay ended.
 enum PumpEnd: Equatable {
-  /// Both sides said all they had to say.
+  /// Both sides have sent end of file.
   case complete
   /// One side broke the connection, or it was cut.
   case broken
-  /// The service's side broke it before it said anything, as it does when the far end refused.
+  /// The service's side broke the connection before it sent a byte, as it does if the far end
+  /// refused.
   case unanswered
 }
 
-/// What is known of a service's end of file.
+/// What the pump knows about a service's end of file.
 struct ServiceEnd: Equatable {
-  /// Whether the service's socket was closed, or only its direction ended.
+  /// Whether the service's socket was closed; `false`: only its direction was shut down.
   let isClosed: Bool
-  /// Whether no byte went either way. ssh reads nothing for a channel that the far end refused: what was sent
-  /// is there still when it closes the socket, and makes that a reset (unix(7), `ECONNRESET`).
+  /// Whether no byte went either way. If the far end refused the channel, ssh reads nothing for it.
+  /// Bytes that the client sent are then unread when ssh closes the socket, so the pump sees a
+  /// reset instead (unix(7), `ECONNRESET`).
   let mayBeRefusal: Bool
 }
 
-/// Asked at the service's end of file, whether it is none because ssh is dying, or never had a
-/// service; answers at once or later.
+/// Asks, at the service's end of file, whether the connection was cut: ssh is dying, or there never
+/// was a service.
 ///
-/// - Parameter answer: to be told once
+/// - Parameter answer: to be called once, at once or later
 typealias CutQuestion = (_ end: ServiceEnd, _ answer: @escaping (Bool) -> Void) -> Void
 
 final class Pump: EventHandler {
@@ -49,14 +52,14 @@ final class Pump: EventHandler {
   private var service: FileDescriptor?
   private var outward = Flow()
   private var inward = Flow()
-  /// The sockets of which it is watched whether they have room again.
+  /// The sockets that are watched for `.output`.
   private var awaitsRoom = (client: false, service: false)
-  /// What events have told of the service's end.
+  /// The events of the service's socket so far.
   private var serviceEnd: Readiness = []
   private let askIfCut: CutQuestion
   private let clientIsGone: () -> Bool
   private var isAsking = false
-  /// Whether the client was told the service's end.
+  /// Whether the service's end was passed on to the client.
   private var hasPassedEnd = false
   private var finished: ((PumpEnd) -> Void)?
   private let moved: () -> Void
@@ -66,18 +69,20 @@ final class Pump: EventHandler {
   var sent: Int { outward.total }
   /// Bytes to the client.
   var received: Int { inward.total }
-  /// The first bytes of them.
+  /// The first bytes to the client.
   var answer: UInt64 { inward.beginning }
 
+  /// Takes both sockets; `start` begins.
+  ///
   /// - Parameters:
   ///   - client: a connected, non-blocking stream socket
   ///   - service: the same, to ssh
-  ///   - pool: where pipes are borrowed
-  ///   - askIfCut: asked at the service's end of file
-  ///   - clientIsGone: asked at the client's end of file, whether no process has its socket open, so that
-  ///     nobody is left to read an answer
-  ///   - moved: told after bytes have moved
-  ///   - finished: told once; both sockets are closed by then
+  ///   - pool: lends pipes
+  ///   - askIfCut: called at the service's end of file
+  ///   - clientIsGone: called at the client's end of file; whether no process has the client's
+  ///     socket open, so that no process would read an answer
+  ///   - moved: called after bytes have moved
+  ///   - finished: called once, after both sockets are closed
   init(
     _ loop: EventLoop, client: consuming FileDescriptor, service: consuming FileDescriptor,
     pool: PipePool, askIfCut: @escaping CutQuestion,
@@ -94,16 +99,16 @@ final class Pump: EventHandler {
     self.finished = finished
   }
 
-  /// Begins; `finished` may be told before this returns.
+  /// Begins. `finished` may be called before this function returns.
   func start() throws(SystemError) {
     if let raw = client?.raw { try loop.add(raw, Pump.events.union(.urgent), self) }
     if let raw = service?.raw { try loop.add(raw, Pump.events, self) }
-    // Most clients speak first, and this one has had time to.
+    // Most clients speak first, and this client has had time to.
     work(outward: true, inward: false)
   }
 
-  /// Breaks the connection: a client that has not been told the end sees a reset, and cannot take the cut for
-  /// one.
+  /// Breaks the connection. If the client has not seen the service's end yet, it sees a reset, so
+  /// that it cannot take the cut for the end.
   func cut() { end(.broken) }
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
@@ -112,7 +117,7 @@ final class Pump: EventHandler {
     let hasRoom = !readiness.isDisjoint(with: [.output, .error])
     if descriptor == client?.raw {
       if readiness.contains(.error) { return end(.broken) }
-      // Once and for all: whoever has sent some may send more.
+      // From now on, because the client may send more urgent data.
       if readiness.contains(.urgent) { outward.meetUrgentData() }
       if isEnding { outward.expectEnd() }
       if hasRoom && !inward.isFull { leaveRoom() }
@@ -120,7 +125,7 @@ final class Pump: EventHandler {
     } else {
       if isEnding { inward.expectEnd() }
       serviceEnd.formUnion(readiness)
-      // ssh has closed its socket: what the client says from now on reaches nobody.
+      // ssh has closed its socket: further bytes from the client reach no process.
       if readiness.contains(.hangUp) { outward.stop(pool) }
       if hasRoom && !outward.isFull { leaveRoom() }
       work(outward: hasRoom && outward.isFull, inward: mayRead && !inward.isFull)
@@ -152,7 +157,7 @@ final class Pump: EventHandler {
 
   private func endOutward(_ target: CInt) {
     if inward.isOver && !isAsking { return }
-    // Of a service that has not answered yet it is still to be learnt whether there is one.
+    // If the service has not answered yet, we still have to learn whether it exists.
     if received > 0, clientIsGone() { return end(.complete) }
     _ = shutdown(target, CInt(SHUT_WR))
   }
@@ -171,13 +176,14 @@ final class Pump: EventHandler {
 
   // MARK: Room
 
-  /// Has room reported of the sockets that have none; of one that has some by now at once.
+  /// Watches the full sockets for room. If a socket has room by now, the event comes at once.
   private func awaitRoom() {
     watchRoom(
       client: awaitsRoom.client || inward.isFull, service: awaitsRoom.service || outward.isFull)
   }
 
-  /// Room that nothing waits for is not reported any more, unless it is about to be waited for again.
+  /// Stops watching for room that no direction waits for. A direction with bulk data will soon wait
+  /// again, so its watch stays.
   private func leaveRoom() {
     watchRoom(
       client: awaitsRoom.client && (inward.isFull || inward.carriesBulk),
@@ -202,17 +208,18 @@ final class Pump: EventHandler {
 
   private func askAboutEnd() {
     isAsking = true
-    // An end that came alone was meant, whatever has become of ssh since.
+    // If the end of file came before the hang-up, the service sent it on purpose, even if ssh has
+    // closed the socket since.
     let isClosed =
       serviceEnd.contains(.hangUp)
       || !serviceEnd.contains(.peerClosed) && (service?.isHungUp() ?? true)
     let end = ServiceEnd(isClosed: isClosed, mayBeRefusal: received == 0 && sent == 0)
-    // The question needs a descriptor, and there may be no other.
+    // The question needs a descriptor, and this may be the only one to become free.
     if end.isClosed { closeService() }
     askIfCut(end) { [weak self] isCut in self?.ended(isCut: isCut) }
   }
 
-  /// Nobody is at its other end any more.
+  /// Closes the service's socket, because ssh has closed its end.
   private func closeService() {
     outward.stop(pool)
     if let raw = service?.raw { loop.forget(raw) }
@@ -227,12 +234,12 @@ final class Pump: EventHandler {
     guard let target = client?.raw else { return }
     hasPassedEnd = true
     Socket.endOnClose(target)
-    // Before the close: where the client has sent what nobody read, that is a reset.
+    // shutdown(2) comes before the close: close(2) sends a reset if the client's bytes are unread.
     _ = shutdown(target, CInt(SHUT_WR))
     endIfOver()
   }
 
-  /// Goes on in a later turn: no edge will come for what is already there.
+  /// Goes on in a later turn. No edge reports bytes that have already arrived.
   private func postpone() {
     if isPostponed { return }
     isPostponed = true
@@ -246,7 +253,7 @@ final class Pump: EventHandler {
     guard let finished else { return }
     self.finished = nil
     for raw in [client?.raw, service?.raw].compactMap({ $0 }) { loop.forget(raw) }
-    // One that has all there is for it takes no cut for an end.
+    // A client that was already told of the end needs no reset.
     if let raw = client?.raw, end != .complete, !hasPassedEnd { Socket.resetOnClose(raw) }
     client = nil
     service = nil

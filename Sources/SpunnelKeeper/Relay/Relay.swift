@@ -1,44 +1,44 @@
-// The submit side of a tunnel: accepts on the claimed ports, lets the right user in, and keeps
-// the connections.
+// The submit side of a tunnel: it accepts on the claimed ports, admits the permitted users, and
+// keeps the connections.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What the relay tells its tunnel and asks of it.
+/// What the relay reports to its tunnel and asks it.
 protocol RelayObserver: AnyObject {
-  /// Counters changed.
+  /// Counters have changed.
   func relayChanged()
-  /// A service has answered: once for each connection, with its first bytes.
+  /// A service has answered; called once for each connection.
   ///
-  /// - Parameter answer: eight of them, see `SpokenProtocol`
+  /// - Parameter answer: the first eight bytes, see `SpokenProtocol`
   func relayIsAnswered(_ route: Route, with answer: UInt64)
-  /// Connects to the service of a forward, without waiting: `nil` while there is no way to it.
+  /// Connects to the service of a forward without waiting; `nil` while it cannot be reached.
   func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor?
-  /// The way to a host that a SOCKS client named; `nil` when it may not go there.
+  /// The way to a host that a SOCKS client named; `nil` if the client may not go there.
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route?
-  /// Finds out whether an end of file from the ssh of a forward is none; see `CutQuestion`.
+  /// Finds out whether an end of file from ssh is a cut; see `CutQuestion`.
   func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void)
-  /// A connection that had a service ended without a byte of it.
+  /// A connection ended that had a service but no byte from it.
   func relayEndedUnanswered(_ route: Route, _ end: PumpEnd)
 }
 
 final class Relay: EventHandler {
-  /// A socket that clients connect to.
+  /// A socket to which clients connect.
   private struct Entrance {
     let route: Route
     let address: SocketAddress
-    /// The turn in which it was last accepted from.
+    /// The last turn in which connections were accepted from it.
     var turn: UInt64 = 0
-    /// Connections to accept in one turn.
+    /// The connections to accept in one turn.
     var share = 1
   }
 
   private let loop: EventLoop
   private let access: Settings.Access
   private let owner: uid_t
-  /// Milliseconds that a connection waits for a tunnel that is not up.
+  /// Milliseconds that a connection waits while the tunnel is not up.
   private let patience: Int
   private let log: (String) -> Void
   private var listeners: [CInt: Entrance] = [:]
@@ -54,11 +54,13 @@ final class Relay: EventHandler {
   private(set) var accepted = 0
   private(set) var refused = 0
 
+  /// Makes a relay without listeners.
+  ///
   /// - Parameters:
-  ///   - access: who may connect
-  ///   - owner: the tunnel's owner
-  ///   - patience: milliseconds that a connection waits for a tunnel that is not up
-  ///   - log: takes a line for the log
+  ///   - access: which users may connect
+  ///   - owner: the user id of the tunnel's owner
+  ///   - patience: milliseconds that a connection waits while the tunnel is not up
+  ///   - log: called with a line for the log
   init(
     _ loop: EventLoop, access: Settings.Access, owner: uid_t, patience: Int,
     log: @escaping (String) -> Void
@@ -71,10 +73,10 @@ final class Relay: EventHandler {
     lookup = try PeerLookup()
   }
 
-  /// Connections that clients have open now.
+  /// The connections that clients have open now.
   var open: Int { connections.count + greetings.count }
 
-  /// Bytes that went each way, of all connections.
+  /// The bytes of all connections, from clients and to clients.
   var bytes: (sent: Int, received: Int) {
     connections.values.reduce(closed) { sum, connection in
       let bytes = connection.bytes
@@ -82,18 +84,19 @@ final class Relay: EventHandler {
     }
   }
 
-  /// Accepts on a listening socket from now on.
+  /// Begins to accept on a listening socket.
   ///
   /// - Parameter listener: borrowed until the route is removed
   func add(_ listener: CInt, _ route: Route) throws(SystemError) {
     let address = try Socket.localAddress(of: listener)
-    // Connections have it from their listener: the kernel cuts those of a keeper that is killed.
+    // Accepted connections inherit this from the listener: if the keeper is killed, the kernel
+    // resets them.
     Socket.resetOnClose(listener)
     listeners[listener] = Entrance(route: route, address: address)
     try loop.add(listener, [.input], self)
   }
 
-  /// Accepts no more for a forward and cuts what it has.
+  /// Stops accepting for a forward and cuts its connections.
   func remove(_ route: Route) {
     for (raw, entrance) in listeners where entrance.route === route {
       loop.remove(raw)
@@ -103,23 +106,23 @@ final class Relay: EventHandler {
     for greeting in greetings.values where greeting.route === route { greeting.cut() }
   }
 
-  /// There is a way to services that had none: connections that wait are served.
+  /// Serves the connections that wait, because a link has come up.
   func serveWaiting() {
     for connection in connections.values where connection.isWaiting { _ = connect(connection) }
   }
 
-  /// Whether a connection waits for a way to this node.
+  /// Whether a connection waits for the link to this node.
   func isAwaited(_ node: NodeName) -> Bool {
     connections.values.contains { $0.isWaiting && $0.route.forward.node == node }
   }
 
-  /// The ssh to a node is gone: what was open is cut, new connections wait.
+  /// Cuts the open connections to a node, because its ssh is gone. New connections wait.
   func cut(_ node: NodeName) {
     for connection in connections.values
     where connection.route.forward.node == node && !connection.isWaiting { connection.cut() }
   }
 
-  /// Accepts no more and cuts everything.
+  /// Stops accepting and cuts all connections.
   func close() {
     for raw in listeners.keys { loop.remove(raw) }
     listeners = [:]
@@ -138,7 +141,7 @@ final class Relay: EventHandler {
         admit(socket, route)
       }
     } catch {
-      // Out of descriptors.
+      // No descriptor is free.
       log("accept on \(route.forward.listen.named): \(error.reason)")
       loop.rest(descriptor, milliseconds: Limits.pause, [.input], self) { [weak self, weak route] in
         route != nil && self?.listeners[descriptor]?.route === route
@@ -146,8 +149,8 @@ final class Relay: EventHandler {
     }
   }
 
-  /// How many connections to accept now: one, as asking for a second is in vain for most; of a socket that
-  /// has more turn after turn, more.
+  /// How many connections to accept in this turn. It starts with one, because a second accept(2)
+  /// would mostly find nothing. If a socket has connections turn after turn, the number doubles.
   private func share(of descriptor: CInt) -> Int {
     guard var entrance = listeners[descriptor] else { return 0 }
     let hasMore = entrance.turn + 1 == loop.turns
@@ -177,7 +180,7 @@ final class Relay: EventHandler {
     observer?.relayChanged()
   }
 
-  /// Whether no process has a client's socket open any more.
+  /// Whether no process has the client's socket open any more.
   private func isGone(_ peer: SocketAddress, _ local: SocketAddress) -> Bool {
     local.family != AF_UNIX && lookup.isClosed(peer: peer, local: local)
   }
@@ -220,7 +223,7 @@ final class Relay: EventHandler {
     observer?.relayChanged()
   }
 
-  /// Who it is, in words, when it is nobody who may connect.
+  /// Describes the peer if it may not connect; `nil` if it may.
   private func stranger(_ socket: borrowing AcceptedSocket) -> String? {
     if access == .host { return nil }
     do throws(SystemError) {
@@ -244,7 +247,7 @@ final class Relay: EventHandler {
       connection.connect(service)
       return true
     } catch {
-      // Out of descriptors, or ssh is busy or gone: this connection waits, the others go on.
+      // No descriptor is free, or ssh is busy or gone. This connection waits; the others go on.
       if retry == nil {
         retry = loop.after(milliseconds: Limits.pause) { [weak self] in
           self?.retry = nil

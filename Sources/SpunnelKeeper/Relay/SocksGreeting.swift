@@ -1,25 +1,25 @@
-// What a SOCKS client says before its bytes: version 5 without authentication (RFC 1928), and
-// version 4 with names (4a). Only connections; no byte beyond the request is read.
+// The SOCKS dialogue before a client's bytes: version 5 without authentication (RFC 1928), and
+// version 4 with host names (4a). Only CONNECT is supported. No byte beyond the request is read.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// A request understood, or what is still to be read.
+/// The next step of a SOCKS dialogue.
 enum SocksStep: Equatable {
-  /// So many more bytes, at least.
+  /// At least this many more bytes are needed.
   case more(Int)
-  /// An answer to send; then it goes on.
+  /// An answer to send; then the dialogue goes on.
   case answer([UInt8])
   case connect(HostName, Port)
-  /// The last answer; then the connection ends.
+  /// The last answer to send; then the connection ends.
   case refuse([UInt8])
 }
 
-/// The bytes of one client as they come. Asked again after each step.
+/// The bytes that one client has sent so far. Ask for the next step after each.
 struct SocksRequest {
-  /// Longest of a version 4 user or host name.
+  /// The maximum length of a user name or host name in version 4.
   private static let longestName = 255
   private var bytes: [UInt8] = []
   private var hasGreeted = false
@@ -29,7 +29,7 @@ struct SocksRequest {
 
   /// The next step.
   ///
-  /// - Returns: `nil` when these are no words of SOCKS
+  /// - Returns: `nil` if the bytes are not SOCKS
   mutating func next() -> SocksStep? {
     guard let first = bytes.first else { return .more(1) }
     version = first
@@ -47,7 +47,7 @@ struct SocksRequest {
     let offers = bytes[2..<end]
     bytes.removeFirst(end)
     hasGreeted = true
-    // 0: no authentication; 0xff: none of what was offered
+    // 0: no authentication; 0xff: no offered method is acceptable
     return offers.contains(0) ? .answer([5, 0]) : .refuse([5, 0xff])
   }
 
@@ -76,7 +76,7 @@ struct SocksRequest {
       return bytes.count - 8 > SocksRequest.longestName ? nil : .more(1)
     }
     var name = numeric(Array(bytes[4..<8]))
-    // 0.0.0.x: the name follows the user
+    // Address 0.0.0.x: the host name follows the user name.
     if bytes[4..<7].allSatisfy({ $0 == 0 }), bytes[7] != 0 {
       guard let end = terminated(from: user + 1) else {
         return bytes.count - user > SocksRequest.longestName ? nil : .more(1)
@@ -103,7 +103,7 @@ struct SocksRequest {
     }.joined(separator: ":")
   }
 
-  /// Whether the client may go on, in its own version's words.
+  /// The reply that lets the client go on or refuses it, in the client's version.
   func verdict(_ isAllowed: Bool) -> [UInt8] {
     // 2: not allowed by ruleset
     version == 4 ? SocksRequest.oldReply(isAllowed) : SocksRequest.reply(isAllowed ? 0 : 2)
@@ -116,7 +116,7 @@ struct SocksRequest {
   }
 }
 
-/// One client while it says where it wants to go.
+/// One client until it has named its target.
 final class SocksGreeting: EventHandler {
   let route: Route
   private let loop: EventLoop
@@ -127,12 +127,14 @@ final class SocksGreeting: EventHandler {
   private var done: ((SocksGreeting, consuming FileDescriptor?, Route?) -> Void)?
   private var deadline: EventLoop.Timer?
 
+  /// Takes an accepted client; `start` begins.
+  ///
   /// - Parameters:
-  ///   - client: accepted and allowed
-  ///   - route: where it came in
-  ///   - patience: milliseconds that it may take
-  ///   - resolve: the way to what it names; `nil` when it may not go there
-  ///   - done: told once, with the client and its way, or without when there is none
+  ///   - client: accepted and admitted
+  ///   - route: the SOCKS entrance on which it arrived
+  ///   - patience: milliseconds that the dialogue may take
+  ///   - resolve: gives the way to a named host; `nil` if the client may not go there
+  ///   - done: called once with the client and its way, or without a way if the dialogue failed
   init(
     _ loop: EventLoop, _ client: consuming FileDescriptor, _ route: Route, patience: Int,
     resolve: @escaping (HostName, Port) -> Route?,
@@ -187,7 +189,7 @@ final class SocksGreeting: EventHandler {
     loop.cancel(deadline)
     if let raw = client?.raw {
       loop.remove(raw)
-      // A refusal is read to its end.
+      // The client must be able to read the whole refusal.
       if target == nil && answers { Socket.endOnClose(raw) }
     }
     done(self, client.take(), target)

@@ -1,15 +1,18 @@
-// What the log is told of connections that were refused.
+// What the log says about refused connections.
 
 import SpunnelSystem
 import SpunnelTunnel
 
-/// Keeps strangers who try again and again from filling the log, and from pushing everything else out of it:
-/// the same line is written once a minute, with how often it was true since, and few different ones.
+/// Limits the log lines about refused connections, so that a user who tries again and again cannot
+/// fill the log. The same line is written once a minute, with the number of repeats. The number of
+/// different lines is bounded.
 struct Strangers {
   private var began: Int?
   private var counts: [String: Int] = [:]
   private var others = 0
 
+  /// Counts a refused connection.
+  ///
   /// - Parameters:
   ///   - line: what was refused
   ///   - now: milliseconds of the monotonic clock
@@ -29,7 +32,9 @@ struct Strangers {
     return lines
   }
 
-  /// - Returns: what the minute before has left to tell
+  /// Ends the minute.
+  ///
+  /// - Returns: the lines that sum it up
   private mutating func close() -> [String] {
     var lines = counts.filter { $0.value > 0 }.sorted { $0.key < $1.key }
       .map { "\($0.key), \($0.value) times more" }

@@ -1,29 +1,29 @@
-// What a keeper was to open and could not, for whoever looks later: nobody listened any more when it
-// failed.
+// Forwards that a keeper could not open, kept for a user who looks later: no client was connected
+// when they failed.
 
 import SpunnelSystem
 import SpunnelTunnel
 
 struct Failures {
-  /// More have the same reason, or their log is the place.
+  /// The most different reasons that are kept. The log has the rest.
   private static let most = 16
 
   private var entries: [(forwards: [ForwardRequest], reason: String)] = []
 
   var isEmpty: Bool { entries.isEmpty }
 
-  /// What failed, each as it was asked for.
+  /// The failed forwards, each as it was requested.
   var specs: [TunnelSpec] {
     entries.flatMap(\.forwards).map { TunnelSpec(forwards: [$0]) }
   }
 
-  /// The submit ports of what failed.
+  /// The submit ports of the failed forwards.
   var ports: Set<Port> { Set(specs.flatMap(\.ports)) }
 
-  /// A line for each reason.
+  /// One line for each reason.
   var lines: [String] {
     entries.map { entry in
-      // What stands in the reason already need not be there twice.
+      // The spec is left out if the reason already names it.
       let spec = TunnelSpec(forwards: entry.forwards).description
       return entry.reason.mentions("'\(spec)'") ? entry.reason : "\(spec): \(entry.reason)"
     }
@@ -38,9 +38,9 @@ struct Failures {
     }
   }
 
-  /// Forgets what somebody asks for anew, or does not want any more.
+  /// Forgets a failure, because the forward is requested again or is no longer wanted.
   ///
-  /// - Returns: whether there was something that listens there
+  /// - Returns: whether a failed forward had this submit end
   @discardableResult
   mutating func remove(_ request: ForwardRequest) -> Bool {
     let before = entries.flatMap(\.forwards).count

@@ -1,10 +1,10 @@
-// What somebody has asked a tunnel for, and what became of it.
+// Forwards that a command or srun requested from a tunnel, and their outcome.
 
 import SpunnelTunnel
 
-/// Forwards that were asked for together.
+/// Forwards that were requested together.
 final class Grant {
-  /// With the ports that were chosen for it, so that they stay the same when the job starts again.
+  /// The request. Chosen ports are filled in, so that they stay the same when the job starts again.
   var spec: TunnelSpec
   var routes: [Route] = []
   var patience: Int?
@@ -19,11 +19,12 @@ final class Grant {
 }
 
 extension Grant {
-  /// What a request names, by the submit end as it was typed or as it came out.
+  /// Finds the forwards that a request names, by the submit end as it was typed or as it was
+  /// chosen.
   ///
   /// - Parameter facts: of the step; without nodes while the job has not started
-  /// - Returns: the routes that it names, what they were asked for as, and the spec without them;
-  ///   `nil` when it names none
+  /// - Returns: the routes that the request names, the requests they came from, and the spec
+  ///   without these; `nil` if it names none
   func match(
     _ request: ForwardRequest, facts: StepFacts
   ) -> (routes: [Route], named: [ForwardRequest], rest: TunnelSpec)? {
@@ -49,19 +50,20 @@ extension Grant {
           || request.listen.isTyped(route.forward.listen))
     }
     if routes.isEmpty && meant.isEmpty { return nil }
-    // One of those to all nodes was asked for in no words of its own.
+    // A single forward out of a request for all nodes has no request of its own.
     if meant.isEmpty { meant = routes.flatMap { $0.forward.request } }
     return (routes, meant, TunnelSpec(forwards: rest))
   }
 }
 
 extension Forward {
-  /// As one would ask for it.
+  /// A request that would give this forward.
   fileprivate var request: [ForwardRequest] { (try? TunnelSpec(description))?.forwards ?? [] }
 }
 
 extension RequestedEnd {
-  /// Whether an end that came out is this one, as it was typed: a path with nothing left to fill in.
+  /// Whether an actual end is this requested one, as it was typed. A path matches only if it has no
+  /// pattern to fill in.
   fileprivate func isTyped(_ end: Endpoint) -> Bool {
     switch (self, end) {
     case (.port(let requested), .port(let port)): requested == port
@@ -73,6 +75,6 @@ extension RequestedEnd {
 }
 
 extension Route {
-  /// Whether SOCKS clients come in here, rather than go out.
+  /// Whether SOCKS clients connect here; `false` for the ways that they named.
   var isSocksEntrance: Bool { forward.kind == .dynamic && forward.connect == .free }
 }

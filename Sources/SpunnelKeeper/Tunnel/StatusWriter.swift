@@ -1,26 +1,28 @@
-// What the record says of a tunnel: the host file and the status, written whenever they have changed, and
-// a line of the log for each new state.
+// What the record says about a tunnel: the host file and the status, written when they have
+// changed, and a log line for each new state.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
 final class StatusWriter {
-  /// Milliseconds between two writings of the counters: not more often than people read them.
+  /// Milliseconds between two writes of the counters: people do not read them more often.
   private static let pause = 1000
 
   private let loop: EventLoop
   private let record: Record
-  /// Fills in what is counted elsewhere, as it is now.
+  /// Fills in the counters that other parts keep.
   var count: (inout Status) -> Void = { _ in }
   private var status = Status()
   /// Where the tunnel leads; written with the status.
   var host = HostFile(nodes: [], forwards: [])
-  /// What the host file says.
+  /// The content of the host file as it was last written.
   private var written = HostFile(nodes: [], forwards: [])
-  /// Whether what it said is there; it is written with the first forward.
+  /// Whether the host file exists. `false` makes the next write restore it, even if nothing has
+  /// changed.
   private var hasHost = true
-  /// Whether a file could not be written. A full disk has room again some time, and nobody says when.
+  /// Whether a write failed and must be repeated. A full disk may have room again at any time,
+  /// without notice.
   private var isBehind = false
   private var timer: EventLoop.Timer?
 
@@ -33,7 +35,7 @@ final class StatusWriter {
 
   var state: Status.State { status.state }
 
-  /// A state begins.
+  /// Enters a state and writes it.
   func enter(_ state: Status.State) {
     status.state = state
     status.since = Clock.wallMilliseconds()
@@ -41,7 +43,7 @@ final class StatusWriter {
     write()
   }
 
-  /// Writes the host file if it has changed, and the status with the counters as they are now.
+  /// Writes the host file if it has changed, and the status with the current counters.
   func write() {
     loop.cancel(timer)
     timer = nil
@@ -59,14 +61,14 @@ final class StatusWriter {
     if isBehind { writeLater() }
   }
 
-  /// Writes both files, changed or not: somebody has removed them.
+  /// Writes both files even if nothing has changed, because they were removed.
   func rewrite() {
     isBehind = true
     hasHost = false
     write()
   }
 
-  /// To be called when counters may have changed: they are written some time later.
+  /// Writes the counters some time later. To be called when they may have changed.
   func writeLater() {
     if timer != nil { return }
     timer = loop.after(milliseconds: StatusWriter.pause) { [weak self] in

@@ -1,5 +1,5 @@
-// All forwards of one step: what was asked for, the links that carry it, and the relay that serves
-// it. Knows nothing of srun, of commands, or of how long it lives.
+// All forwards of one step: the requests, the links that carry them, and the relay that serves
+// clients. It knows nothing about srun, command clients, or its own lifetime.
 
 import Glibc
 import SpunnelSlurm
@@ -18,14 +18,17 @@ final class Tunnel {
   let relay: Relay
   private let links: Links
   private(set) var grants: [Grant] = []
-  /// As they were when a SOCKS client first asked for a host that no node is named by.
+  /// The known hosts at the time when a SOCKS client first asked for a host that is not the name of
+  /// a node.
   private lazy var knownHosts = KnownHosts.own
-  /// Ports of forwards that failed and that somebody may still count on: nobody else gets them.
+  /// Ports of failed forwards on which a user may rely: no other process gets them.
   var keptPorts: Set<Port> = [] { didSet { settleEnds() } }
 
+  /// Makes a tunnel without forwards.
+  ///
   /// - Parameters:
-  ///   - ends: with what srun has claimed
-  ///   - observer: told what happens
+  ///   - ends: the submit ends, including those that srun has claimed
+  ///   - observer: told of each change
   init(
     _ loop: EventLoop, _ record: Record, _ settings: Settings, _ ends: SubmitEnds,
     observer: any TunnelObserver
@@ -44,7 +47,7 @@ final class Tunnel {
     links.observer = self
   }
 
-  /// Empty while the job has not started.
+  /// The nodes of the step; empty while the job has not started.
   var nodes: [NodeName] { links.nodes }
 
   var routes: [Route] { grants.flatMap(\.routes) }
@@ -52,19 +55,19 @@ final class Tunnel {
   /// Whether every link is up.
   var isUp: Bool { !nodes.isEmpty && links.areUp }
 
-  /// ssh's process id, to the first node that has one.
+  /// ssh's process id, of the first node that has an ssh.
   var process: pid_t? { links.first(\.process) }
 
-  /// The way that ssh takes to the first node that has one.
+  /// The way that ssh takes, of the first node that has a link.
   var transport: Transport? { links.first(\.transport) }
 
-  /// Why the bytes of a node go through srun's own I/O.
+  /// Why a node's bytes go through srun's own I/O; `nil` if none do.
   var detour: String? { links.first(\.detour) }
 
-  /// Why there is no way to a node, as the first that has none was heard last; `nil` when nothing was.
+  /// Why a node cannot be reached, of the first such node; `nil` if no reason is known.
   var complaint: String? { links.first(\.complaint) }
 
-  /// The way to a node, while there is one.
+  /// The link to a node; `nil` while there is none.
   func link(to node: NodeName) -> Link? { links[node] }
 
   // MARK: What is asked for
@@ -72,9 +75,10 @@ final class Tunnel {
   /// Opens forwards, now or when the job starts.
   ///
   /// - Parameters:
-  ///   - patience: milliseconds after which they have failed; `nil`: it is tried for ever
-  ///   - report: told `waiting`, `bound` and in the end `ready` or `failed`; again after the job
-  ///     started anew
+  ///   - spec: the forwards
+  ///   - patience: milliseconds after which they have failed; `nil`: it tries for ever
+  ///   - report: called with `waiting`, `bound`, and at the end `ready` or `failed`; again after
+  ///     the job has restarted
   @discardableResult
   func open(
     _ spec: TunnelSpec, patience: Int?, report: @escaping (KeeperReport) -> Void
@@ -90,7 +94,8 @@ final class Tunnel {
     return grant
   }
 
-  /// Holds the submit ends of forwards that lead nowhere yet, and chooses those that may be chosen.
+  /// Claims the submit ends of forwards while the job has not started, and chooses free ports where
+  /// the request allows it.
   private func hold(_ grant: Grant) {
     if let twice = submitEnds(grant.spec).first(where: { isTaken($0, besides: grant) }) {
       return fail(grant, "'\(twice)' is there already: see spunnelctl status")
@@ -105,7 +110,7 @@ final class Tunnel {
         switch request.listen {
         case .port, .path:
           for end in submitEnds(TunnelSpec(forwards: [request])) { _ = try ends.claim(end) }
-        // Of a forward to every node it is not known yet how many it wants.
+        // The number of ports for a forward to every node is not known yet.
         case .any where request.host != .all:
           if case .port(let port) = try ends.claim(.free) {
             held.append(request.listening(on: port))
@@ -118,20 +123,20 @@ final class Tunnel {
       grant.spec = TunnelSpec(forwards: held)
       grant.report(.waiting(grant.spec))
     } catch {
-      // What was chosen by now is given back as well.
+      // The submit ends that were chosen so far are released too.
       grant.spec = TunnelSpec(forwards: held)
       fail(grant, "\(error)")
     }
   }
 
-  /// The submit ends that are known whatever the nodes are.
+  /// The submit ends that do not depend on the nodes.
   private func submitEnds(_ spec: TunnelSpec) -> [Endpoint] {
-    // One that cannot be is told when the job starts.
+    // An invalid path is reported when the job starts.
     let paths = (try? spec.paths(known: record.step)) ?? []
     return spec.ports.map { .port($0) } + paths.map { .path($0) }
   }
 
-  /// Whether forwards that were asked for apart from these have a submit end.
+  /// Whether another grant has this submit end.
   private func isTaken(_ end: Endpoint, besides grant: Grant) -> Bool {
     grants.contains { other in
       other !== grant
@@ -141,7 +146,8 @@ final class Tunnel {
   }
 
   private var facts: StepFacts {
-    // As where a path is known before the nodes are (PathPattern).
+    // The user's name is needed only for `%u`, as in paths that are known before the nodes
+    // (PathPattern).
     let namesUser = grants.contains { $0.spec.description.mentions("%u") }
     let user = namesUser ? PathFacts.ownUser : ""
     return StepFacts(step: record.step, nodes: nodes, user: user)
@@ -167,7 +173,7 @@ final class Tunnel {
     connect(grant)
   }
 
-  /// Whether what comes from a node would enter the tunnel again.
+  /// Whether a connection from the node would enter the tunnel again.
   private func leadsBack(_ forward: Forward) -> Bool {
     forward.host.isLoopback && linkIsOwn(forward.connect)
   }
@@ -196,7 +202,7 @@ final class Tunnel {
     for route in grant.routes { byNode[route.forward.node, default: []].append(route) }
     grant.unopened = byNode.count
     for (node, routes) in byNode {
-      // One may fail at once, and with it all of them.
+      // A link may fail at once, and then the whole grant has failed.
       guard grants.contains(where: { $0 === grant }) else { return }
       let link = links.link(to: node)
       link.add(routes, patience: grant.patience) { [weak self, weak grant] outcome in
@@ -212,7 +218,7 @@ final class Tunnel {
     case .ready:
       grant.unopened -= 1
       if grant.unopened > 0 { return }
-      // Somebody waited for the first time only; after that it is kept like any other.
+      // The requester waited for the first time only. From now on the grant is tried for ever.
       grant.patience = nil
       observer?.tunnelChanged()
       grant.report(.ready(grant.routes.map(\.forward)))
@@ -223,17 +229,18 @@ final class Tunnel {
     record.log("\(grant.spec): \(reason)")
     drop(grant)
     observer?.tunnelChanged()
-    // Whoever hears of it may keep the ports (`keptPorts`).
+    // The observer of this report may keep the ports (`keptPorts`), so it comes before
+    // `settleEnds`.
     grant.report(.failed(reason))
     settleEnds()
   }
 
-  /// All that was asked for has failed, for one reason.
+  /// Fails all grants for the same reason.
   func fail(_ reason: String) {
     for grant in grants { fail(grant, reason) }
   }
 
-  /// Gives forwards up: their connections are cut, their ports are free.
+  /// Closes forwards: their connections are cut and their ports released.
   func close(_ grant: Grant) {
     guard grants.contains(where: { $0 === grant }) else { return }
     drop(grant)
@@ -247,7 +254,8 @@ final class Tunnel {
     grant.routes = []
   }
 
-  /// Keeps the submit ends that a forward has or waits for, and gives up all others. No other place does.
+  /// Keeps the submit ends that a grant has or waits for, and releases all others. Only this
+  /// function releases single ends.
   private func settleEnds() {
     let bound = routes.filter { $0.forward.kind != .remote }.map(\.forward.listen)
     ends.keep(Set(grants.flatMap { submitEnds($0.spec) } + bound), resting: keptPorts)
@@ -260,14 +268,14 @@ final class Tunnel {
     if route.isSocksEntrance && isLast { links.forgetVisits() }
   }
 
-  /// Removes what listens on the nodes by its path, before the end.
+  /// Removes the unix sockets on the nodes, before the tunnel ends.
   ///
-  /// - Parameter done: told once
+  /// - Parameter done: called once
   func removeSockets(_ done: @escaping () -> Void) { links.removeSockets(done) }
 
-  /// Gives up the forwards that listen where these would.
+  /// Closes the forwards that have the same submit ends as the spec.
   ///
-  /// - Returns: what was given up, and those of the spec that there were none of
+  /// - Returns: the closed forwards, and those of the spec that do not exist
   func close(matching spec: TunnelSpec) -> (closed: [ForwardRequest], missing: [ForwardRequest]) {
     var (closed, missing): ([ForwardRequest], [ForwardRequest]) = ([], [])
     for request in spec.forwards {
@@ -290,7 +298,7 @@ final class Tunnel {
 
   // MARK: The job
 
-  /// The job runs on these nodes.
+  /// Starts the forwards on the nodes of the job.
   func run(on nodes: [NodeName]) {
     if nodes == self.nodes { return }
     standBy()
@@ -299,22 +307,21 @@ final class Tunnel {
     observer?.tunnelChanged()
   }
 
-  /// The job does not run: the submit ends are kept as far as they will be the same, everything else
-  /// goes.
+  /// Waits for the job to run again. The submit ends that will be the same are kept; everything
+  /// else is closed.
   func standBy() {
     if nodes.isEmpty { return }
     for route in routes { relay.remove(route) }
     links.stop()
     for grant in grants { grant.routes = [] }
-    // Free ports of a forward to every node have no port of their own to keep, and a path may be another one on
-    // another node.
+    // Ports chosen for a forward to every node are not kept. A path may differ on another node.
     settleEnds()
     for grant in grants { hold(grant) }
     observer?.tunnelChanged()
   }
 
-  /// Ends everything and waits for it, a bounded time; the ports first: whoever waits for them need not
-  /// wait for ssh.
+  /// Stops the tunnel and waits a bounded time. The ports are released first, so that a process
+  /// that waits for them does not wait for ssh.
   func stop() {
     relay.close()
     ends.releaseAll()
@@ -324,15 +331,15 @@ final class Tunnel {
 
   // MARK: Links
 
-  /// To be called whenever something has changed in the record.
+  /// Looks for new control sockets. To be called whenever something has changed in the record.
   func look() { links.look() }
 
-  /// To be called whenever a child may have ended.
+  /// Waits for children. To be called whenever a child may have ended.
   func reap() { links.reap() }
 
   /// Finds out whether anything listens at the far ends.
   ///
-  /// - Parameter done: told once
+  /// - Parameter done: called once
   func probe(_ done: @escaping () -> Void) { links.probe(done) }
 }
 
@@ -378,11 +385,11 @@ extension Tunnel: RelayObserver {
   func relayEndedUnanswered(_ route: Route, _ end: PumpEnd) {
     guard end == .unanswered, let link = links[route.forward.node], let far = link.takeRefusal()
     else { return }
-    // A page that is loaded again and again asks no node as often.
+    // A page that is reloaded often must not ask the node each time.
     if let looked = route.looked, Clock.milliseconds() - looked < Tunnel.lookPause { return }
     route.looked = Int.max
     link.look(at: route.forward, far) { [weak self] found in
-      // Somebody was answered meanwhile.
+      // A connection was answered in the meantime.
       if route.looked == nil { return }
       (route.looked, route.far) = (Clock.milliseconds(), found)
       self?.observer?.tunnelChanged()
@@ -390,7 +397,8 @@ extension Tunnel: RelayObserver {
   }
 
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route? {
-    // The nodes by their names: what listens on their loopback addresses alone is reached as well.
+    // A node's own name leads to its localhost, so services that listen only on its loopback
+    // addresses are reached as well.
     let node = nodes.place(of: host) { knownHosts }.map { nodes[$0] }
     if node == nil && !host.isLoopback && settings.targets != .any { return nil }
     return links.visit(

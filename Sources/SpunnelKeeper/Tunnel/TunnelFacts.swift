@@ -1,18 +1,18 @@
-// What a tunnel is like now, in the words of its record.
+// The state of a tunnel in the terms of its record.
 
 import SpunnelTunnel
 
 extension Tunnel {
-  /// Where it leads.
+  /// Where the tunnel leads.
   ///
-  /// - Parameter failures: what was asked for and could not be had
+  /// - Parameter failures: the forwards that could not be opened
   func hostFile(failed failures: Failures) -> HostFile {
     HostFile(
       nodes: nodes, forwards: routes.map(\.forward),
       waiting: grants.filter(\.routes.isEmpty).map(\.spec), failed: failures.specs)
   }
 
-  /// Fills in how it is connected, what was counted and what is known of the far ends.
+  /// Fills in the connection, the counters, and what is known about the far ends.
   func count(_ status: inout Status) {
     status.ssh = Int(process ?? 0)
     (status.transport, status.detour) = (transport, detour)

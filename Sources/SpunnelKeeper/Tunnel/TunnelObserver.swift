@@ -1,12 +1,12 @@
-// What a tunnel tells its keeper.
+// What a tunnel reports to its keeper.
 
 protocol TunnelObserver: AnyObject {
-  /// A link came or went, or forwards did.
+  /// A link came up or was lost, or the forwards changed.
   func tunnelChanged()
-  /// Counters changed.
+  /// Counters have changed.
   func tunnelCounted()
-  /// A link was lost: the end of the job would explain it.
+  /// A link was lost. The end of the job may explain it.
   func tunnelIsCut()
-  /// Slurm said that there is no job any more.
+  /// Slurm said that the job no longer exists.
   func tunnelMissesJob()
 }
