@@ -1,10 +1,10 @@
-// One cluster of the user: its parts, and what can be asked of it without changing it.
+// One cluster of the user: its parts, and what can be read of it without changing it.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-/// A cluster by its name, up or not.
+/// A cluster of this user, up or down, identified by its name.
 public struct Cluster: Sendable {
   public let name: ClusterName
   public let layout: Layout
@@ -16,29 +16,32 @@ public struct Cluster: Sendable {
     layout = home.layout(name)
   }
 
-  /// How far a cluster is up.
+  /// Whether the daemons of a cluster run.
   public enum State: String, Sendable {
     case up, down
-    /// Some of its daemons run and others do not.
+    /// Some daemons run and others do not.
     case partial
   }
 
-  /// What `status` shows.
+  /// The content of `spunnelctl cluster status`.
   public struct Status: Sendable {
+    /// The state of the daemons as a whole.
     public let state: State
     public let shape: Shape
     public let ports: Ports?
-    /// In the order in which they are started.
+    /// The daemons in the order of their start; the id is `nil` for a daemon that does not run.
     public let daemons: [(daemon: Daemon, id: pid_t?)]
-    /// Empty when the controller does not answer.
+    /// The states of the nodes; empty when the controller does not answer.
     public let nodeStates: [String]
-    /// `nil` when the controller does not answer.
+    /// The numbers of jobs; `nil` when the controller does not answer.
     public let jobs: JobCounts?
-    /// Of all daemons, in KiB (proportional set size).
+    /// The memory of all daemons, in KiB (proportional set size).
     public let memory: Int
   }
 
-  /// - Throws: `noCluster` when there is no such folder
+  /// Reads the state of the daemons, the nodes and the jobs.
+  ///
+  /// - Throws: `noCluster` when the cluster has no folder
   public func status() throws(ClusterError) -> Status {
     guard let folder = try home.open(name) else { throw .noCluster(name) }
     let record = Cluster.record(in: folder)
@@ -56,9 +59,13 @@ public struct Cluster: Sendable {
       memory: memory(running))
   }
 
-  /// Describes the cluster host by host, for the next `up`; the cluster is made if it is not there.
+  /// Describes the hosts of a cluster for its next `up`. Makes the cluster if it does not exist.
   ///
-  /// - Returns: false when it is up, and stays what it is
+  /// - Parameters:
+  ///   - name: the cluster
+  ///   - fleet: its nodes, host by host
+  ///   - home: where the user's clusters are
+  /// - Returns: false when the cluster is up; it is then not changed
   public static func describe(
     _ name: ClusterName, as fleet: Fleet, in home: ClusterHome
   ) throws(ClusterError) -> Bool {
@@ -71,7 +78,7 @@ public struct Cluster: Sendable {
 
   private func memory(_ running: RunningDaemons) -> Int {
     let leaders = Set(running.ids.values.joined())
-    // A node's job steps lead sessions of their own.
+    // The job steps of a node lead sessions of their own, so they are not counted.
     let members = ProcessTable.own().filter {
       leaders.contains($0.id) || leaders.contains($0.session)
     }
@@ -83,9 +90,9 @@ public struct Cluster: Sendable {
     return SavedRecord(text: String(decoding: content ?? [], as: UTF8.self))
   }
 
-  /// The environment in which Slurm's commands mean this cluster, as changes to one that there is.
+  /// The environment changes that make Slurm's commands use this cluster.
   ///
-  /// - Throws: `notUp` when nobody would answer them
+  /// - Throws: `notUp` when no controller runs
   public func environment() throws(ClusterError) -> EnvironmentChange {
     guard let folder = try home.open(name) else { throw .noCluster(name) }
     if !RunningDaemons(of: layout).contains(.controller) { throw .notUp(name) }
@@ -94,15 +101,16 @@ public struct Cluster: Sendable {
   }
 }
 
-/// What must be set so that Slurm's commands mean a cluster.
+/// Environment changes that make Slurm's commands use a cluster.
 public struct EnvironmentChange: Sendable {
-  /// `NAME`, value.
+  /// Variables to set.
   public private(set) var set: [(name: String, value: String)]
-  /// Folders that go before those of PATH and of LD_LIBRARY_PATH.
+  /// Folders to put before those of `PATH`.
   public let programs: [String]
+  /// Folders to put before those of `LD_LIBRARY_PATH`.
   public let libraries: [String]
 
-  /// The variables before whose folders others go.
+  /// The variables that get folders in front, with these folders.
   public var lists: [(name: String, folders: [String])] {
     [("PATH", programs), ("LD_LIBRARY_PATH", libraries)].filter { !$0.1.isEmpty }
   }
@@ -117,14 +125,14 @@ public struct EnvironmentChange: Sendable {
     self.libraries = libraries
   }
 
-  /// The environment with the changes.
+  /// Applies the changes to an environment.
   ///
-  /// - Parameter entries: `NAME=value`
+  /// - Parameter entries: `NAME=value` entries
   public func applied(to entries: [ByteString]) -> [ByteString] {
     let foreign = !entries.contains("SLURM_CONF=\(set[0].value)")
     let kept = entries.filter { entry in
       if set.contains(where: { entry.hasPrefix($0.name + "=") }) { return false }
-      // A job of another cluster around this command: its number means nothing here.
+      // This command may run in a job of another cluster. That job's number means nothing here.
       return !(foreign && EnvironmentChange.isOfJob(entry))
     }
     var result = kept + set.map { "\($0.name)=\($0.value)" }
@@ -146,7 +154,7 @@ public struct EnvironmentChange: Sendable {
     if folders.isEmpty { return entries }
     var entry: ByteString = "\(name)=\(folders.joined(separator: ":"))"
     let old = entries.first { $0.hasPrefix(name + "=") }?.dropFirst(name.utf8.count + 1)
-    // Nothing behind the colon would be the current directory.
+    // An empty entry after the colon would mean the current directory.
     if let old, !old.bytes.isEmpty { entry = entry + ":" + old }
     return entries.filter { !$0.hasPrefix(name + "=") } + [entry]
   }

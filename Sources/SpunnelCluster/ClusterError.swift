@@ -1,34 +1,35 @@
-// Everything that can go wrong with a cluster, with what to do about it.
+// Why a cluster cannot be used, with the next step for the user.
 
 import SpunnelSystem
 
-/// Why a cluster cannot be brought up, looked at or taken down.
+/// Why a cluster cannot be brought up, read or taken down.
 public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
   case system(SystemError)
-  /// What was read, the text, and what belongs there.
+  /// A malformed value: what it is, its text, and what to write instead.
   case malformed(String, String, String)
-  /// A directory that somebody else may have made or may change.
+  /// Another user may have made the directory, or can change it.
   case untrusted(path: String, why: String)
+  /// Programs that are not installed.
   case missing([MissingProgram])
-  /// Slurm and OpenSSH ask for the user's entry.
+  /// The user id has no passwd entry. Slurm and OpenSSH need one.
   case unknownUser(UInt32)
   case noCluster(ClusterName)
   case notUp(ClusterName)
-  /// A daemon that did not start, and its last words.
+  /// A daemon did not start; its name and its last words.
   case daemon(String, lastWords: String)
-  /// Another host that did not do what it was told, and its last words.
+  /// A command on another host failed; the host's name and the last words.
   case host(String, lastWords: String)
-  /// Several nodes, of a Slurm that can have one on each host.
+  /// Several nodes on one host, but this Slurm allows one node on each host.
   case oneNode
-  /// All ports that were tried were taken by somebody else meanwhile.
+  /// Other processes took the chosen ports in every attempt.
   case portsTaken(attempts: Int)
-  /// A command of Slurm that failed, and its last words.
+  /// A command of Slurm failed; its name and its last words.
   case slurm(String, lastWords: String)
-  /// Something that did not come true in time: what, and where to look.
+  /// A condition did not become true in time; what it was, and which log to read.
   case late(String, lookAt: String)
-  /// Jobs are running.
+  /// Jobs are running, and the caller asked to refuse in that case.
   case busy(ClusterName, [RunningJob])
-  /// Steps run, and no controller knows their names.
+  /// Job steps run, and no controller runs that knows them.
   case headless(ClusterName, steps: Int)
   case interrupted
   case stillRunning(String)
@@ -84,7 +85,7 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Runs system calls where a `ClusterError` is thrown.
+/// Runs system calls and wraps their error in a `ClusterError`.
 func working<Value: ~Copyable>(
   _ body: () throws(SystemError) -> Value
 ) throws(ClusterError) -> Value {

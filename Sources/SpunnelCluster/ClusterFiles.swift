@@ -1,5 +1,4 @@
-// Laying down what is in a cluster's folder: keys that are made once, configuration that is written
-// at each start.
+// Writes the files of a cluster's folder: the keys once, the configuration at each start.
 
 import Glibc
 import SpunnelSystem
@@ -30,13 +29,13 @@ struct ClusterFiles {
     }
     try makeKeys(in: folder)
     let devices = try devices(shape.gpus)
-    // What is wrong with a slurmd that does not tell is told when it is started.
+    // An error of this slurmd is reported when slurmd is started.
     let version = try? Slurm(layout, programs).version()
     try working { () throws(SystemError) in
       try writeSlurm(shape, ports, devices, in: folder)
       try writeControlGroups(version, in: folder)
       try writeSSH(ports, in: folder)
-      // Last: what it tells is true when it is there.
+      // Written last: while it exists, its content is true.
       try folder.replace(SavedRecord.fileName, with: Array(record.text.utf8))
     }
     if user == 0 { ClusterFiles.makeSeparationFolder() }
@@ -57,7 +56,7 @@ struct ClusterFiles {
   private func makeKeys(in folder: borrowing Directory) throws(ClusterError) {
     let keys = try working { () throws(SystemError) in try folder.open("keys") }
     for name in ["host", "client"] where !keys.contains(name) || !keys.contains(name + ".pub") {
-      // Under another name first: a key that a full disk cut short must not be taken for one.
+      // ssh-keygen writes to a draft first: on a full disk it may leave a truncated key.
       for draft in ["draft", "draft.pub"] { keys.remove(draft) }
       let arguments = [
         "-q", "-t", "ed25519", "-N", "", "-C", "spunnel-\(layout.name)-\(name)", "-f",
@@ -90,7 +89,7 @@ struct ClusterFiles {
     try folder.replace("plugstack.conf", with: Array(plugins.utf8))
   }
 
-  /// One that an earlier `up` with another Slurm has left is not kept.
+  /// Writes cgroup.conf, or removes one that an earlier `up` wrote for another Slurm.
   private func writeControlGroups(
     _ version: SlurmVersion?, in folder: borrowing Directory
   ) throws(SystemError) {
@@ -117,12 +116,12 @@ struct ClusterFiles {
 
   private func link(in folder: borrowing Directory) throws(SystemError) {
     try folder.link("plugin", to: request.pluginFolder)
-    // slurmd wants its helper under exactly this name.
+    // slurmd needs its step manager under exactly this name.
     try folder.open("bin").link("slurmstepd", to: programs.slurmstepd)
   }
 
-  /// NVIDIA's GPUs, by their device files. Where the machine has fewer, other devices stand for
-  /// all of them: Slurm wants one for each, numbers them, and never touches them without cgroups.
+  /// A device file for each GPU: NVIDIA's, or terminals as placeholders if the machine has fewer
+  /// GPUs. Slurm needs one file for each GPU to number them. Without cgroups it never opens them.
   private func devices(_ count: Int) throws(ClusterError) -> [String] {
     for kind in ["/dev/nvidia", "/dev/tty"] {
       let devices = (0..<count).map { kind + String($0) }
@@ -131,6 +130,7 @@ struct ClusterFiles {
     throw .malformed("--gpus", String(count), "no more than the machine has as /dev/nvidia0 …")
   }
 
-  /// sshd as root insists on an empty folder of this name, which the package's service makes.
+  /// Makes `/run/sshd`. An sshd that runs as root needs this empty folder, which the package's
+  /// service usually makes.
   private static func makeSeparationFolder() { _ = unsafe mkdir("/run/sshd", 0o755) }
 }

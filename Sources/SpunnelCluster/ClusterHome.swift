@@ -1,16 +1,18 @@
-// Where a user's clusters lie, by the rules of the XDG base directory specification.
+// Where a user's clusters are (XDG Base Directory Specification).
 
 import Glibc
 import SpunnelSystem
 
-/// `$XDG_STATE_HOME/spunnel/clusters`, and the short links for folders whose paths are too long or
-/// hold characters that no configuration file can.
+/// The folder of all clusters, `$XDG_STATE_HOME/spunnel/clusters`.
+///
+/// A short link stands for a cluster's folder if its path is too long, or has characters that a
+/// configuration file cannot hold.
 public struct ClusterHome: Sendable {
   public let user: uid_t
-  /// An absolute path; it need not exist.
+  /// The absolute path of the folder. The folder need not exist.
   public let path: String
 
-  /// The home of this process's user.
+  /// The folder of the user who runs this process.
   public static func current() throws(ClusterError) -> ClusterHome {
     let user = geteuid()
     if let path = Process.environment("XDG_STATE_HOME"), path.hasPrefix("/") {
@@ -22,7 +24,7 @@ public struct ClusterHome: Sendable {
     return ClusterHome(user: user, path: home + "/.local/state/spunnel/clusters")
   }
 
-  /// The names of the user's clusters, up or not, in order.
+  /// The names of the user's clusters, up or down, sorted.
   public func names() throws(ClusterError) -> [ClusterName] {
     let names: [String]
     do throws(SystemError) { names = try Directory.open(following: path).names() } catch {
@@ -32,25 +34,28 @@ public struct ClusterHome: Sendable {
     return names.sorted().compactMap { try? ClusterName($0) }
   }
 
-  /// The paths of a cluster, whether it exists or not.
+  /// The paths of a cluster, which need not exist.
   public func layout(_ name: ClusterName) -> Layout {
     let folder = path + "/" + name.description
-    // On other hosts the folder lies in /tmp, and configuration files have one path for all hosts.
+    // A cluster over several hosts needs one path for all hosts in its configuration. On the other
+    // hosts the folder is in /tmp.
     let isFleet = unsafe access(folder + "/" + Fleet.fileName, F_OK) == 0
     if Layout.isPlain(folder), !isFleet { return Layout(name: name, folder: folder, root: folder) }
     let link = linkFolder + "/" + Layout.linkName(name, folder: folder)
     return Layout(name: name, folder: folder, root: link)
   }
 
-  /// In /tmp, and not in `$XDG_RUNTIME_DIR`: that one goes at logout, while clusters stay up, and
-  /// is not set in every session.
+  /// The folder of the links. `$XDG_RUNTIME_DIR` does not serve: it is removed at logout while
+  /// clusters stay up, and not every session sets it.
   private var linkFolder: String { "/tmp/spunnel-clusters-\(user)" }
 
   // MARK: Folders
 
-  /// Opens a cluster's folder, checked; the short link to it is made again if it was cleaned away.
+  /// Opens a cluster's folder, and checks who can change it. Makes the short link again if it is
+  /// missing.
   ///
-  /// - Returns: `nil` when there is none
+  /// - Returns: `nil` when the cluster does not exist
+  /// - Throws: `untrusted` when another user can change the folder or its path
   public func open(_ name: ClusterName) throws(ClusterError) -> Directory? {
     let layout = layout(name)
     guard let folder = try openFolder(layout) else { return nil }
@@ -73,7 +78,7 @@ public struct ClusterHome: Sendable {
     }
   }
 
-  /// Opens a cluster's folder and makes it when it is not there.
+  /// Opens a cluster's folder, and makes it if it does not exist.
   public func create(_ name: ClusterName) throws(ClusterError) -> Directory {
     try working { () throws(SystemError) in
       try Directory.createPath(path)
@@ -83,7 +88,8 @@ public struct ClusterHome: Sendable {
     return folder
   }
 
-  /// Whoever can rename a folder on the way could put another in its place, with keys of his own.
+  /// Checks the path of the folder. A user who can rename a directory on it could substitute a
+  /// folder with other keys.
   private func checkParents() throws(ClusterError) {
     let found = try working { () throws(SystemError) in
       try Directory.exposure(along: path, user: user)

@@ -1,4 +1,4 @@
-// What a user says about a cluster, parsed once: its name, amounts of memory, counts, the policy.
+// Values that a user types for a cluster, parsed once: names, sizes, counts, the policy.
 
 import SpunnelSystem
 
@@ -6,7 +6,7 @@ import SpunnelSystem
 public struct ClusterName: Hashable, Sendable, CustomStringConvertible {
   public let description: String
 
-  /// The one that is meant when none is named.
+  /// The cluster that is used when the user names none.
   public static let standard = ClusterName(trusted: "default")
 
   /// - Parameter text: 1 to 32 letters, digits, `-` and `_`, a letter or a digit first
@@ -32,16 +32,16 @@ public struct ClusterName: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// An amount of memory in MiB, Slurm's own unit.
+/// An amount of memory in MiB, which is Slurm's unit.
 public struct MemorySize: Hashable, Sendable, CustomStringConvertible {
-  /// At least 1.
+  /// The amount in MiB, at least 1.
   public let mebibytes: Int
 
-  /// - Parameter mebibytes: less than 1 becomes 1
+  /// - Parameter mebibytes: the amount in MiB; a value below 1 becomes 1
   public init(mebibytes: Int) { self.mebibytes = max(1, mebibytes) }
 
-  /// - Parameter text: a whole number with `K`, `M` (as without a letter), `G` or `T` behind it, as
-  ///   in srun(1), `--mem`
+  /// - Parameter text: a whole number with an optional `K`, `M`, `G` or `T`, as for srun's `--mem`
+  ///   (srun(1)); without a letter the unit is MiB
   public init(_ text: String) throws(ClusterError) {
     let units: [Character: Int] = ["K": 0, "M": 1, "G": 1 << 10, "T": 1 << 20]
     let letter = text.last.map { Character($0.uppercased()) }
@@ -59,11 +59,11 @@ public struct MemorySize: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Which waiting job is next.
+/// Which waiting job starts next.
 public enum Policy: String, CaseIterable, Sendable {
-  /// The one that was submitted first.
+  /// The job that was submitted first.
   case fifo
-  /// The one that asks for the most cores; of two that ask for as many, the first.
+  /// The job that asks for the most cores; among equals, the first.
   case largestFirst = "largest-first"
 
   public init(_ text: String) throws(ClusterError) {
@@ -74,9 +74,12 @@ public enum Policy: String, CaseIterable, Sendable {
   }
 }
 
-/// A whole number within bounds.
+/// Reads a whole number within bounds.
 ///
-/// - Parameter what: the option, for the message
+/// - Parameters:
+///   - text: the number
+///   - what: the name of the option, for the error
+///   - range: the allowed numbers
 public func count(
   _ text: String, _ what: String, in range: ClosedRange<Int>
 ) throws(ClusterError) -> Int {

@@ -1,12 +1,13 @@
-// The text of the cluster's own sshd_config, ssh_config and known_hosts.
+// The cluster's own sshd_config, ssh_config and known_hosts as text.
 
 import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What the tunnel's ssh and sshd are told.
+/// The configuration of ssh and sshd for tunnels into the cluster's jobs.
 public struct ClusterSSH: Sendable {
   public let layout: Layout
+  /// The port of sshd on 127.0.0.1.
   public let port: UInt16
 
   public init(layout: Layout, port: UInt16) {
@@ -16,7 +17,7 @@ public struct ClusterSSH: Sendable {
 
   private var alias: String { "spunnel-\(layout.name)" }
 
-  /// sshd_config(5): one key of one user, and nothing but forwarding to this host.
+  /// The text of sshd_config: one user with one key, who may only forward (sshd_config(5)).
   public var server: String {
     """
     # Written by spunnelctl cluster up; it is written again at the next one.
@@ -52,7 +53,8 @@ public struct ClusterSSH: Sendable {
 
   private static let refusal = "exit 1"
 
-  /// ssh_config(5): all nodes are this host. Nothing of the user's own configuration is read.
+  /// The text of ssh_config: every node is this host (ssh_config(5)). The user's own configuration
+  /// is not read.
   public var client: String {
     """
     # Written by spunnelctl cluster up; it is written again at the next one.
@@ -73,9 +75,13 @@ public struct ClusterSSH: Sendable {
     """
   }
 
+  /// The text of known_hosts.
+  ///
   /// - Parameter hostKey: the content of the host key's `.pub` file
   public func knownHosts(hostKey: String) -> String { "\(alias) \(typeAndKey(hostKey))\n" }
 
+  /// The text of an authorized_keys file.
+  ///
   /// - Parameter clientKey: the content of the client key's `.pub` file
   public func authorizedKeys(clientKey: String) -> String {
     "restrict,port-forwarding \(typeAndKey(clientKey))\n"

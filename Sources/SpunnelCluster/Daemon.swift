@@ -1,4 +1,4 @@
-// The daemons of a cluster: how each is started, and how a running one is told from another's.
+// The daemons of a cluster: how to start each one, and how to recognize a running one.
 
 import Glibc
 import SpunnelSystem
@@ -7,10 +7,10 @@ import SpunnelTunnel
 /// One daemon of a cluster.
 public enum Daemon: Hashable, Sendable, CustomStringConvertible {
   case munged, controller, sshd
-  /// The slurmd of a node.
+  /// The slurmd of one node.
   case node(String)
 
-  /// As it is called in messages, and how its log is named.
+  /// The daemon's name in messages and in the name of its log.
   public var description: String {
     switch self {
     case .munged: "munged"
@@ -20,19 +20,19 @@ public enum Daemon: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// The daemons of a cluster on this host in the order in which they are started.
+  /// The cluster's daemons on this host, in the order of their start.
   static func all(_ shape: Shape) -> [Daemon] {
-    // Tunnels to other hosts go by the user's own ssh, through those hosts' sshd.
+    // A cluster over several hosts needs no sshd of its own: tunnels use the sshd of those hosts.
     [.munged, .controller] + (shape.fleet == nil ? [.sshd] : [])
       + shape.localNodeNames.map { .node($0) }
   }
 
-  /// The argument vector behind the program's path.
+  /// The arguments after the program's path.
   func arguments(_ layout: Layout, _ programs: Programs) -> [String] {
     switch self {
     case .munged:
-      // --force: others cannot reach the socket, which is what munged warns about. What else it
-      // would warn about, spunnelctl has checked.
+      // --force: munged warns that other users could reach the socket. spunnelctl has checked that
+      // they cannot.
       [
         "--foreground", "--force", "--num-threads=2", "--socket=" + layout.mungeSocket,
         "--key-file=" + layout.mungeKey, "--pid-file=" + layout.state + "/munged.pid",
@@ -45,6 +45,7 @@ public enum Daemon: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// The path of the program.
   func program(_ programs: Programs) -> String {
     switch self {
     case .munged: programs.munged
@@ -54,10 +55,12 @@ public enum Daemon: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Which daemon of the cluster a process is: its arguments name one of the cluster's files. Needs
-  /// no record that could be lost or lie.
+  /// Recognizes a process as a daemon of the cluster by its arguments, which name one of the
+  /// cluster's files. This needs no pid file, which could be lost or stale.
+  ///
+  /// - Returns: `nil` for any other process
   init?(_ process: ProcessEntry, of layout: Layout) {
-    // sshd writes a title over its arguments: one word with the whole command line.
+    // sshd overwrites its arguments with a title: one word with the whole command line.
     let words = process.arguments.flatMap { $0.split(separator: " ").map(String.init) }
     let isListener = !words.contains { $0 == "[priv]" || $0.hasSuffix("[priv]") }
     if words.contains("--socket=" + layout.mungeSocket) {
@@ -76,7 +79,7 @@ public enum Daemon: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// The daemons of one cluster that run.
+/// The running daemons of one cluster.
 struct RunningDaemons {
   private(set) var ids: [Daemon: [pid_t]] = [:]
 
@@ -90,7 +93,8 @@ struct RunningDaemons {
   mutating func filter(_ condition: (Daemon) -> Bool) { ids = ids.filter { condition($0.key) } }
   func contains(_ daemon: Daemon) -> Bool { ids[daemon] != nil }
 
-  /// Nodes first, so that the controller can still note their ends; munged last, which all need.
+  /// The order to stop the daemons: nodes first, so that the controller can note their ends; munged
+  /// last, because all others need it.
   var stopOrder: [Daemon] {
     func rank(_ daemon: Daemon) -> Int {
       switch daemon {
@@ -107,10 +111,10 @@ struct RunningDaemons {
 // MARK: - Stopping
 
 extension RunningDaemons {
-  /// Ends all of them: TERM, a bounded wait, KILL.
+  /// Ends all daemons: TERM, a bounded wait, KILL.
   func stop() throws(ClusterError) {
     let order = stopOrder
-    // Nodes are many and independent: all are told before the first is waited for.
+    // Every node gets its signal before the first wait: nodes are many and independent.
     for daemon in order { if case .node = daemon { signal(daemon, SIGTERM) } }
     for daemon in order {
       signal(daemon, SIGTERM)
@@ -123,14 +127,14 @@ extension RunningDaemons {
   }
 
   private static func end(_ id: pid_t, _ daemon: Daemon) throws(ClusterError) {
-    // What a daemon started for itself: slurmctld's script runner, sshd's connections. A node's
-    // children are job steps, which outlive it as they do on any cluster.
+    // slurmctld has a script runner and sshd has connections, in the daemon's own session: they end
+    // with it. The children of a slurmd are job steps, which outlive it as on any cluster.
     var helpers = [id]
     if case .node = daemon {
     } else {
       helpers += ProcessTable.own().filter { $0.session == id && $0.id != id }.map(\.id)
     }
-    // slurmctld writes its state first, which took 2 s at the most.
+    // slurmctld first writes its state, which took at most 2 s.
     if !waitForEnd([id], milliseconds: 15_000) { _ = kill(id, SIGKILL) }
     if waitForEnd(helpers, milliseconds: 500) { return }
     for helper in helpers { _ = kill(helper, SIGKILL) }
@@ -141,16 +145,19 @@ extension RunningDaemons {
 
   private static func waitForEnd(_ ids: [pid_t], milliseconds: Int) -> Bool {
     waitUntil(milliseconds: milliseconds) {
-      // Those of them that this process started itself stay zombies until they are waited for.
+      // A daemon that this process started stays a zombie until it is waited for.
       for id in ids { _ = Process.poll(id) }
       return !ids.contains { ProcessTable.isRunning($0) }
     }
   }
 }
 
-/// Looks again and again until something is true.
+/// Polls a condition until it is true.
 ///
-/// - Returns: whether it came true in time
+/// - Parameters:
+///   - milliseconds: the longest wait
+///   - condition: the condition to poll
+/// - Returns: whether it became true in time
 func waitUntil(milliseconds: Int, _ condition: () -> Bool) -> Bool {
   let deadline = Clock.milliseconds() + milliseconds
   while !condition() {

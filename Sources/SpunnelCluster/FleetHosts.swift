@@ -1,12 +1,12 @@
-// The hosts of a cluster other than this one: what they are, and the daemons of their nodes.
+// The other hosts of a cluster: what they are, and the daemons of their nodes.
 
 import Glibc
 import SpunnelSystem
 
-/// The other hosts of one cluster.
+/// The hosts of one cluster other than this host.
 struct FleetHosts {
-  /// Where ports are looked for: above the registered ones that Slurm's own are among, below those that
-  /// kernels give to programs.
+  /// The range of ports for nodes: above the registered ports of Slurm, below the ephemeral ports
+  /// of Linux.
   private static let portRange = 20_000...31_999
   private static let largestLibrary = 16 << 20
 
@@ -22,7 +22,9 @@ struct FleetHosts {
 
   // MARK: Looking
 
-  /// Asks all hosts what they are, and chooses a port for each node.
+  /// Asks all hosts for their facts, and chooses a port for each node.
+  ///
+  /// - Throws: `host` when a host fails, or when the user's id differs there
   func resolve(_ fleet: Fleet) throws(ClusterError) -> Fleet {
     var fleet = fleet
     let own: Set<String> = ["localhost", Host.name]
@@ -48,7 +50,7 @@ struct FleetHosts {
       fleet.nodes[index].port = port
       fleet.controllerAddress = fleet.controllerAddress ?? look.controller
     }
-    // Nodes of this host are reached as this host is.
+    // The other hosts reach the nodes of this host by the address of the controller.
     for index in fleet.nodes.indices where fleet.nodes[index].isLocal {
       fleet.nodes[index].address = fleet.isRemote ? fleet.controllerAddress : nil
     }
@@ -65,7 +67,7 @@ struct FleetHosts {
 
   // MARK: Starting and stopping
 
-  /// Starts what does not run on the other hosts.
+  /// Starts the missing daemons on the other hosts.
   ///
   /// - Returns: the nodes whose slurmd was started
   func start(_ fleet: Fleet, in folder: borrowing Directory) throws(ClusterError) -> [Daemon] {
@@ -93,7 +95,7 @@ struct FleetHosts {
     _ = try shell.run(FleetHosts.byHost(remote).map { ($0.name, script) })
   }
 
-  /// The nodes of each host, under the name of the first of them.
+  /// The nodes grouped by host. The first node's name identifies the host for ssh.
   private static func byHost(_ nodes: [FleetNode]) -> [(name: String, nodes: [FleetNode])] {
     var groups: [(name: String, nodes: [FleetNode])] = []
     for node in nodes {
@@ -114,7 +116,7 @@ struct FleetHosts {
     where folder.contains(name) {
       files.append((name, try folder.read(name, atMost: 1 << 20)))
     }
-    // They lie where the administrator has put them.
+    // The administrator may have put them anywhere, so links are followed.
     let libraries = try Directory.open(following: layout.plugin)
     for name in ["loopback.so", "spunnel.so"] where libraries.contains(name) {
       let content = try libraries.read(name, atMost: FleetHosts.largestLibrary)
@@ -124,14 +126,15 @@ struct FleetHosts {
   }
 }
 
-/// What a host answered to a look.
+/// The answer of a host to `HostScripts.look`.
 private struct HostLook {
   var host: String?
   var user: Int?
-  /// By which the host reaches this one, and by which this one reaches it.
+  /// The address by which that host reaches this one.
   var controller: String?
+  /// The address by which this host reaches that one.
   var address: String?
-  /// That somebody listens on.
+  /// The ports on which a process listens.
   var ports: Set<UInt16> = []
 
   init(_ lines: [String]) {
@@ -140,7 +143,7 @@ private struct HostLook {
       switch words.first {
       case "host" where words.count == 2: host = words[1]
       case "user" where words.count == 2: user = Int(words[1])
-      // sshd(8): the client's address and port, then the server's.
+      // SSH_CONNECTION (ssh(1)): the client's address and port, then the server's.
       case "link" where words.count == 5: (controller, address) = (words[1], words[3])
       case "ports": ports = Set(words.dropFirst().compactMap { UInt16($0, radix: 16) })
       default: break

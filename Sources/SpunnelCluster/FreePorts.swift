@@ -1,10 +1,10 @@
-// Ports of 127.0.0.1 that nobody has at the moment. Another may take one before a daemon binds it,
-// which is why `up` tries again.
+// Free ports of 127.0.0.1. Another process may take a port before the daemon binds it, so `up`
+// tries again.
 
 import SpunnelSystem
 
 enum FreePorts {
-  /// Ports that the kernel gives; all are held until the last is chosen, so that no two are equal.
+  /// Ports that the kernel chose. Each stays bound until the last is chosen, so they all differ.
   static func choose(_ count: Int) throws(SystemError) -> [UInt16] {
     if count == 0 { return [] }
     let listener = try Socket.listen(.v4, port: 0)

@@ -1,39 +1,44 @@
-// The hosts of a cluster over several hosts: a line for each, as wq serve reads it, and the file in the
-// cluster's folder that keeps them.
+// The description of a cluster over several hosts: one line for each host, in the form of `wq
+// serve`, and the file that keeps them in the cluster's folder.
 
 import SpunnelSlurm
 import SpunnelSystem
 
-/// A node, as it was described, and what is known of its host once the host was asked.
+/// One node: its description, and what its host answered.
 public struct FleetNode: Equatable, Sendable {
-  /// The word by which ssh reaches its host, and the node's name.
+  /// The node's name, which is also the host's name for ssh.
   public let name: String
   public let processors: Int
+  /// The memory of the node.
   public let memory: MemorySize
-  /// Slurm calls them features.
+  /// The groups of the node; Slurm calls them features.
   public let groups: [String]
-  /// The host's own name. Several nodes may be one host's.
+  /// The host's own name; `nil` until it has answered. Several nodes may be on one host.
   public internal(set) var host: String?
-  /// By which the controller and the other nodes reach it.
+  /// The address by which the controller and the other nodes reach the node.
   public internal(set) var address: String?
   public internal(set) var port: UInt16?
 
-  /// Whether it is a node of this host.
+  /// Whether the node is on this host.
   var isLocal: Bool { host == Host.name }
 }
 
 /// The nodes of a cluster over several hosts.
 public struct Fleet: Equatable, Sendable {
-  /// As many as make sense without root.
+  /// The most nodes that make sense without root.
   private static let mostNodes = 512
   private static let processorRange = 1...4096
 
   public internal(set) var nodes: [FleetNode]
-  /// By which the nodes reach this host; `nil` when all nodes are this host's.
+  /// The address by which the nodes reach this host; `nil` when all nodes are on this host.
   public internal(set) var controllerAddress: String?
 
-  /// Reads lines of `host ncores mem groups`: memory in GB, groups with commas between them or none. A
-  /// blank line, and what stands behind `#`, is left out.
+  /// Reads lines of `host ncores mem groups`.
+  ///
+  /// `mem` is in GB. `groups` are separated by commas and may be missing. Blank lines are skipped,
+  /// and a comment begins with `#`.
+  ///
+  /// - Throws: `malformed` with the number of the line
   public init(description text: String) throws(ClusterError) {
     nodes = []
     for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
@@ -73,7 +78,7 @@ public struct Fleet: Equatable, Sendable {
       memory: MemorySize(mebibytes: Int((gigabytes * 1024).rounded())), groups: groups)
   }
 
-  /// Slurm and ssh take such a word as it is.
+  /// Whether Slurm and ssh take a word as a name without quoting.
   private static func isName(_ text: String) -> Bool {
     !text.hasPrefix("-") && !text.hasPrefix(".") && (1...64).contains(text.utf8.count)
       && text.utf8.allSatisfy { byte in
@@ -97,7 +102,8 @@ extension Fleet {
   static let fileName = "hosts"
   private static let longestFile = 1 << 20
 
-  /// What an earlier `up` has left; `nil` for a cluster of this host alone.
+  /// Reads the description that an earlier `up` or `describe` wrote; `nil` for a cluster of this
+  /// host alone.
   static func kept(in folder: borrowing Directory) -> Fleet? {
     guard let bytes = try? folder.read(fileName, atMost: longestFile) else { return nil }
     return Fleet(kept: String(decoding: bytes, as: UTF8.self))

@@ -1,18 +1,18 @@
-// How this host is connected, as far as Slurm minds. Apart from the system layer because of
-// getaddrinfo(3), which the keeper, a static program, is better without.
+// How this host is connected, as far as Slurm cares. It is not in the system layer because of
+// getaddrinfo(3), which a static program such as the keeper must avoid.
 
 import Glibc
 import SpunnelSystem
 
 extension SlurmConfiguration.Network {
-  /// This host's.
+  /// The network of this host.
   static var current: SlurmConfiguration.Network {
     SlurmConfiguration.Network(
       hasBothFamilies: Socket.hasMappedAddresses(),
       nameIsLoopback: addresses(of: Host.name) == ["127.0.0.1"])
   }
 
-  /// The addresses that a name leads to, in the order in which programs try them; empty when it is
+  /// The addresses of a name, in the order in which programs try them; empty when the name is
   /// unknown.
   private static func addresses(of name: String) -> [String] {
     var hints = unsafe addrinfo()

@@ -1,10 +1,11 @@
-// What runs on the other hosts of a cluster, for /bin/sh: a look, the start of munged and slurmd, their end.
-// A line of an answer begins with `spunnel`. All of the cluster on a host lies in one folder of the user.
+// Scripts for /bin/sh on the other hosts of a cluster: to look, to start munged and slurmd, and to
+// stop them. Each line of an answer begins with `spunnel`. On a host the cluster is one folder of
+// the user.
 
 import SpunnelSystem
 
 enum HostScripts {
-  /// Daemons lie where many a PATH does not lead.
+  /// Folders with daemons, which many users' `PATH` lacks.
   private static let path = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\n"
 
   private static func head(_ programs: Programs) -> String {
@@ -19,7 +20,7 @@ enum HostScripts {
       """
   }
 
-  /// Prints what must be known of a host before the configuration is written.
+  /// A script that prints what must be known of a host before the configuration is written.
   static func look(_ programs: Programs) -> String {
     head(programs) + """
       find() { for name; do command -v "$name" && return; done; fail "$1: not found: install it there"; }
@@ -35,19 +36,19 @@ enum HostScripts {
       """
   }
 
-  /// What a host is given.
+  /// What the start script delivers to one host.
   struct Delivery {
     let root: String
     let programs: Programs
-    /// By their names in the folder.
+    /// The files by their names in the folder.
     var files: [(name: String, content: [UInt8])] = []
-    /// The nodes of this host.
+    /// The nodes of that host.
     let nodes: [String]
-    /// Addresses of the cluster's other hosts.
+    /// The addresses of the cluster's other hosts.
     let peers: [String]
   }
 
-  /// Lays the files down, and starts what does not run yet.
+  /// A script that writes the files and starts missing daemons.
   static func start(_ delivery: Delivery) -> String {
     var script = head(delivery.programs) + folderLines(delivery.root)
     for (name, content) in delivery.files {
@@ -99,7 +100,7 @@ enum HostScripts {
     return script
   }
 
-  /// Ends what runs, and removes the folder.
+  /// A script that ends all processes of the cluster and removes the folder.
   static func stop(root: String, _ programs: Programs) -> String {
     head(programs) + """
       root=\(shellQuoted(root))
@@ -128,7 +129,7 @@ enum HostScripts {
       """
   }
 
-  /// Makes the folder, which nobody else can have made before.
+  /// Lines that make the folder, and fail if another user made it.
   private static func folderLines(_ root: String) -> String {
     """
     root=\(shellQuoted(root))
@@ -144,7 +145,7 @@ enum HostScripts {
     """
   }
 
-  /// The user's processes that have a word on their command line.
+  /// A shell function that lists the user's processes with a word on their command line.
   private static let lookups = """
     with_word() {
       for entry in /proc/[0-9]*; do

@@ -1,18 +1,18 @@
-// Runs a shell script on other hosts by the user's own ssh, on all of them at once.
+// Runs shell scripts on other hosts at the same time, by the user's own ssh.
 
 import Glibc
 import SpunnelSystem
 
-/// Logins on the hosts of a cluster.
+/// Logins to the hosts of a cluster.
 struct HostShell {
-  /// Milliseconds for a script on all hosts.
+  /// Milliseconds that all hosts together have for their scripts.
   private static let patience = 60_000
   private static let longestAnswer = 1 << 20
-  /// A line of a script's answer begins so: what a login shell says on the way is left aside.
+  /// The beginning of an answer's lines. Other lines come from the login shell.
   static let mark = "spunnel "
 
   private let ssh: String
-  /// A folder of the user's own, for what ssh says.
+  /// A private folder for the output of ssh.
   private let folder: String
 
   init(folder: String) throws(ClusterError) {
@@ -25,9 +25,9 @@ struct HostShell {
 
   /// Runs a script on each host, and waits for all of them.
   ///
-  /// - Parameter scripts: for /bin/sh, by the host's name
+  /// - Parameter scripts: a script for /bin/sh for each host's name
   /// - Returns: the lines of the answers, without their mark
-  /// - Throws: `host` for the first one that failed
+  /// - Throws: `host` for the first host that failed
   func run(_ scripts: [(host: String, text: String)]) throws(ClusterError) -> [String: [String]] {
     var started: [(host: String, id: pid_t)] = []
     for (host, text) in scripts {
@@ -57,7 +57,7 @@ struct HostShell {
   }
 
   private func start(_ host: String, _ script: [UInt8]) throws(SystemError) -> pid_t {
-    // It may hold the cluster's key: the file has no name when ssh reads it.
+    // The script may hold the cluster's key, so the file is unlinked before ssh reads it.
     let path = folder + "/ssh-script"
     let input = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW)
     _ = unsafe unlink(path)
@@ -86,7 +86,7 @@ struct HostShell {
       .map(String.init)
   }
 
-  /// - Returns: `nil` for one that was ended at the deadline
+  /// - Returns: the exit status; `nil` when the child was ended at the deadline
   private static func outcome(of child: pid_t, until deadline: Int) -> Int? {
     while true {
       if case .ended(let status) = Process.poll(child) { return status }
@@ -99,7 +99,7 @@ struct HostShell {
   }
 }
 
-/// Bytes as base64(1) has them (RFC 4648), 76 letters a line.
+/// Encodes bytes like base64(1): RFC 4648, 76 characters a line.
 func base64(_ bytes: [UInt8]) -> String {
   let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
   var text: [UInt8] = []

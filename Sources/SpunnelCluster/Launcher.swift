@@ -1,4 +1,4 @@
-// Starting daemons in their order, each when those that it needs answer.
+// Starts daemons in order: each one once the daemons that it needs answer.
 
 import Glibc
 import SpunnelSystem
@@ -11,7 +11,7 @@ struct Launcher {
   private let ports: Ports
   private let environment: [ByteString]
 
-  /// - Parameter peers: addresses of the cluster's other hosts
+  /// - Parameter peers: the addresses of the cluster's other hosts
   init(_ layout: Layout, _ programs: Programs, _ ports: Ports?, peers: [String] = []) {
     self.layout = layout
     self.programs = programs
@@ -21,18 +21,20 @@ struct Launcher {
       + (peers.isEmpty ? [] : ["SPUNNEL_PEERS=\(peers.joined(separator: ","))"])
   }
 
-  /// Starts them and waits until each answers.
+  /// Starts daemons and waits until each answers.
   ///
-  /// - Returns: their process ids
+  /// - Returns: the daemons with their process ids
+  /// - Throws: `portsTaken`, `daemon` or `late` for the first daemon that fails
   func start(_ daemons: [Daemon]) throws(ClusterError) -> [(daemon: Daemon, id: pid_t)] {
     var started: [(daemon: Daemon, id: pid_t)] = []
-    // A socket that a killed munged left: one could not tell when the new one is there.
+    // A killed munged may leave its socket. With the old socket there, the wait for the new one
+    // would end too early.
     if daemons.contains(.munged) { _ = unsafe unlink(layout.mungeSocket) }
-    // sshd reads its keys while the others start.
+    // sshd is started first and reads its keys while the others start.
     for daemon in [Daemon.sshd, .munged, .controller] where daemons.contains(daemon) {
       started.append((daemon, try launch(daemon)))
-      // The controller asks munged, and a node that finds no controller asks again only a second
-      // later.
+      // The controller asks munged. A node that does not find the controller tries again only a
+      // second later.
       if daemon != .sshd { try wait(for: daemon, started[started.count - 1].id) }
     }
     for daemon in daemons {
@@ -44,14 +46,14 @@ struct Launcher {
     return started
   }
 
-  /// Whether all of them still run: what answered on a port may have been a stranger that was
-  /// faster.
+  /// Checks that all daemons still run. A process of another user may have taken a port first and
+  /// answered there.
   func check(_ started: [(daemon: Daemon, id: pid_t)]) throws(ClusterError) {
     for (daemon, id) in started where Process.poll(id) != .running { throw failure(of: daemon) }
   }
 
   private func launch(_ daemon: Daemon) throws(ClusterError) -> pid_t {
-    // The one log of each daemon; what is there is of an earlier start.
+    // Each daemon has one log. The previous log becomes `.old`.
     let log = layout.log(of: "\(daemon)")
     let logs = daemon == .controller ? "\(log):\(layout.log(of: "jobs"))" : log
     var program = Program(
@@ -85,7 +87,7 @@ struct Launcher {
     }
   }
 
-  /// Why a daemon ended: somebody had its port, or what it said.
+  /// Why a daemon ended: another process had its port, or the daemon's own error.
   private func failure(of daemon: Daemon) -> ClusterError {
     if let port = ports.port(of: daemon), !FreePorts.isFree(port) {
       return .portsTaken(attempts: 1)
@@ -94,8 +96,8 @@ struct Launcher {
     return .daemon("\(daemon)", lastWords: words ?? wordsOnceMore(daemon))
   }
 
-  /// The first error in a log, which is mostly the reason of the others, and the one that the daemon ended
-  /// with, which may have another.
+  /// The first error in a log, and the error that ended the daemon. The first is usually the cause,
+  /// but not always.
   static func reason(in log: [String]) -> String? {
     let lines = log.map(withoutTime)
     let errors = lines.filter { $0.contains("rror:") || $0.contains("fatal:") }
@@ -105,13 +107,14 @@ struct Launcher {
     return first == last ? last : "\(first) … \(last)"
   }
 
-  /// Slurm begins a line of its logs with the time in brackets.
+  /// Strips the time in brackets with which Slurm begins a log line.
   private static func withoutTime(_ line: String) -> String {
     guard line.hasPrefix("["), let end = line.firstRange(of: "] ") else { return line }
     return String(line[end.upperBound...])
   }
 
-  /// What a daemon says that ended before it had a log, as Slurm's do over their configuration.
+  /// Runs a daemon again to see its error. Slurm's daemons end before they have a log if their
+  /// configuration is wrong.
   private func wordsOnceMore(_ daemon: Daemon) -> String {
     let program = Program(
       daemon.program(programs), daemon.arguments(layout, programs), environment: environment)

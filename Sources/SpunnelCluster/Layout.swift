@@ -1,11 +1,11 @@
-// The paths of a cluster. Everything lies in one folder of the user.
+// The paths of a cluster. All of them are in one folder of the user.
 
-/// Where the parts of one cluster are.
+/// Where the files of one cluster are.
 public struct Layout: Equatable, Sendable {
   public let name: ClusterName
-  /// The folder itself: `$XDG_STATE_HOME/spunnel/clusters/NAME`.
+  /// The cluster's folder, `$XDG_STATE_HOME/spunnel/clusters/NAME`.
   public let folder: String
-  /// The folder as configuration files call it: the same, or a short link to it without spaces.
+  /// The same folder as configuration files name it: `folder`, or a short link to it.
   public let root: String
 
   public init(name: ClusterName, folder: String, root: String) {
@@ -23,20 +23,22 @@ public struct Layout: Equatable, Sendable {
   public var state: String { root + "/state" }
   public var spool: String { root + "/spool" }
   public var log: String { root + "/log" }
-  /// A link to where `spunnel.so` lies.
+  /// A link to the folder of `spunnel.so` and `loopback.so`.
   public var plugin: String { root + "/plugin" }
-  /// Links to programs whose own names are not the ones that are called.
+  /// A folder of links to programs that are called by other names than their own.
   public var programs: String { root + "/bin" }
 
   /// The folders that `up` makes.
   static let folders = ["keys", "state", "spool", "log", "bin"]
 
+  /// The path of a daemon's log.
   public func log(of daemon: String) -> String { log + "/" + daemon + ".log" }
 
-  /// Whether configuration files can hold the path as it is. Slurm's split at spaces and end lines
-  /// at `#`, plugstack.conf splits `ssh_args=` at `|`, ssh and Slurm expand `%`. The bound is for
-  /// the sockets of job steps, `<folder>/spool/n99/n99_67108863.4294967291`, of which 107 bytes
-  /// can be bound (unix(7)).
+  /// Whether configuration files can hold a path as it is.
+  ///
+  /// Slurm's files split at spaces and end a line at `#`, plugstack.conf splits `ssh_args=` at `|`,
+  /// and ssh and Slurm expand `%`. The length is bounded for the sockets of job steps,
+  /// `<folder>/spool/n99/n99_67108863.4294967291`: a socket's path has at most 107 bytes (unix(7)).
   public static func isPlain(_ path: String) -> Bool {
     path.utf8.count <= 68
       && path.utf8.allSatisfy { byte in
@@ -49,9 +51,10 @@ public struct Layout: Equatable, Sendable {
       }
   }
 
-  /// The name of the short link: told apart from that of a like-named cluster in another folder.
+  /// The name of the short link. It includes a hash of the folder, because two folders may have
+  /// clusters of one name.
   static func linkName(_ name: ClusterName, folder: String) -> String {
-    // FNV-1a (RFC draft-eastlake-fnv): any even spread will do, the link's target is compared too.
+    // FNV-1a (draft-eastlake-fnv). Any even hash serves: the link's target is compared too.
     var hash: UInt32 = 2_166_136_261
     for byte in folder.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
     return "\(name)-" + String(hash, radix: 16)

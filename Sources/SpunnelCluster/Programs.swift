@@ -1,9 +1,9 @@
-// Where the programs are that a cluster is made of, and which package has one that is missing.
+// Finds the programs that a cluster needs, and names the package of each missing one.
 
 import Glibc
 import SpunnelSystem
 
-/// A program that is needed and was not found.
+/// A program that was not found, with its packages.
 public struct MissingProgram: Equatable, Sendable {
   public let name: String
   let debian: String
@@ -24,7 +24,7 @@ public struct MissingProgram: Equatable, Sendable {
   }
 }
 
-/// The programs of a machine, or of a folder into which Slurm was unpacked.
+/// The paths of a cluster's programs: the machine's, or those of a Slurm unpacked elsewhere.
 public struct Programs: Equatable, Sendable {
   public let munged: String
   public let slurmctld: String
@@ -38,15 +38,18 @@ public struct Programs: Equatable, Sendable {
   public let keygen: String
   /// A program that does nothing, for Slurm's `Epilog`.
   public let nothing: String
-  /// Where a Slurm that is not the machine's was unpacked.
+  /// The folder into which another Slurm was unpacked; `nil` for the machine's own.
   public let prefix: String?
 
   private static let standardFolders = [
     "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
   ]
 
-  /// Looks in the prefix first, then on PATH, then where daemons are, which many a user's PATH
-  /// leaves out.
+  /// Finds all programs: in the prefix first, then on `PATH`, then in the folders of daemons, which
+  /// many users' `PATH` lacks.
+  ///
+  /// - Parameter prefix: the folder of an unpacked Slurm, or `nil`
+  /// - Throws: `missing` with all programs that were not found
   public static func find(prefix: String?) throws(ClusterError) -> Programs {
     var finder = Finder(folders: folders(prefix) + searchPath() + standardFolders)
     let programs = Programs(
@@ -81,8 +84,8 @@ public struct Programs: Equatable, Sendable {
     var missing: [MissingProgram] = []
 
     mutating func find(_ name: String, _ debian: String, _ fedora: String) -> String {
-      // Debian's packages call Slurm's daemons so and leave the plain names to update-alternatives,
-      // which an unpacked package has not met.
+      // Debian's packages name Slurm's daemons so. update-alternatives makes the plain names, but
+      // it does not run for an unpacked package.
       for candidate in folders.flatMap({ [$0 + "/" + name, $0 + "/" + name + "-wlm"] })
       where unsafe access(candidate, X_OK) == 0 {
         return candidate
@@ -96,15 +99,15 @@ public struct Programs: Equatable, Sendable {
 // MARK: - A Slurm of one's own
 
 extension Programs {
-  /// The folders of the prefix's programs that exist.
+  /// The existing folders of the prefix's programs.
   public var folders: [String] { Programs.folders(prefix).filter(Programs.exists) }
 
-  /// Where the prefix has its shared libraries, for `LD_LIBRARY_PATH`.
+  /// The folders of the prefix's shared libraries, for `LD_LIBRARY_PATH`.
   public var libraryFolders: [String] {
     guard let prefix else { return [] }
     var found: [String] = []
     for base in ["lib", "lib64", "usr/lib", "usr/lib64"].map({ prefix + "/" + $0 }) {
-      // Debian keeps libraries one folder deeper, named after the machine's architecture.
+      // Debian keeps libraries one folder deeper, named after the architecture.
       let inner = (try? Directory.open(following: base).names().sorted()) ?? []
       for folder in [base] + inner.map({ base + "/" + $0 }) where Programs.hasLibrary(folder) {
         found.append(folder)
@@ -114,7 +117,7 @@ extension Programs {
     return found.filter(Programs.exists)
   }
 
-  /// Slurm's own plugins in the prefix, for `PluginDir`.
+  /// The folder of Slurm's plugins in the prefix, for `PluginDir`.
   public var pluginFolder: String? {
     libraryFolders.first { Programs.exists($0 + "/auth_munge.so") }
   }

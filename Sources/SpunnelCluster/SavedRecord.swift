@@ -1,4 +1,4 @@
-// What is remembered of a cluster between two `up`: a file of `key=value` lines in its folder.
+// What is kept of a cluster from one `up` to the next: a file of `key=value` lines.
 
 import SpunnelSystem
 
@@ -6,7 +6,7 @@ import SpunnelSystem
 public struct Ports: Equatable, Sendable {
   public let controller: UInt16
   public let sshd: UInt16
-  /// One for each node, in the order of their names.
+  /// The ports of the nodes, in the order of the nodes' names.
   public let nodes: [UInt16]
 
   public init(controller: UInt16, sshd: UInt16, nodes: [UInt16]) {
@@ -19,7 +19,7 @@ public struct Ports: Equatable, Sendable {
 
   /// The port of a daemon.
   ///
-  /// - Returns: `nil` for munged, which has a socket, and for a node beyond the last
+  /// - Returns: `nil` for munged, which has a socket, and for a node without a port here
   public func port(of daemon: Daemon) -> UInt16? {
     switch daemon {
     case .munged: nil
@@ -30,7 +30,7 @@ public struct Ports: Equatable, Sendable {
   }
 }
 
-/// The content of `cluster.conf`.
+/// The content of a cluster's `cluster.conf`.
 public struct SavedRecord: Equatable, Sendable {
   static let fileName = "cluster.conf"
 
@@ -46,8 +46,7 @@ public struct SavedRecord: Equatable, Sendable {
     self.ports = ports
   }
 
-  /// Reads the file's text; a line that makes no sense is as if it were not there, since all of it
-  /// can be chosen again.
+  /// Reads the file. A malformed line is ignored, since each value can be chosen anew.
   public init(text: String) {
     var values: [Substring: String] = [:]
     for line in text.split(separator: "\n") {

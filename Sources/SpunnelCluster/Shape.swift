@@ -1,10 +1,10 @@
-// How large a cluster is and how it behaves: what the user asked for, on what the machine has.
+// The size and behaviour of a cluster: the user's request, applied to the machine.
 
 import Glibc
 
-/// What the machine has.
+/// The resources of a machine.
 public struct Machine: Sendable {
-  /// Processors that are online.
+  /// The number of online processors.
   public let processors: Int
   public let memory: MemorySize
 
@@ -22,9 +22,9 @@ public struct Machine: Sendable {
   }
 }
 
-/// What a user asks for; what is left out stays as it was, or comes from the machine.
+/// A user's request. A missing value stays as it was, or comes from the machine.
 public struct ShapeRequest: Equatable, Sendable {
-  /// What a node's processors and GPUs and the number of nodes may be.
+  /// The allowed processors and GPUs of a node, and the allowed number of nodes.
   public static let processorRange = 1...4096
   public static let gpuRange = 0...64
   public static let nodeRange = 1...64
@@ -40,7 +40,7 @@ public struct ShapeRequest: Equatable, Sendable {
 
   public init() {}
 
-  /// The request with what an earlier one said where this one says nothing.
+  /// This request, with missing values taken from an earlier one.
   func filled(from earlier: ShapeRequest) -> ShapeRequest {
     var filled = self
     filled.processors = processors ?? earlier.processors
@@ -52,20 +52,23 @@ public struct ShapeRequest: Equatable, Sendable {
   }
 }
 
-/// A cluster as it is configured.
+/// The shape of a configured cluster.
 public struct Shape: Equatable, Sendable {
   public let processors: Int
   public let memory: MemorySize
   public let gpus: Int
   public let policy: Policy
   public let nodes: Int
-  /// The nodes of a cluster that was described host by host.
+  /// The nodes of a cluster that was described host by host; `nil` otherwise.
   public let fleet: Fleet?
-  /// Whether jobs can be bound to the processors that they were given: the one node must be no
-  /// larger than the machine.
+  /// Whether Slurm can bind jobs to processors. This needs a single node that is no larger than the
+  /// machine.
   public let binds: Bool
 
-  /// - Parameter fleet: described host by host; nodes, processors and memory are its own then
+  /// - Parameters:
+  ///   - request: the user's request
+  ///   - machine: the resources of this machine
+  ///   - fleet: the described hosts; they then determine nodes, processors and memory
   public init(_ request: ShapeRequest, on machine: Machine, _ fleet: Fleet? = nil) {
     self.fleet = fleet
     if let fleet {
@@ -78,7 +81,7 @@ public struct Shape: Equatable, Sendable {
       return
     }
     nodes = request.nodes ?? 1
-    // Several nodes share the one machine.
+    // All nodes share one machine.
     processors = request.processors ?? max(1, machine.processors / nodes)
     memory = request.memory ?? MemorySize(mebibytes: machine.memory.mebibytes / nodes)
     gpus = request.gpus ?? 0
@@ -86,13 +89,13 @@ public struct Shape: Equatable, Sendable {
     binds = nodes == 1 && processors <= machine.processors
   }
 
-  /// `n1`, `n2` …
+  /// The names of the nodes: `n1`, `n2` …, or those that were described.
   public var nodeNames: [String] { fleet?.nodes.map(\.name) ?? Shape.nodeNames(nodes) }
 
-  /// Those whose slurmd runs on this host.
+  /// The nodes whose slurmd runs on this host.
   var localNodeNames: [String] { fleet?.localNodes.map(\.name) ?? nodeNames }
 
-  /// Whether a host has several nodes, which not every Slurm allows.
+  /// Whether a host has several nodes. Not every Slurm allows this.
   var sharesHosts: Bool {
     guard let fleet else { return nodes > 1 }
     return Set(fleet.nodes.map(\.host)).count < nodes
@@ -100,8 +103,8 @@ public struct Shape: Equatable, Sendable {
 
   static func nodeNames(_ count: Int) -> [String] { (0..<count).map { "n\($0 + 1)" } }
 
-  /// What a job gets for each processor when it does not say: an even share. Where nodes differ it is the
-  /// least one, so that each node's processors can be had.
+  /// The default memory for each processor of a job, in MiB: an even share. If nodes differ, the
+  /// smallest share is used, so that jobs can fill every node.
   var memoryPerProcessor: Int {
     let shares =
       fleet?.nodes.map { $0.memory.mebibytes / $0.processors } ?? [memory.mebibytes / processors]

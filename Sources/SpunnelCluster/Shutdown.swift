@@ -1,45 +1,45 @@
-// Taking a cluster down: no job is lost by accident, no process is left.
+// Takes a cluster down: no job is lost by accident, and no process is left.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What becomes of jobs that run when a cluster is taken down.
+/// What to do with running jobs when a cluster is taken down.
 public enum RunningJobs: Sendable {
-  /// The cluster stays up, and the jobs are named.
+  /// Name the jobs and leave the cluster up.
   case refuse
-  /// They are waited for; no others are started.
+  /// Wait for the jobs, and start no others.
   case wait
-  /// They are cancelled.
+  /// Cancel the jobs.
   case cancel
 }
 
-/// What `down` came to.
+/// The result of `down`.
 public enum DownResult: Equatable, Sendable {
   case wasDown
-  /// How many jobs wait for the next `up`; `nil` when the controller did not run.
+  /// The daemons were stopped. `waiting` jobs wait for the next `up`; `nil` when no controller ran.
   case stopped(waiting: Int?)
 }
 
 extension Cluster {
-  /// How long cancelled jobs have to end, in milliseconds: Slurm's KillWait, and what the step's
-  /// manager needs behind it.
+  /// Milliseconds that cancelled jobs have to end: Slurm's `KillWait`, and the time of slurmstepd
+  /// after it.
   private static let cancelPatience = 20_000
 
-  /// Stops all daemons. Jobs that wait stay in the queue for the next `up`.
+  /// Stops all daemons. Waiting jobs stay in the queue for the next `up`.
   ///
-  /// - Parameter jobs: what becomes of those that run
-  /// - Throws: `busy` when there are some and they are refused
+  /// - Parameter jobs: what to do with running jobs
+  /// - Throws: `busy` when jobs run and `jobs` is `refuse`
   public func down(_ jobs: RunningJobs) throws(ClusterError) -> DownResult {
     let folder = try home.open(name)
     if case .wait = jobs, folder != nil { try waitForJobs() }
-    // Without the folder daemons may still run that were started in it.
+    // Daemons may still run whose folder was removed.
     if let folder { _ = try working { () throws(SystemError) in try folder.lock(waiting: true) } }
     let running = RunningDaemons(of: layout)
     let orphans = JobProcesses.find(layout)
     if running.isEmpty && (orphans.isEmpty || jobs == .refuse) {
       if orphans.isEmpty {
-        // This host was switched off meanwhile, and the others were not.
+        // This host may have been rebooted while the other hosts still run daemons.
         try stopHosts()
         return .wasDown
       }
@@ -63,9 +63,9 @@ extension Cluster {
     try FleetHosts(layout, programs).stop(fleet)
   }
 
-  /// Sees to it that no job runs.
+  /// Makes sure that no job runs and that none starts.
   ///
-  /// - Returns: how many wait
+  /// - Returns: the number of waiting jobs; `nil` when no controller runs
   private func settle(
     _ jobs: RunningJobs, _ running: RunningDaemons, _ orphans: [pid_t]
   ) throws(ClusterError) -> Int? {
@@ -73,7 +73,7 @@ extension Cluster {
       if jobs != .cancel && !orphans.isEmpty { throw .headless(name, steps: orphans.count) }
       return nil
     }
-    // First of all, lest one starts between the look and the end.
+    // The partition is closed first, so that no job starts after the check.
     try slurm.startsJobs(false)
     do throws(ClusterError) {
       let found = try slurm.runningJobs()
@@ -89,7 +89,7 @@ extension Cluster {
   }
 
   private func cancel(_ found: [RunningJob], _ slurm: Slurm) {
-    // scancel fails of a job that has just ended, too; what counts is which are left.
+    // scancel also fails for a job that has just ended, so its result is ignored.
     try? slurm.cancel(found, kill: false)
     var left = found
     func isEmpty() -> Bool {
@@ -98,11 +98,11 @@ extension Cluster {
     }
     if waitUntil(milliseconds: Cluster.cancelPatience, isEmpty) { return }
     try? slurm.cancel(left, kill: true)
-    // Those that no signal reaches are ended with their processes when the daemons are gone.
+    // Jobs that no signal reaches are ended by their processes, after the daemons.
     _ = waitUntil(milliseconds: Cluster.cancelPatience, isEmpty)
   }
 
-  /// Waits without the lock, so that others can look, or lose patience with `--now`.
+  /// Waits for running jobs without the lock, so that `status` and `down --now` still work.
   private func waitForJobs() throws(ClusterError) {
     guard RunningDaemons(of: layout).contains(.controller), let slurm = try slurm() else { return }
     let signals = try working { () throws(SystemError) in
@@ -114,7 +114,7 @@ extension Cluster {
         try slurm.startsJobs(true)
         throw .interrupted
       }
-      // Somebody else took the cluster down.
+      // Another `down` took the cluster down.
       if !RunningDaemons(of: layout).contains(.controller) { return }
     }
   }
@@ -127,8 +127,8 @@ extension Cluster {
 
 /// The processes of a cluster's jobs.
 enum JobProcesses {
-  /// The managers of the steps, and what these started. `SLURM_CONF` alone is in the user's own
-  /// shell too.
+  /// The step managers (slurmstepd) and the processes that they started. `SLURM_CONF` alone is no
+  /// proof: the user's own shell may have it too.
   static func find(_ layout: Layout) -> [pid_t] {
     let own = Set([getpid()] + ProcessTable.ancestors())
     let conf = "SLURM_CONF=" + layout.slurmConfiguration
@@ -141,7 +141,7 @@ enum JobProcesses {
     }.map(\.id)
   }
 
-  /// Whether anything of a job still runs: its processes, or the command that holds it.
+  /// Whether a part of a job still runs: its processes, or the srun or salloc that holds it.
   static func surviving(_ layout: Layout) -> Bool {
     if !find(layout).isEmpty { return true }
     let conf = "SLURM_CONF=" + layout.slurmConfiguration
@@ -151,7 +151,7 @@ enum JobProcesses {
     }
   }
 
-  /// Ends them: TERM, a bounded wait, KILL.
+  /// Ends processes: TERM, a bounded wait, KILL.
   static func end(_ ids: [pid_t]) {
     if ids.isEmpty { return }
     for id in ids { _ = kill(id, SIGTERM) }
@@ -160,10 +160,10 @@ enum JobProcesses {
   }
 }
 
-/// The keepers of tunnels into a cluster's jobs: without a controller they would wait for ever to
-/// hear of the end.
+/// The keepers of tunnels into a cluster's jobs. Without a controller they would wait for ever for
+/// the job's end.
 enum TunnelProcesses {
-  /// Milliseconds that they have for closing their ports.
+  /// Milliseconds that keepers have to close their ports.
   private static let patience = 3000
 
   static func end(_ layout: Layout) {

@@ -1,13 +1,13 @@
-// Asking the cluster's own Slurm, through its commands: their output outlives versions, their
-// library does not.
+// Asks the cluster's Slurm through its commands. Their output stays the same across versions; the
+// library's ABI does not.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-/// A job that has resources.
+/// A job that holds resources.
 public struct RunningJob: Equatable, Sendable, CustomStringConvertible {
-  /// As squeue prints it, `12` or `12_3` of an array.
+  /// The id as squeue prints it: `12`, or `12_3` for a task of an array.
   public let id: String
   public let name: String
 
@@ -19,7 +19,7 @@ public struct RunningJob: Equatable, Sendable, CustomStringConvertible {
   public var description: String { "\(id) (\(name))" }
 }
 
-/// `24.11`, as far as configuration files differ.
+/// A version such as `24.11`: as much of it as decides the form of the configuration.
 public struct SlurmVersion: Comparable, Sendable {
   private let year: Int
   private let month: Int
@@ -29,7 +29,7 @@ public struct SlurmVersion: Comparable, Sendable {
     self.month = month
   }
 
-  /// Reads what the programs say to `-V`, as `slurm 24.11.7` or Debian's `slurm-wlm 22.05.8`.
+  /// Reads the output of a program's `-V`: `slurm 24.11.7`, or Debian's `slurm-wlm 22.05.8`.
   public init?(_ text: String) {
     guard let word = text.split(whereSeparator: \.isWhitespace).last else { return nil }
     let parts = word.split(separator: ".")
@@ -42,13 +42,13 @@ public struct SlurmVersion: Comparable, Sendable {
   }
 }
 
-/// How many jobs there are.
+/// The numbers of running and waiting jobs.
 public struct JobCounts: Equatable, Sendable {
   public let running: Int
   public let waiting: Int
 }
 
-/// The commands of one cluster's Slurm.
+/// Runs the commands of one cluster's Slurm.
 struct Slurm {
   let programs: Programs
   let environment: [ByteString]
@@ -58,7 +58,7 @@ struct Slurm {
     environment = Slurm.environment(layout, programs) + ["SLURM_TIME_FORMAT=%s"]
   }
 
-  /// What daemons and commands of the cluster need, and nothing of the user's own.
+  /// The environment of the cluster's daemons and commands, with nothing else of the user's.
   static func environment(_ layout: Layout, _ programs: Programs) -> [ByteString] {
     let folders =
       programs.folders + ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
@@ -84,7 +84,7 @@ struct Slurm {
     return result.output
   }
 
-  /// - Returns: `nil` for one that does not say it as others do
+  /// - Returns: `nil` when slurmd prints its version in another form
   func version() throws(ClusterError) -> SlurmVersion? {
     SlurmVersion(try run(programs.slurmd, ["-V"]))
   }
@@ -100,13 +100,13 @@ struct Slurm {
       }
   }
 
-  /// Whether it was built for several nodes on one host.
+  /// Whether Slurm was built with `--enable-multiple-slurmd`, for several nodes on one host.
   func hasManyNodes() throws(ClusterError) -> Bool {
     try run(programs.scontrol, ["show", "config"]).split(separator: "\n")
       .contains { $0.hasPrefix("MULTIPLE_SLURMD") }
   }
 
-  /// The jobs that have resources, finishing ones too.
+  /// The jobs that hold resources, including those that are completing.
   func runningJobs() throws(ClusterError) -> [RunningJob] {
     let states = "--states=RUNNING,CONFIGURING,COMPLETING,SUSPENDED,STOPPED,SIGNALING,STAGE_OUT"
     let output = try run(programs.squeue, ["--noheader", states, "--format=%i %j"])
@@ -116,7 +116,9 @@ struct Slurm {
     }
   }
 
-  /// The jobs that count as running since before a time, in seconds since 1970.
+  /// The jobs that count as running since before a time.
+  ///
+  /// - Parameter time: seconds since 1970
   func jobsRunning(before time: Int) throws(ClusterError) -> [RunningJob] {
     let options = ["--noheader", "--states=RUNNING,SUSPENDED", "--format=%S %i %j"]
     return try run(programs.squeue, options).split(separator: "\n").compactMap { line in
@@ -138,7 +140,7 @@ struct Slurm {
     _ = try run(programs.scancel, ["--quiet"] + options + jobs.map(\.id))
   }
 
-  /// Puts jobs into the queue again; cancels those that have no script or may not run twice.
+  /// Requeues jobs. Jobs that have no script, or may not run twice, are cancelled.
   func requeue(_ jobs: [RunningJob]) throws(ClusterError) {
     for job in jobs {
       do throws(ClusterError) { _ = try run(programs.scontrol, ["requeue", job.id]) } catch {
@@ -147,7 +149,7 @@ struct Slurm {
     }
   }
 
-  /// Whether jobs that wait are started.
+  /// Opens or closes the partition: whether waiting jobs may start.
   func startsJobs(_ starts: Bool) throws(ClusterError) {
     let state = "State=" + (starts ? "UP" : "DOWN")
     let partition = "PartitionName=" + SlurmConfiguration.partition

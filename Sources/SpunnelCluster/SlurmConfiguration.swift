@@ -1,29 +1,32 @@
-// The text of slurm.conf, gres.conf, cgroup.conf and plugstack.conf, with the reason of each unusual line.
+// The text of slurm.conf, gres.conf, cgroup.conf and plugstack.conf, with the reason for each
+// unusual line.
 
 import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What Slurm's configuration depends on.
+/// Everything that Slurm's configuration depends on.
 public struct SlurmConfiguration: Sendable {
   public let layout: Layout
   public let shape: Shape
   public let ports: Ports
-  /// The user's number: a name can have a form that Slurm reads as something else.
+  /// The uid of the user. Slurm could misread some login names.
   public let user: UInt32
   public let network: Network
-  /// A program that does nothing.
+  /// The path of a program that does nothing.
   public let nothing: String
-  /// Slurm's own plugins, when they are not where Slurm was built for.
+  /// The folder of Slurm's plugins, if it is not where Slurm was built for.
   public let pluginFolder: String?
 
-  /// How this host is connected, as far as Slurm's name lookups mind.
+  /// How this host is connected, as far as Slurm's name lookups depend on it.
   public struct Network: Equatable, Sendable {
-    /// Whether sockets of both families work. With IPv4 alone Slurm's lookups leave out addresses
-    /// of a family of which the host has none but loopback (getaddrinfo(3), `AI_ADDRCONFIG`), and
-    /// on a laptop without network it would not find 127.0.0.1.
+    /// Whether sockets of both families work.
+    ///
+    /// With IPv4 alone Slurm's lookups skip a family of which the host has only loopback addresses
+    /// (getaddrinfo(3), `AI_ADDRCONFIG`). On a laptop without a network they would not find
+    /// 127.0.0.1.
     public let hasBothFamilies: Bool
-    /// Whether the host's own name leads to 127.0.0.1 and nowhere else.
+    /// Whether the host's own name resolves to 127.0.0.1 alone.
     public let nameIsLoopback: Bool
 
     public init(hasBothFamilies: Bool, nameIsLoopback: Bool) {
@@ -47,7 +50,7 @@ public struct SlurmConfiguration: Sendable {
 
   public static let partition = "main"
 
-  /// slurm.conf.
+  /// The text of slurm.conf.
   public var text: String {
     let plugins = pluginFolder.map { "PluginDir=\($0)" }
     let sections = [identity, communication, plugins, files, behaviour, scheduling]
@@ -83,8 +86,8 @@ public struct SlurmConfiguration: Sendable {
       return isSix ? "CommunicationParameters=EnableIPv6" : nil
     }
     if network.hasBothFamilies { words.append("EnableIPv6") }
-    // The daemons listen on loopback anyway; this is for srun's own ports, as long as it runs. It
-    // would listen on the address of the host's name.
+    // This is for srun's ports: the daemons listen on loopback in any case. Without it srun would
+    // listen on the address of the host's name.
     if network.nameIsLoopback { words += ["NoInAddrAny", "NoCtldInAddrAny"] }
     return words.isEmpty ? nil : "CommunicationParameters=" + words.joined(separator: ",")
   }
@@ -173,7 +176,8 @@ public struct SlurmConfiguration: Sendable {
     return (shape.gpus > 0 ? ["GresTypes=gpu"] : []) + lines
   }
 
-  /// - Parameter weight: of the nodes that fit, a job is given those that were described first
+  /// - Parameter weight: the node's place in the description; of the nodes that fit, Slurm chooses
+  ///   the first
   private static func line(_ node: FleetNode, weight: Int) -> String {
     let features = node.groups.isEmpty ? "" : " Feature=" + node.groups.joined(separator: ",")
     let host = node.address == nil ? "localhost" : node.host ?? node.name
@@ -182,7 +186,7 @@ public struct SlurmConfiguration: Sendable {
       + "Weight=\(weight)\(features)"
   }
 
-  /// gres.conf.
+  /// The text of gres.conf.
   ///
   /// - Parameter devices: a file for each GPU of a node; Slurm numbers them in this order for
   ///   `CUDA_VISIBLE_DEVICES`
@@ -191,17 +195,20 @@ public struct SlurmConfiguration: Sendable {
     return "AutoDetect=off\n" + devices.map { "Name=gpu File=\($0)\n" }.joined()
   }
 
-  /// cgroup.conf. Nothing here uses control groups, but from 21.08 on slurmd loads a plugin for those that the
-  /// host has, and ends where it knows none for them, as with both kinds mounted. From 24.05 on it can be
-  /// told to load none; before, that for the first kind looks at nothing until it is used.
+  /// The text of cgroup.conf.
   ///
-  /// - Returns: empty for a Slurm that needs none, and would refuse the key
+  /// The cluster uses no cgroups. From 21.08 on, slurmd still loads a plugin for the cgroup version
+  /// of the host, and exits if it knows none, for example with both versions mounted. From 24.05
+  /// on, slurmd can be told to load none. Before, `cgroup/v1` is safe: it reads nothing until it is
+  /// used.
+  ///
+  /// - Returns: an empty text for a Slurm that needs no cgroup.conf and would refuse the key
   public static func controlGroups(of version: SlurmVersion?) -> String {
     guard let version, version >= SlurmVersion(21, 8) else { return "" }
     return "CgroupPlugin=\(version >= SlurmVersion(24, 5) ? "disabled" : "cgroup/v1")\n"
   }
 
-  /// plugstack.conf, with the plugin found through the cluster's own link.
+  /// The text of plugstack.conf. It finds the plugin through the cluster's own link.
   public var plugins: String {
     let own = shape.fleet == nil ? " ssh_args=-F|\(layout.sshConfiguration)" : ""
     return "optional \(layout.plugin)/spunnel.so\(own)\n"

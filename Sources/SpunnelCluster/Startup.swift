@@ -1,35 +1,35 @@
-// Bringing a cluster up: its files, its ports, its daemons, until its nodes take jobs.
+// Brings a cluster up: files, ports and daemons, until the nodes accept jobs.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What `up` is asked for.
+/// The request of `spunnelctl cluster up`.
 public struct UpRequest: Sendable {
   public var shape = ShapeRequest()
-  /// Where a Slurm that is not the machine's was unpacked; an absolute path.
+  /// The absolute path of an unpacked Slurm; `nil` keeps the earlier choice.
   public var slurmPrefix: String?
-  /// Where spunnel.so and loopback.so lie; an absolute path.
+  /// The absolute path of the folder with spunnel.so and loopback.so.
   public let pluginFolder: String
 
   public init(pluginFolder: String) { self.pluginFolder = pluginFolder }
 }
 
-/// What `up` came to.
+/// The result of `up`.
 public enum UpResult: Sendable {
   case started
-  /// Some daemons had died and were started again.
+  /// Dead daemons were started again.
   case repaired([Daemon])
   case wasUp
 }
 
 extension Cluster {
-  /// How often all ports are chosen anew before giving up.
+  /// How often to choose new ports before giving up.
   private static let portAttempts = 5
 
-  /// Brings the cluster up. Two at once: the second one waits, and finds it up.
+  /// Brings the cluster up. If two run at once, the second waits and finds the cluster up.
   ///
-  /// - Throws: whatever went wrong; no daemon of this attempt is left then
+  /// - Throws: the first failure; every daemon that this attempt started is ended
   public func up(_ request: UpRequest) throws(ClusterError) -> UpResult {
     if unsafe getpwuid(home.user) == nil { throw .unknownUser(home.user) }
     let folder = try home.create(name)
@@ -47,7 +47,7 @@ extension Cluster {
     return try startup.run(folder, running)
   }
 
-  /// One attempt to bring a cluster up, under its folder's lock.
+  /// One attempt to bring a cluster up. The caller holds the lock of its folder.
   private struct Startup {
     let layout: Layout
     let programs: Programs
@@ -75,7 +75,7 @@ extension Cluster {
       return .started
     }
 
-    /// Starts a cluster of which nothing runs, with other ports when somebody was faster.
+    /// Starts a cluster that is down. If another process takes a port, it tries again with others.
     private mutating func startAll(_ folder: borrowing Directory) throws(ClusterError) {
       let began = time(nil)
       try resolveHosts(folder)
@@ -87,8 +87,8 @@ extension Cluster {
           if case .portsTaken = error { continue }
           throw error
         }
-        // After a reboot the controller takes for running what ran before, and would find out only
-        // when the node next registers, half an hour later; an srun it would keep for ever.
+        // After a reboot the controller believes that the earlier jobs still run. It would notice
+        // only at the node's next registration, half an hour later, and for an srun never.
         let slurm = Slurm(layout, programs)
         if jobsAreGone { try slurm.requeue(try slurm.jobsRunning(before: began)) }
         return
@@ -96,10 +96,10 @@ extension Cluster {
       throw .portsTaken(attempts: Cluster.portAttempts)
     }
 
-    /// The ports of last time, so that what still runs of then finds its controller; other ones
-    /// where those are taken.
+    /// Chooses the ports. Those of the last time are kept if they are free, so that surviving
+    /// processes find their controller.
     private mutating func choosePorts(keeping: Bool) throws(ClusterError) {
-      // Those of nodes that were described stand with their hosts.
+      // The ports of described nodes are in the description of the hosts.
       let count = fleet == nil ? shape.nodes : 0
       if keeping, let ports = record.ports, ports.nodes.count == count,
         ports.all.allSatisfy({ FreePorts.isFree($0) })
@@ -110,7 +110,8 @@ extension Cluster {
       record.ports = Ports(controller: free[0], sshd: free[1], nodes: Array(free[2...]))
     }
 
-    /// Starts daemons and waits until the nodes take jobs; ends them all when one does not start.
+    /// Starts daemons and waits until the nodes accept jobs. If a daemon fails, it ends all of
+    /// them.
     private func start(
       _ daemons: [Daemon], _ folder: borrowing Directory
     ) throws(ClusterError) {
@@ -120,21 +121,21 @@ extension Cluster {
         let started = try launcher.start(daemons)
         _ = try startHosts(folder)
         try waitForNodes { () throws(ClusterError) in try launcher.check(started) }
-        // The nodes look well, but no job of more than one would ever start.
+        // The nodes would look well, but only one of them would run jobs.
         if shape.sharesHosts, !(try Slurm(layout, programs).hasManyNodes()) { throw .oneNode }
-        // A partition that a down closed which was then killed; and it makes the controller look at
-        // its queue soon: three seconds after its start, because only its first look reads
-        // batch_sched_delay.
+        // A `down` that was killed may have left the partition closed. Opening it also makes the
+        // controller look at its queue soon. This look comes three seconds after its start, because
+        // batch_sched_delay is read only at the first look.
         try Slurm(layout, programs).startsJobs(true)
       } catch {
         try RunningDaemons(of: layout).keeping { daemons.contains($0) }.stop()
-        // What went wrong first is told.
+        // The first failure is reported, so a failure here is ignored.
         if let fleet, fleet.isRemote { try? FleetHosts(layout, programs).stop(fleet) }
         throw error
       }
     }
 
-    /// Asks the other hosts what they are, where nothing of the cluster runs.
+    /// Asks the other hosts for their facts, while no daemon of the cluster runs.
     private mutating func resolveHosts(_ folder: borrowing Directory) throws(ClusterError) {
       guard let described = fleet else { return }
       try working { () throws(SystemError) in
@@ -183,7 +184,7 @@ extension Cluster {
 }
 
 extension RunningDaemons {
-  /// The part of them that a condition holds for.
+  /// The daemons for which a condition holds.
   fileprivate func keeping(_ condition: (Daemon) -> Bool) -> RunningDaemons {
     var part = self
     part.filter(condition)

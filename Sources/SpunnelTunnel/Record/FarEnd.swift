@@ -8,11 +8,10 @@ public enum FarEnd: String, Sendable {
   /// The last connection was refused: nothing listens there.
   case refused
   /// Nothing listens on the node's localhost, but a service listens on another address of the node.
-  /// The last connection failed for an unknown reason.
   case elsewhere
   /// The node's sshd forbids it.
   case denied
-  /// The last connection did not get there, and nobody knows why.
+  /// The last connection failed for an unknown reason.
   case unreached
 
   /// Whether the last connection failed.
