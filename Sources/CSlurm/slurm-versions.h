@@ -23,6 +23,12 @@ typedef hostlist_t host_list;
 #define JOB_EXPEDITING 0
 #endif
 
+/* Since 24.05: a job whose steps are managed on its own nodes. What manages them knows neither the batch step nor
+ * the extern step (slurmctld answered for these before). */
+#ifndef STEPMGR_ENABLED
+#define STEPMGR_ENABLED 0
+#endif
+
 /** Names a step for Slurm.
  *  @param step NO_VAL: the job as a whole */
 static inline slurm_step_id_t step_named(uint32_t job, uint32_t step)

@@ -47,12 +47,27 @@ static const slurm_job_info_t *find(const job_info_msg_t *message, const struct 
 	return NULL;
 }
 
+/* The nodes of a step of which only the job's own record tells: NULL for all others, and without memory (errno). */
+static char *nodes_of_record(const slurm_job_info_t *record, uint32_t step)
+{
+	errno = ESLURM_INVALID_JOB_ID;
+	if ((record->bitflags & STEPMGR_ENABLED) == 0)
+		return NULL;
+	if (step == SLURM_BATCH_SCRIPT && record->batch_host != NULL)
+		return strdup(record->batch_host);
+	if (step == SLURM_EXTERN_CONT && record->nodes != NULL)
+		return expand_nodes(record->nodes);
+	return NULL;
+}
+
 /* What is true only while the job runs. */
 static enum answer ask_nodes(const slurm_job_info_t *record, const struct job_name *name,
 			     struct facts *facts)
 {
 	if (name->step != NO_VAL) {
 		facts->nodes = step_nodes(record->job_id, name->step);
+		if (facts->nodes == NULL && errno == ESLURM_INVALID_JOB_ID)
+			facts->nodes = nodes_of_record(record, name->step);
 		if (facts->nodes == NULL) {
 			switch (errno) {
 			/* The last two: the job has changed since it was asked for. */

@@ -41,7 +41,8 @@ static void say(enum spunnel_level level, const char *line)
 {
 	if (level == SPUNNEL_ERROR)
 		slurm_error("%s", line);
-	else
+	/* An error to Slurm as well (log.c), which --quiet leaves. */
+	else if (!program_is_quiet())
 		slurm_spank_log("%s", line);
 }
 
@@ -88,6 +89,11 @@ static int in_allocator(const char *spec, const struct spunnel_host *host)
 		/* It hands the option on to the srun that it starts; here it is only read. */
 		core = core_load(host);
 		return core != NULL ? core->check(spec, host) : -1;
+	case ALLOCATOR_SCRONTAB:
+		say(SPUNNEL_ERROR, "spunnel: --tunnel: a job of scrontab runs long after scrontab, so it has no "
+				   "tunnel: leave the option out, and type spunnelctl open JOB SPEC when the "
+				   "job runs");
+		return -1;
 	default:
 		(void)snprintf(line, sizeof line, "spunnel: --tunnel: '%s' is neither sbatch nor salloc, as far "
 			       "as can be seen: give --tunnel to one of these, or to srun",

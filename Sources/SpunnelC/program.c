@@ -7,8 +7,9 @@
 
 #include "shim.h"
 
-/* sbatch and salloc export their symbols, as plugins find Slurm's functions there, and each has a structure of
- * options of its own. A wrapper may have moved the program to any name: the name tells only where that fails. */
+/* sbatch, salloc and scrontab export their symbols, as plugins find Slurm's functions there, and each has a
+ * structure of options of its own. A wrapper may have moved the program to any name: the name tells only where
+ * that fails. */
 enum allocator allocator_program(void)
 {
 	const char *name = program_invocation_short_name;
@@ -17,6 +18,8 @@ enum allocator allocator_program(void)
 		return ALLOCATOR_SBATCH;
 	if (dlsym(RTLD_DEFAULT, "saopt") != NULL)
 		return ALLOCATOR_SALLOC;
+	if (dlsym(RTLD_DEFAULT, "scopt") != NULL)
+		return ALLOCATOR_SCRONTAB;
 	if (strstr(name, "sbatch") != NULL)
 		return ALLOCATOR_SBATCH;
 	return strstr(name, "salloc") != NULL ? ALLOCATOR_SALLOC : ALLOCATOR_UNKNOWN;

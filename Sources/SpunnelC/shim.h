@@ -30,7 +30,7 @@ const struct core *core_loaded(void);
 const char *core_directory(void);
 
 /** The programs of SPANK's allocator context. */
-enum allocator { ALLOCATOR_UNKNOWN, ALLOCATOR_SBATCH, ALLOCATOR_SALLOC };
+enum allocator { ALLOCATOR_UNKNOWN, ALLOCATOR_SBATCH, ALLOCATOR_SALLOC, ALLOCATOR_SCRONTAB };
 
 /** Tells which of them this process is, by whatever name it was started. */
 enum allocator allocator_program(void);
@@ -38,7 +38,7 @@ enum allocator allocator_program(void);
 /** Whether the host of this process is one of the cluster's nodes, as slurm.conf says. */
 bool program_runs_on_node(void);
 
-/** Whether sbatch was told --quiet, and so tells no number of its job. */
+/** Whether Slurm's program was told --quiet. Such an sbatch tells no number of its job. */
 int program_is_quiet(void);
 
 /** Reads what this process prints, which is passed on unchanged, for the number of a submitted job.

@@ -102,19 +102,17 @@ extension Programs {
   /// The existing folders of the prefix's programs.
   public var folders: [String] { Programs.folders(prefix).filter(Programs.exists) }
 
-  /// The folders of the prefix's shared libraries, for `LD_LIBRARY_PATH`.
+  /// Where the prefix has its shared libraries, for `LD_LIBRARY_PATH`, each once.
   public var libraryFolders: [String] {
     guard let prefix else { return [] }
-    var found: [String] = []
-    for base in ["lib", "lib64", "usr/lib", "usr/lib64"].map({ prefix + "/" + $0 }) {
-      // Debian keeps libraries one folder deeper, named after the architecture.
+    let bases = ["lib", "lib64", "usr/lib", "usr/lib64"].map { prefix + "/" + $0 }
+    let found = bases.flatMap { base in
+      // Debian keeps libraries one folder deeper, named after the machine's architecture.
       let inner = (try? Directory.open(following: base).names().sorted()) ?? []
-      for folder in [base] + inner.map({ base + "/" + $0 }) where Programs.hasLibrary(folder) {
-        found.append(folder)
-      }
-      for folder in found { found += ["/slurm-wlm", "/slurm"].map { folder + $0 } }
+      return ([base] + inner.map { base + "/" + $0 }).filter(Programs.hasLibrary)
     }
-    return found.filter(Programs.exists)
+    let plugins = found.flatMap { [$0 + "/slurm-wlm", $0 + "/slurm"] }.filter(Programs.exists)
+    return found + plugins.filter { !found.contains($0) }
   }
 
   /// The folder of Slurm's plugins in the prefix, for `PluginDir`.

@@ -46,6 +46,11 @@
 #define EXPEDITING (1 << 24)
 #endif
 
+/* Likewise. */
+#if SINCE(24, 5)
+#define STEPMGR (1ULL << 41)
+#endif
+
 #define STATES(C) \
 	C(JOB_PENDING, 0) \
 	C(JOB_RUNNING, 1) \
@@ -109,6 +114,7 @@
 	M(char *, array_task_str) \
 	M(uint16_t, batch_flag) \
 	M(char *, batch_host) \
+	M(uint64_t, bitflags) \
 	M(char *, command) \
 	M(char *, comment) \
 	M(uint16_t, cpus_per_task) \

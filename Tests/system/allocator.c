@@ -9,6 +9,11 @@
 
 static struct spank_option option;
 
+#ifdef SCRONTAB
+/* As scrontab has it, which Debian does not package. */
+int scopt;
+#endif
+
 spank_context_t spank_context(void) { return S_CTX_ALLOCATOR; }
 
 spank_err_t spank_option_register(spank_t spank, struct spank_option *given)

@@ -642,7 +642,7 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
 @test "--slurm-prefix: packages unpacked in one's own folder, on a machine without Slurm and munge" {
     [[ -z $SLURM_PATH ]] || skip "the machine's own packages, and the plugin is for another Slurm"
     command -v dpkg >/dev/null || skip "it takes Debian's packages"
-    local packages files path
+    local packages files path libraries
     packages=$(dpkg-query -Wf '${db:Status-Abbrev} ${Package}\n' slurmctld slurmd slurm-client \
         slurm-wlm-basic-plugins 'libslurm[0-9]*' munge 'libmunge[0-9]*' | sed -n 's/^ii *//p')
     # What dpkg -x would make of them.
@@ -664,6 +664,8 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
     for daemon in munged slurmctld slurmd-n1; do
         [[ $(on_machine readlink "/proc/$(pid_of $daemon)/exe") == /home/user1/site/usr/sbin/* ]]
     done
+    libraries=$(ctl env --shell sh | sed -n "s/^export LD_LIBRARY_PATH='\([^']*\)'.*/\1/p" | tr : '\n')
+    [[ $libraries == /home/user1/site/* && -z $(sort <<<"$libraries" | uniq -d) ]]
     [[ $(slurm srun hostname) == machine ]]
     slurm sbatch --quiet --array=1-2 --wrap 'srun echo from the prefix'
     wait_until 30 queue_is_empty

@@ -55,6 +55,15 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
     carries user1 "$one"
 }
 
+@test "srun --quiet prints nothing of a tunnel that is there" {
+    start s user1 srun --quiet -w n1 --tunnel 8888 /home/tools/service.py 8888
+    eventually says s serving
+    answers n1:8888 user1 8888 name
+    [[ $(output s) != *spunnel:* ]]
+    run user user1 srun --quiet -w n1 --tunnel 8888 true
+    [[ $output == *'port 8888 of login is in use'* ]]
+}
+
 # --- Nodes -------------------------------------------------------------------------------------
 
 @test "each forward reaches the localhost of its own node, over one ssh a node" {

@@ -135,6 +135,13 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     same "spunnel: --tunnel: 'stranger' is neither sbatch nor salloc, as far as can be seen: give --tunnel to one of these, or to srun" "$output"
 }
 
+@test "a line of scrontab with --tunnel is told how its job gets one" {
+    gcc -rdynamic -DSCRONTAB -o "$STATE/home/tools/plugin/scrontab" "$TESTS/allocator.c" -ldl
+    run as user1 /home/tools/plugin/scrontab /home/tools/plugin/spunnel.so 8001:8000
+    same 1 "$status"
+    [[ $output == *"scrontab"*"spunnelctl open JOB SPEC when the job runs" ]]
+}
+
 @test "a job array has no tunnel, and the line tells how a task of it has" {
     submits --tunnel 8001:8000 --array=7-9%1 --wrap 'sleep 600'
     same 0 "$status"

@@ -33,6 +33,9 @@ typedef struct dynamic_plugin_data dynamic_plugin_data_t;
 #ifdef EXPEDITING
 #define JOB_EXPEDITING EXPEDITING
 #endif
+#ifdef STEPMGR
+#define STEPMGR_ENABLED STEPMGR
+#endif
 
 struct hostlist;
 typedef HOST_LIST_TYPE hostlist_t;
