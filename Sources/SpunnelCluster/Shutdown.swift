@@ -153,10 +153,7 @@ enum JobProcesses {
 
   /// Ends processes: TERM, a bounded wait, KILL.
   static func end(_ ids: [pid_t]) {
-    if ids.isEmpty { return }
-    for id in ids { _ = kill(id, SIGTERM) }
-    if waitUntil(milliseconds: 2_000, { !ids.contains { ProcessTable.isRunning($0) } }) { return }
-    for id in ids { _ = kill(id, SIGKILL) }
+    Process.endAll(patience: 2_000) { ids.filter(ProcessTable.isRunning) }
   }
 }
 

@@ -20,21 +20,9 @@ extension Process {
   ///   - rest: milliseconds in which they may end by themselves
   ///   - patience: milliseconds between TERM and KILL
   public static func endOrphans(rest: Int, patience: Int) {
-    let began = Clock.milliseconds()
-    var asked: Set<pid_t> = []
-    while true {
+    endAll(rest: rest, patience: patience) {
       while waitpid(-1, nil, WNOHANG) > 0 {}
-      let left = orphans()
-      let elapsed = Clock.milliseconds() - began
-      if left.isEmpty || elapsed > rest + 2 * patience { return }
-      for orphan in left where elapsed >= rest {
-        if elapsed >= rest + patience {
-          _ = kill(orphan, SIGKILL)
-        } else if asked.insert(orphan).inserted {
-          _ = kill(orphan, SIGTERM)
-        }
-      }
-      usleep(20_000)
+      return orphans()
     }
   }
 

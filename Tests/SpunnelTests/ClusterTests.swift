@@ -107,7 +107,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "garbage", "cpus=x\nports=1,2\npolicy=?\n=\n", "ports=70000,1,2x\n", "nodes=0\n",
+    "", "garbage", "cpus=x\nports=1\npolicy=?\n=\n", "ports=70000,1,2x\n", "nodes=0\n",
     "nodes=65\n", "cpus=0\n", "cpus=99999999999999999999\n", "gpus=65\n", "memory=0M\n",
   ])
   func thatMakeNoSenseAreEmpty(_ text: String) {

@@ -26,7 +26,7 @@ import Testing
     // The port that was chosen stays, and nobody is probed again.
     #expect(
       second.requests == [
-        .local(path: second.socketPath(2), to: "localhost:40001"),
+        .local(path: second.socketPath(2), to: "localhost:8001"),
         .remote(at: "localhost:9000", to: "localhost:53"),
       ])
     try expectEcho(routes[0])

@@ -172,6 +172,8 @@ import Testing
     #expect(route.far == .listening)
     client.finish()
     let master = try #require(rig.ssh.masters[0])
+    // Nor does anything listen on the node's own address.
+    master.probeAnswer = .refuse
     client = try rig.client(route.forward)
     #expect(try rig.turn { master.channels.count == 2 })
     try rig.ssh.say("channel 5: open failed: connect failed: Connection refused")

@@ -92,11 +92,8 @@ enum Attach {
 
   /// HUP has tmux's client leave its session as it is.
   private static func hangUp(_ child: pid_t) {
-    _ = kill(child, SIGHUP)
-    let end = Clock.milliseconds() + leave
-    while case .running = Process.poll(child) {
-      if Clock.milliseconds() > end { _ = kill(child, SIGKILL) }
-      usleep(5000)
+    Process.endAll(patience: leave, asking: [SIGHUP]) {
+      if case .running = Process.poll(child) { [child] } else { [] }
     }
   }
 

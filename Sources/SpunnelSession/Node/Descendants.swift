@@ -9,22 +9,10 @@ enum Descendants {
   ///
   /// - Parameter patience: milliseconds between TERM and KILL
   static func end(patience: Int) {
-    let began = Clock.milliseconds()
-    var asked: Set<pid_t> = []
-    while true {
+    // An interactive shell ignores TERM.
+    Process.endAll(patience: patience, asking: [SIGTERM, SIGHUP, SIGCONT]) {
       while waitpid(-1, nil, WNOHANG) > 0 {}
-      let left = all()
-      let elapsed = Clock.milliseconds() - began
-      if left.isEmpty || elapsed > 3 * patience { return }
-      for process in left {
-        if elapsed >= patience {
-          _ = kill(process, SIGKILL)
-        } else if asked.insert(process).inserted {
-          // An interactive shell ignores TERM.
-          for number in [SIGTERM, SIGHUP, SIGCONT] { _ = kill(process, number) }
-        }
-      }
-      usleep(10_000)
+      return all()
     }
   }
 
