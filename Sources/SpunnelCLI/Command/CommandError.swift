@@ -1,4 +1,4 @@
-// How a command ends: exit statuses, and why it stops early.
+// How a command ends: exit statuses and errors.
 
 /// The exit status of a process.
 package struct ExitCode: RawRepresentable, Equatable, Sendable {
@@ -7,22 +7,24 @@ package struct ExitCode: RawRepresentable, Equatable, Sendable {
   package init(rawValue: CInt) { self.rawValue = rawValue }
 
   package static let success = ExitCode(rawValue: 0)
-  /// Something failed; a line on standard error says what.
+  /// The command failed. A line on standard error says why.
   package static let failure = ExitCode(rawValue: 1)
-  /// The words on the command line make no sense; a line on standard error says why.
+  /// The command line is wrong. A line on standard error says why.
   package static let usage = ExitCode(rawValue: 2)
 }
 
 /// Why a command stops early.
 package enum CommandError: Error, Equatable {
+  /// One failure, in one line.
   case failure(String)
-  /// Several things failed, with a line for each; the others were done.
+  /// Several failures, one line each. Everything else was done.
   case failures([String])
+  /// A wrong command line, in one line.
   case usage(String)
-  /// Everything was told already.
+  /// An exit status; everything was already printed.
   case exit(ExitCode)
 
-  /// What is told on standard error.
+  /// The lines for standard error.
   package var lines: [String] {
     switch self {
     case .failure(let message), .usage(let message): [message]
@@ -31,6 +33,7 @@ package enum CommandError: Error, Equatable {
     }
   }
 
+  /// The exit status of the process.
   package var status: ExitCode {
     switch self {
     case .failure, .failures: .failure

@@ -1,8 +1,8 @@
-// One command in the table: its words, what they mean, its subcommands, and what runs.
+// One command of the table: its words and their meaning, its subcommands, and its action.
 
-/// A command, with everything that parsing, help, manual and completion need.
+/// A command, with everything that parsing, help, the manual and completion need.
 package struct CommandSpec: Sendable {
-  /// A command line, and what it does.
+  /// An example: a command line, and what it does.
   package struct Example: Sendable {
     package let line: String
     package let meaning: String
@@ -13,16 +13,17 @@ package struct CommandSpec: Sendable {
     }
   }
 
-  /// The words of another program that the command is to run.
+  /// The command line of another program, which the command runs.
   package struct ProgramWords: Sendable {
+    /// Where that command line begins.
     package enum Beginning: Sendable {
-      /// The first word behind the operands, or behind `--`.
+      /// With the first word after the operands, or after `--`.
       case afterOperands
-      /// Only what stands behind `--`.
+      /// After `--` only.
       case afterSeparator
     }
 
-    /// How help names them.
+    /// The name in help, such as `CMD…`.
     package let placeholder: String
     package let isRequired: Bool
     package let beginning: Beginning
@@ -36,6 +37,7 @@ package struct CommandSpec: Sendable {
     }
   }
 
+  /// Runs the command. It returns the exit status, or throws the reason why it stopped.
   package typealias Action = @Sendable (Call) throws(CommandError) -> ExitCode
 
   package let name: String
@@ -43,29 +45,33 @@ package struct CommandSpec: Sendable {
   package let isHidden: Bool
   package let operands: [OperandSpec]
   package let options: [OptionSpec]
-  /// Options of this command and of every subcommand.
+  /// Options of this command and of all its subcommands.
   package let sharedOptions: [OptionSpec]
   package let foreignOptions: ForeignOptions?
   package let programWords: ProgramWords?
-  /// Usage lines without the options, where the operands alone do not say it: `["JOB…", "--all"]`.
+  /// Usage lines without the options, for a command whose operands alone do not describe it:
+  /// `["JOB…", "--all"]`.
   package let forms: [String]
-  /// Paragraphs behind the options; help folds them.
+  /// Paragraphs after the options. Help wraps their lines.
   package let details: String
   package let examples: [Example]
   package let exitStatuses: [(status: String, meaning: String)]
   package let subcommands: [CommandSpec]
-  /// What to say of an option that the table does not have, where it is plain what was meant.
+  /// The advice for an unknown option whose intent is clear; `nil` for any other option.
   let adviceOnOption: @Sendable (String) -> String?
-  /// `nil` for a command that only has subcommands.
+  /// What the command runs; `nil` for a command that only has subcommands.
   let action: Action?
 
   /// - Parameters:
-  ///   - name: as it is typed
+  ///   - name: the word that users type
   ///   - summary: one phrase for the list of commands
-  ///   - operands: in the order in which they are typed
-  ///   - foreignOptions: options of another program, which go through untouched
-  ///   - programWords: a command line of another program
-  ///   - action: what runs; `nil` for a command that only has subcommands
+  ///   - operands: the operands, in the order in which users type them
+  ///   - foreignOptions: the options of another program, which are passed on unchanged
+  ///   - programWords: the command line of another program
+  ///   - forms: usage lines, where the operands alone do not describe the command
+  ///   - details: paragraphs for help
+  ///   - action: what to run; `nil` for a command that only has subcommands
+  ///   - adviceOnOption: the advice for an unknown option, or `nil`
   package init(
     _ name: String, _ summary: String, isHidden: Bool = false,
     operands: [any CommandOperand] = [], options: [any CommandOption] = [],
@@ -95,7 +101,7 @@ package struct CommandSpec: Sendable {
 
   func subcommand(_ name: String) -> CommandSpec? { subcommands.first { $0.name == name } }
 
-  /// All options of this command's subcommands, of theirs, and so on.
+  /// The options of all subcommands, at every depth.
   var optionsBelow: [OptionSpec] {
     subcommands.flatMap { $0.options + $0.sharedOptions + $0.optionsBelow }
   }

@@ -1,13 +1,13 @@
-// `--help` on each level, made from the table; no line is longer than 80 columns.
+// `--help` at each level, made from the table. Lines have at most 80 columns.
 
-/// Help on one command.
+/// The help text of one command.
 package struct Help {
   static let width = 80
 
   private let path: [CommandSpec]
   private let spec: CommandSpec
 
-  /// - Parameter path: the root first
+  /// - Parameter path: the commands from the root to the one to describe
   package init(_ path: [CommandSpec]) {
     self.path = path
     spec = path.last ?? CommandSpec("", "")
@@ -52,7 +52,7 @@ package struct Help {
     "\(title):\n" + Help.rows(rows)
   }
 
-  /// Two columns. Text too wide for the left column gets a line of its own.
+  /// Two columns. If the left text is too wide, the right text begins on the next line.
   static func rows(_ rows: [(left: String, right: String)]) -> String {
     let widest = rows.map(\.left.count).filter { $0 <= 28 }.max() ?? 28
     let indent = widest + 4
@@ -70,7 +70,7 @@ package struct Help {
     .joined(separator: "\n")
   }
 
-  /// Paragraphs, folded; lines that begin with a space stay as they are.
+  /// Paragraphs with wrapped lines. A line that begins with a space is kept.
   static func folded(_ text: String) -> String {
     var result: [String] = []
     var paragraph: [String] = []
@@ -90,7 +90,7 @@ package struct Help {
     return result.joined(separator: "\n")
   }
 
-  /// Words in lines; all but the first are indented.
+  /// Lines of words. Every line but the first is indented.
   static func filled(_ words: [String], indent: Int) -> [String] {
     var lines: [String] = []
     var line = ""
@@ -109,14 +109,14 @@ package struct Help {
 }
 
 extension OptionSpec {
-  /// `-n, --name NAME`.
+  /// The option's names and value: `-n, --name NAME`.
   var helpTitle: String {
     let names = [letter.map { "-\($0)" }, long.map { "--\($0)" }].compactMap { $0 }
     let indent = letter == nil ? "    " : ""
     return indent + names.joined(separator: ", ") + valueTitle
   }
 
-  /// ` NAME`, `[=NAME]` or nothing.
+  /// The value in a usage line: ` NAME`, `[=NAME]` or nothing.
   var valueTitle: String {
     switch arity {
     case .flag: ""

@@ -1,10 +1,12 @@
-// The synopsis of the manual page, in mdoc(7), as the table has it.
+// The synopsis of the manual page in mdoc(7), made from the table.
 
 enum Manual {
-  /// The hidden command that prints it, for Tools/manual.
+  /// The hidden command that prints the synopsis, for Tools/manual.
   static let question = "__manual"
 
-  /// The section with its title: all commands and their forms.
+  /// The SYNOPSIS section: all commands in all their forms.
+  ///
+  /// - Parameter root: the root of the table
   package static func synopsis(of root: CommandSpec) -> String {
     let others = [".Nm", ".Cm help", ".Op Ar command", ".Nm", ".Fl -help | -version"]
     return ([".Sh SYNOPSIS"] + lines([root]) + others).joined(separator: "\n")
@@ -26,7 +28,7 @@ enum Manual {
     return lines + command.subcommands.flatMap { Manual.lines(path + [$0]) }
   }
 
-  /// The words of a usage line as macros: `JOB[.STEP]…` is `Ar job Ns Oo . Ns Ar step Oc ...`.
+  /// A usage line as macros: `JOB[.STEP]…` becomes `Ar job Ns Oo . Ns Ar step Oc ...`.
   private static func macros(_ words: String) -> String {
     var result = ""
     var isGlued = false
@@ -46,7 +48,7 @@ enum Manual {
     return result
   }
 
-  /// The macro for what the text begins with, and how many characters that is.
+  /// The macro for the beginning of a text, and the number of characters that it covers.
   private static func macro(_ text: Substring) -> (text: String, count: Int) {
     switch text.first {
     case "[": return ("Oo", 1)

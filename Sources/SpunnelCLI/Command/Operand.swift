@@ -1,25 +1,25 @@
-// An operand of a command: a word that is no option.
+// An operand of a command: a word that is not an option.
 
-/// Any operand of a command.
+/// An operand of any type.
 package protocol CommandOperand: Sendable {
   var spec: OperandSpec { get }
 }
 
-/// What the table says of an operand, whatever its type is.
+/// The table's entry for an operand, without its type.
 package struct OperandSpec: CommandOperand {
-  /// How many words there may be.
+  /// How many words an operand takes.
   package enum Count: Sendable {
     case one, optional
-    /// One or more.
+    /// One or more words.
     case some
-    /// None or more.
+    /// Any number of words.
     case many
 
     var isRequired: Bool { self == .one || self == .some }
     var isRepeated: Bool { self == .some || self == .many }
   }
 
-  /// How help names it: `JOB[.STEP]`.
+  /// The name in help: `JOB[.STEP]`.
   package let placeholder: String
   package let count: Count
   package let completion: Completion
@@ -28,14 +28,14 @@ package struct OperandSpec: CommandOperand {
   package var spec: OperandSpec { self }
 }
 
-/// An operand with a type.
+/// An operand whose words become values of a type.
 package struct Operand<Value: Sendable>: CommandOperand {
   package let spec: OperandSpec
 
   /// - Parameters:
-  ///   - placeholder: how help names it; one command has no two of the same name
-  ///   - kind: what it is
-  ///   - count: how many words there may be
+  ///   - placeholder: the name in help, unique within one command
+  ///   - kind: the type of the values
+  ///   - count: how many words the operand takes
   package init(
     _ placeholder: String, _ kind: ValueKind<Value>, _ count: OperandSpec.Count = .one
   ) {

@@ -1,35 +1,35 @@
-// An option of a command: its names, its value, and a line of help.
+// An option of a command: its names, its value, and one line of help.
 
-/// Any option of a command.
+/// An option whose value has any type.
 package protocol CommandOption: Sendable {
   var spec: OptionSpec { get }
 }
 
-/// What the table says of an option, whatever its value's type is.
+/// The table's entry for an option, without the type of its value.
 package struct OptionSpec: CommandOption {
-  /// Whether a value belongs to the option.
+  /// Whether an option takes a value.
   package enum Arity: Sendable {
     case flag, value
-    /// The value is attached by `=`, or follows the letter at once.
+    /// The value is attached: after `=`, or directly after the letter.
     case optionalValue
   }
 
-  /// Without the dashes.
+  /// The long name without its dashes.
   package let long: String?
   package let letter: Character?
   package let arity: Arity
-  /// How help names the value: `DIR`.
+  /// The name of the value in help: `DIR`.
   package let placeholder: String
   package let summary: String
-  /// Whether help and completion leave it out.
+  /// Whether help and completion omit the option.
   package let isHidden: Bool
   package let completion: Completion
   let read: @Sendable (String) throws(ValueError) -> any Sendable
 
   package var spec: OptionSpec { self }
-  /// The name by which values are kept.
+  /// The name under which parsed values are stored.
   var key: String { long ?? letter.map(String.init) ?? "" }
-  /// The same option without its letter, where another option has that letter.
+  /// The same option without its letter, if another option has that letter.
   func withoutLetter(in taken: Set<Character>) -> OptionSpec {
     guard let letter, taken.contains(letter) else { return self }
     return OptionSpec(
@@ -37,7 +37,7 @@ package struct OptionSpec: CommandOption {
       isHidden: isHidden, completion: completion, read: read)
   }
 
-  /// `--name`, or `-n` when there is no long name.
+  /// `--name`, or `-n` if there is no long name.
   package var title: String { long.map { "--\($0)" } ?? "-\(key)" }
 }
 
@@ -46,9 +46,9 @@ package struct Flag: CommandOption {
   package let spec: OptionSpec
 
   /// - Parameters:
-  ///   - long: without the dashes
-  ///   - letter: for `-l`
-  ///   - summary: what the option does, a phrase
+  ///   - long: the long name without its dashes
+  ///   - letter: the letter of `-l`
+  ///   - summary: one phrase that says what the option does
   package init(
     _ long: String?, letter: Character? = nil, _ summary: String, isHidden: Bool = false
   ) {
@@ -63,12 +63,13 @@ package struct Option<Value: Sendable>: CommandOption {
   package let spec: OptionSpec
 
   /// - Parameters:
-  ///   - long: without the dashes
-  ///   - letter: for `-l VALUE`
-  ///   - placeholder: how help names the value, as `DIR`
-  ///   - kind: what the value is
-  ///   - summary: what the option does, a phrase
-  ///   - valueIsOptional: the value then stands behind `=`, or at once behind the letter
+  ///   - long: the long name without its dashes
+  ///   - letter: the letter of `-l VALUE`
+  ///   - placeholder: the name of the value in help, such as `DIR`
+  ///   - kind: the type of the value
+  ///   - summary: one phrase that says what the option does
+  ///   - valueIsOptional: whether the value may be omitted; it is then attached by `=`, or directly
+  ///     to the letter
   package init(
     _ long: String?, letter: Character? = nil, _ placeholder: String, _ kind: ValueKind<Value>,
     _ summary: String, valueIsOptional: Bool = false, isHidden: Bool = false

@@ -1,16 +1,16 @@
-// How a command is typed: the words of its usage line, and the manual's synopsis.
+// The usage lines of a command, for help and for the manual's synopsis.
 
 struct Synopsis {
   private let spec: CommandSpec
   private let options: [OptionSpec]
 
-  /// - Parameter options: all that may stand there, hidden ones too
+  /// - Parameter options: all options that apply, hidden ones included
   init(_ spec: CommandSpec, _ options: [OptionSpec]) {
     self.spec = spec
     self.options = options.filter { !$0.isHidden }
   }
 
-  /// A usage line each, as words that a line may break between.
+  /// One usage line for each form, as words between which a line may break.
   var forms: [[String]] {
     if spec.action == nil { return [["COMMAND"] + bracketed(options)] }
     let forms =
@@ -37,7 +37,7 @@ struct Synopsis {
 }
 
 extension OperandSpec {
-  /// `[JOB…]`.
+  /// The operand in a usage line: `[JOB…]`.
   var helpTitle: String {
     switch count {
     case .one: placeholder

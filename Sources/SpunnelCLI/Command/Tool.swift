@@ -1,4 +1,4 @@
-// Runs a command line: parses it, runs the command, and tells what went wrong.
+// Runs a command line: parses it, runs the command, and reports errors.
 
 import Glibc
 import SpunnelSystem
@@ -10,9 +10,9 @@ package struct Tool: Sendable {
   private let version: @Sendable () throws(CommandError) -> ExitCode
 
   /// - Parameters:
-  ///   - root: the table
-  ///   - alone: the command line that the program's name alone stands for
-  ///   - version: answers `--version`
+  ///   - root: the root of the table
+  ///   - alone: the command line to run when the user types the program's name alone
+  ///   - version: prints the answer to `--version`
   package init(
     _ root: CommandSpec, alone: [String] = [],
     version: @escaping @Sendable () throws(CommandError) -> ExitCode
@@ -22,7 +22,7 @@ package struct Tool: Sendable {
     self.version = version
   }
 
-  /// Runs the command line of this process, as the last thing that it does.
+  /// Runs the command line of this process and closes standard output. Call it last.
   ///
   /// - Returns: the exit status
   package func main() -> CInt {
@@ -35,7 +35,9 @@ package struct Tool: Sendable {
     return code
   }
 
-  /// - Parameter words: the command line behind the program's name
+  /// Runs a command line.
+  ///
+  /// - Parameter words: the words after the program's name
   /// - Returns: the exit status
   package func run(_ words: [ByteString]) -> CInt {
     switch words.first?.text {
@@ -77,8 +79,8 @@ package struct Tool: Sendable {
     return .success
   }
 
-  /// Some file systems tell only now that what was written has no room. A stream that was never open is
-  /// none that was written to.
+  /// Closes standard output: some file systems report a full disk only at close(2). If the
+  /// descriptor was never open, nothing was written to it.
   private func endOutput() throws(CommandError) {
     do throws(SystemError) { try StandardStream.output.close() } catch {
       if error.code != EBADF { throw .unwritten(error) }

@@ -1,21 +1,21 @@
-// What a value on the command line is: how it is read, and what completes it.
+// The type of a value on the command line: how to read it and how to complete it.
 
-/// Why a text is no value of its kind.
+/// A text that is not a value of its type.
 package struct ValueError: Error, Equatable, Sendable {
-  /// What belongs there: `a number from 1 to 64`.
+  /// What to write instead: `a number from 1 to 64`.
   package let wanted: String
 
   package init(wanted: String) { self.wanted = wanted }
 }
 
-/// A kind of values, as job numbers or sizes are.
+/// A type of values, such as job numbers or sizes.
 package struct ValueKind<Value: Sendable>: Sendable {
   package let completion: Completion
   package let read: @Sendable (String) throws(ValueError) -> Value
 
   /// - Parameters:
   ///   - completion: what the shell offers
-  ///   - read: makes a value of the text, or says what belongs there
+  ///   - read: makes a value of the text, or throws what to write instead
   package init(
     completion: Completion = .nothing,
     read: @escaping @Sendable (String) throws(ValueError) -> Value
@@ -26,7 +26,7 @@ package struct ValueKind<Value: Sendable>: Sendable {
 }
 
 extension ValueKind<String> {
-  /// Any text. The command itself looks into it.
+  /// Any text. The command checks it.
   package static func text(_ completion: Completion = .nothing) -> ValueKind {
     ValueKind(completion: completion) { text throws(ValueError) in text }
   }
@@ -35,7 +35,7 @@ extension ValueKind<String> {
   package static var file: ValueKind { .text(.files) }
   package static var folder: ValueKind { .text(.folders) }
 
-  /// An absolute path of a folder.
+  /// The absolute path of a folder.
   package static var absoluteFolder: ValueKind {
     ValueKind(completion: .folders) { text throws(ValueError) in
       if text.hasPrefix("/") { return text }
@@ -43,7 +43,7 @@ extension ValueKind<String> {
     }
   }
 
-  /// One of these words.
+  /// One of several words.
   package static func choice(_ words: [String]) -> ValueKind {
     ValueKind(completion: .words(words)) { text throws(ValueError) in
       if words.contains(text) { return text }
@@ -53,7 +53,7 @@ extension ValueKind<String> {
 }
 
 extension ValueKind<Int> {
-  /// A whole number.
+  /// A whole number within a range.
   package static func number(in range: ClosedRange<Int>) -> ValueKind {
     ValueKind { text throws(ValueError) in
       let isNumber = !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
@@ -67,7 +67,7 @@ extension ValueKind<Int> {
 }
 
 extension ValueKind where Value: CaseIterable & RawRepresentable<String> {
-  /// One of an enum's words.
+  /// One of the raw values of an enum.
   package static var choice: ValueKind {
     let words = Value.allCases.map(\.rawValue)
     return ValueKind(completion: .words(words)) { text throws(ValueError) in
@@ -77,7 +77,7 @@ extension ValueKind where Value: CaseIterable & RawRepresentable<String> {
   }
 }
 
-/// `a, b or c`.
+/// A list in words: `a, b or c`.
 func listed(_ words: [String]) -> String {
   guard let last = words.last, words.count > 1 else { return words.first ?? "" }
   return words.dropLast().joined(separator: ", ") + " or " + last

@@ -1,11 +1,11 @@
-// Completes a command line: the same table and the same scopes as the parser's, and whatever stands there
-// is taken as far as it can be understood.
+// Completes a command line by the parser's own table and scopes. It accepts an incomplete or wrong
+// line as far as it can be understood.
 
 import SpunnelSystem
 
-/// What a shell is to offer.
+/// The words that a shell should offer.
 package struct CompletionAnswer: Equatable, Sendable {
-  /// What the shell itself has to add.
+  /// A kind of words that the shell itself adds.
   package enum Addition: String, Sendable {
     case files, folders, programs
   }
@@ -13,7 +13,7 @@ package struct CompletionAnswer: Equatable, Sendable {
   package var candidates: [Candidate] = []
   package var addition: Addition?
 
-  /// A line for each word, with its meaning behind a tab; then the addition behind a colon.
+  /// The answer as lines: each word, with its meaning after a tab; then the addition after a colon.
   package var lines: [String] {
     candidates.map { $0.meaning.isEmpty ? $0.word : "\($0.word)\t\($0.meaning)" }
       + (addition.map { [":\($0.rawValue)"] } ?? [])
@@ -25,8 +25,9 @@ package struct Completer {
 
   package init(_ root: CommandSpec) { self.root = root }
 
-  /// - Parameters:
-  ///   - words: the command line behind the program's name, the word that is being typed last
+  /// The words that fit the end of a command line.
+  ///
+  /// - Parameter words: the words after the program's name; the last one is incomplete
   package func answer(_ words: [String]) -> CompletionAnswer {
     let (word, before) = (words.last ?? "", Array(words.dropLast()))
     if before.first == "help" { return subcommands(of: before.dropFirst(), word) }
@@ -47,14 +48,14 @@ package struct Completer {
 }
 
 extension CommandSpec {
-  /// The subcommands that begin with a word.
+  /// The subcommands that begin with a prefix.
   fileprivate func candidates(_ word: String) -> [Candidate] {
     subcommands.filter { !$0.isHidden && $0.name.hasPrefix(word) }
       .map { Candidate($0.name, $0.summary) }
   }
 }
 
-/// What stands before the word that is being typed.
+/// The words before the incomplete one.
 private struct PartialLine {
   private let path: [CommandSpec]
   private let spec: CommandSpec
@@ -63,7 +64,7 @@ private struct PartialLine {
   private var operands: [String] = []
   private var values: [String: String] = [:]
   private var given: Set<String> = []
-  /// The value that is to come next.
+  /// The completion of the option value that comes next.
   private var pending: Completion?
   private var endsOptions = false
   private var isProgram = false
@@ -91,7 +92,7 @@ private struct PartialLine {
     }
   }
 
-  /// Whether the next word is another program's.
+  /// Whether the next word belongs to another program.
   private var isFull: Bool {
     spec.programWords?.beginning == .afterOperands && operands.count >= spec.operands.count
       && !spec.operands.contains { $0.count.isRepeated }

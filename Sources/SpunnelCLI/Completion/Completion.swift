@@ -1,6 +1,6 @@
-// What a shell offers for a word that is being typed.
+// What a shell offers for an incomplete word.
 
-/// A word that a shell offers, and what it means.
+/// A word to offer, and its meaning.
 package struct Candidate: Equatable, Sendable {
   package let word: String
   package let meaning: String
@@ -11,24 +11,24 @@ package struct Candidate: Equatable, Sendable {
   }
 }
 
-/// What stands before the word that is being typed.
+/// The command line before the incomplete word.
 package struct CompletionContext: Sendable {
-  /// The operands that stand there already.
+  /// The operands that were typed.
   package let operands: [String]
-  /// The options that stand there already, by their long names, with their values.
+  /// The options that were typed: their long names and values.
   package let options: [String: String]
-  /// The part of the word that was typed.
+  /// The typed beginning of the word.
   package let word: String
 }
 
-/// Where the words come from that fit a value.
+/// The source of the words that fit a value.
 package enum Completion: Sendable {
   case nothing
   case words([String])
   case files
   case folders
-  /// Programs on PATH, then files.
+  /// Programs on `PATH`, then files.
   case programs
-  /// Looked up when the user asks, as jobs are.
+  /// Words that are looked up at the time of the question, such as job ids.
   case asked(@Sendable (CompletionContext) -> [Candidate])
 }

@@ -1,17 +1,18 @@
-// `completion SHELL`, and the hidden command that the scripts ask.
+// The command `completion SHELL`, and the hidden command that its scripts call.
 
 package enum CompletionCommand {
-  /// The first word of a question: `spunnelctl __complete cluster u`.
+  /// The hidden command. A script calls `spunnelctl __complete cluster u`.
   static let question = "__complete"
 
-  /// A shell that has a script.
+  /// A shell for which there is a script.
   enum Shell: String, CaseIterable {
     case bash, zsh, fish
   }
 
-  /// The command that prints a script.
+  /// The command that prints a completion script.
   ///
-  /// - Parameter programs: that the script is for, each with `__complete`; the first one has this command
+  /// - Parameter programs: the programs to complete, each with `__complete`; the first one has this
+  ///   command
   package static func spec(for programs: [String]) -> CommandSpec {
     let shell = Operand("SHELL", ValueKind<Shell>.choice)
     let program = programs.first ?? ""

@@ -1,7 +1,10 @@
-// What makes bash, zsh and fish ask us: nothing in the scripts follows the table, so they never grow old.
+// Completion scripts for bash, zsh and fish. They ask the program for the words, so they do not
+// depend on the table.
 
 enum CompletionScripts {
-  /// - Parameter programs: their names; the functions are named after the first one
+  /// - Parameters:
+  ///   - script: one of the scripts below
+  ///   - programs: the programs to complete; the first one names the script's functions
   static func text(_ script: String, for programs: [String]) -> String {
     script.replacingWord("PROGRAMS", by: programs.joined(separator: " "))
       .replacingWord("PROGRAM", by: programs.first ?? "")

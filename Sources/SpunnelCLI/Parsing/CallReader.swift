@@ -1,4 +1,4 @@
-// Reads the words of one command, which is known already.
+// Reads the words of a command that is already known.
 
 import SpunnelSystem
 
@@ -11,8 +11,8 @@ struct CallReader {
   private var operands: [String] = []
 
   /// - Parameters:
-  ///   - path: the root first; not empty
-  ///   - words: without the names of the commands
+  ///   - path: the commands from the root; not empty
+  ///   - words: the words without the names of the commands
   init(path: [CommandSpec], words: [ByteString]) {
     self.path = path
     let spec = path.last ?? CommandSpec("", "")
@@ -27,7 +27,7 @@ struct CallReader {
     while let word = rest.popFirst() {
       do throws(Wrong) { try take(word) } catch { wrong = wrong ?? error }
     }
-    // Whoever asks for help gets it, whatever else is wrong.
+    // `--help` wins over any error in the line.
     if call.has(BuiltIn.help) { return .help(path) }
     if path.count == 1, call.has(BuiltIn.version) { return .version }
     if let wrong { throw wrong }
@@ -39,7 +39,7 @@ struct CallReader {
     return .run(call)
   }
 
-  /// `: type, for example, spunnelctl open 12 8001:8000`.
+  /// The end of an error, with an example: `: type, for example, spunnelctl open 12 8001:8000`.
   private var example: String {
     spec.examples.first.map { ": type, for example, \($0.line)" } ?? ""
   }
@@ -87,7 +87,7 @@ struct CallReader {
     }
   }
 
-  /// Whether no operand is to come any more, so that what comes is another program's.
+  /// Whether all operands are filled, so that the next word belongs to another program.
   private var isFull: Bool {
     !spec.operands.contains { $0.count.isRepeated } && operands.count >= spec.operands.count
   }
@@ -105,7 +105,8 @@ struct CallReader {
     rest = []
   }
 
-  /// Each operand takes as many words as leave enough for those behind it.
+  /// Gives each operand as many words as it may take, with enough left for the required ones after
+  /// it.
   private mutating func assignOperands() throws(Wrong) {
     var words = operands[...]
     for (index, operand) in spec.operands.enumerated() {

@@ -1,29 +1,35 @@
-// Options of another program that go through untouched: known only so far that its operands are found.
+// Options of another program, which are passed on unchanged. Only their arity is known, so that
+// operands can be told from values.
 
-/// Another program's options, as getopt_long(3) takes them.
+/// The options of another program, as getopt_long(3) reads them.
 package struct ForeignOptions: Sendable {
   package typealias Arity = OptionSpec.Arity
 
-  /// What is known of an option that the table does not have.
+  /// What is known of an option that the table lacks.
   package enum Lookup: Sendable {
     case known(Arity)
-    /// The program does not have it.
+    /// The program has no such option.
     case unknown
+    /// Whether the program has it is unknown.
     case cannotTell
   }
 
-  /// The program's name, for help and messages.
+  /// The name of the program, for help and messages.
   package let program: String
   private(set) var longs: [String: Arity]
   private(set) var letters: [Character: Arity]
   private let lookup: @Sendable (String) -> Lookup
-  /// What completes values, by the option with its dashes.
+  /// The completion of values, keyed by the option with its dashes.
   private var completions: [String: Completion] = [:]
 
   /// - Parameters:
-  ///   - letters: as getopt(3) writes them, with a colon behind each that takes a value, two behind
-  ///     each whose value is optional
-  ///   - lookup: asked for a long name that is not in the table, without its dashes
+  ///   - program: the name of the program
+  ///   - flags: long options without a value
+  ///   - values: long options with a value
+  ///   - optionalValues: long options with an optional value
+  ///   - letters: the letters as getopt(3) writes them: a colon follows a letter with a value, two
+  ///     colons a letter with an optional value
+  ///   - lookup: asked for a long name that the table lacks, without its dashes
   package init(
     program: String, flags: [String], values: [String], optionalValues: [String] = [],
     letters: String, lookup: @escaping @Sendable (String) -> Lookup = { _ in .cannotTell }
@@ -45,22 +51,23 @@ package struct ForeignOptions: Sendable {
     self.lookup = lookup
   }
 
-  /// The same table, and whom to ask for what it does not have: options of a site's own plugins.
+  /// The same table with a lookup for unknown options, such as those of a site's own plugins.
   package func asking(_ lookup: @escaping @Sendable (String) -> Lookup) -> ForeignOptions {
     ForeignOptions(self, lookup: lookup)
   }
 
-  /// The same table, with what completes values: by the option with its dashes, as `--partition`, `-p`.
+  /// The same table with completions of values, keyed by the option with its dashes: `--partition`,
+  /// `-p`.
   package func completing(_ completions: [String: Completion]) -> ForeignOptions {
     var table = self
     table.completions.merge(completions) { _, new in new }
     return table
   }
 
-  /// - Parameter option: with its dashes
+  /// - Parameter option: the option with its dashes
   func completion(of option: String) -> Completion { completions[option] ?? .nothing }
 
-  /// What an option takes, by its whole long name.
+  /// The arity of an option; its long name must be complete.
   package func arity(ofLong name: String) -> Arity? { longs[name] }
 
   package var longNames: [String] { longs.keys.sorted() }
@@ -79,7 +86,7 @@ package struct ForeignOptions: Sendable {
     return result
   }
 
-  /// An option by its long name or by the beginning of one alone, as getopt_long(3) finds it.
+  /// Looks up a long name or an unambiguous beginning of one, as getopt_long(3) does.
   func long(_ name: String) -> Lookup {
     if let arity = longs[name] { return .known(arity) }
     let arities = Set(longs.filter { $0.key.hasPrefix(name) }.values)
@@ -87,7 +94,7 @@ package struct ForeignOptions: Sendable {
     return lookup(name)
   }
 
-  /// The options in a program's `--help`, as Slurm prints them: `  -n, --ntasks=number   …`.
+  /// Reads the options in a program's `--help`, as Slurm prints them: `  -n, --ntasks=number   …`.
   package static func arities(inHelp text: String) -> [String: Arity] {
     var result: [String: Arity] = [:]
     for line in text.split(separator: "\n") {

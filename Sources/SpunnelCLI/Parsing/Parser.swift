@@ -1,13 +1,15 @@
-// From words to a command and its values. GNU's conventions: options stand anywhere, `--` ends them,
-// `--option=value` and `--option value` are the same, letters may be bundled. A long option is written
-// out: an abbreviation would mean something else once a release brings another option.
+// Parses words into a command and its values.
+//
+// GNU's conventions hold: options may stand anywhere, `--` ends them, `--option=value` equals
+// `--option value`, and letters may be bundled. Long options must be complete: an abbreviation
+// could change its meaning with a new release.
 
 import SpunnelSystem
 
 /// What a command line asks for.
 package enum Request: Sendable {
   case run(Call)
-  /// Help on the command at the end of the path; the root comes first.
+  /// Help on the last command of the path, which begins with the root.
   case help([CommandSpec])
   case version
 }
@@ -17,14 +19,16 @@ package struct Parser {
 
   package init(_ root: CommandSpec) { self.root = root }
 
-  /// A wrong command line, and the command whose help tells the right one.
+  /// A wrong command line, and the command whose `--help` shows the right one.
   package struct Problem: Error {
     package let message: String
-    /// `spunnelctl cluster`.
+    /// The command in words: `spunnelctl cluster`.
     package let command: String
   }
 
-  /// - Parameter words: the command line behind the program's name
+  /// Parses a command line.
+  ///
+  /// - Parameter words: the words after the program's name
   package func parse(_ words: [ByteString]) throws(Problem) -> Request {
     if words.first?.text == "help", root.subcommand("help") == nil {
       return try help(on: words.dropFirst().map(\.text))
@@ -39,7 +43,7 @@ package struct Parser {
     do throws(Wrong) { return try reader.read() } catch { throw problem(error.message, path) }
   }
 
-  /// The command that is meant, as far as the words can be understood, and the words without the names.
+  /// The command that an incomplete line names, and the other words.
   func descend(_ words: [ByteString]) -> (path: [CommandSpec], rest: [ByteString]) {
     var path = [root]
     var rest = words
@@ -50,7 +54,7 @@ package struct Parser {
     return (path, rest)
   }
 
-  /// The subcommand that the first operand names, and the words without it.
+  /// The subcommand that the first operand names, and the other words.
   private func next(
     _ path: [CommandSpec], _ words: [ByteString]
   ) throws(Problem) -> (CommandSpec, [ByteString])? {
@@ -119,9 +123,9 @@ enum BuiltIn {
 }
 
 extension [CommandSpec] {
-  /// The options that may stand behind the last command of the path.
+  /// The options that may follow the last command of the path.
   var options: [OptionSpec] {
-    // A command's own letter goes before ours.
+    // If a command uses a letter itself, the built-in option loses it.
     var options: [OptionSpec] = self.last?.options ?? []
     for command in self { options += command.sharedOptions }
     let letters = Set(options.compactMap(\.letter))

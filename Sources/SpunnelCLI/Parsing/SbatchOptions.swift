@@ -1,7 +1,8 @@
-// The options of sbatch, of Slurm 20.11 to 26.05: which take a value (sbatch(1), slurm_opt.c).
+// sbatch's options in Slurm 20.11 to 26.05, and which of them take a value (sbatch(1),
+// slurm_opt.c).
 
 extension ForeignOptions {
-  /// sbatch's own options; `asking` tells those of a site's plugins.
+  /// sbatch's own options. Use `asking` for the options of a site's plugins.
   package static let sbatch = ForeignOptions(
     program: "sbatch",
     flags: [

@@ -1,16 +1,16 @@
-// Which options stand at one place of a command line, and what a word that begins with a dash means there.
+// The options that apply at one place of a command line, and how a word with a dash is read there.
 
 import SpunnelSystem
 
-/// The options that a word is looked up in.
+/// The options in which a word is looked up.
 struct Scope {
-  /// What a word with options in it is.
+  /// What a word that begins with a dash means.
   enum Reading {
-    /// Options of ours; the last one may want the next word as its value.
+    /// Options of the command. If `wantsValue`, the next word is the value of the last one.
     case options([(option: OptionSpec, value: String?)], wantsValue: Bool)
-    /// Another program's; whether the next word belongs to it.
+    /// An option of another program. If `takesNext`, the next word is its value.
     case foreign(takesNext: Bool)
-    /// What is wrong.
+    /// An error, in one line.
     case problem(String)
   }
 
@@ -21,7 +21,7 @@ struct Scope {
   func long(_ name: String) -> OptionSpec? { options.first { $0.long == name } }
   func letter(_ letter: Character) -> OptionSpec? { options.first { $0.letter == letter } }
 
-  /// - Parameter word: begins with a dash and is neither `-` nor `--`
+  /// - Parameter word: a word that begins with a dash, other than `-` and `--`
   func read(_ word: String) -> Reading {
     word.hasPrefix("--") ? readLong(word) : readLetters(word)
   }
@@ -39,7 +39,7 @@ struct Scope {
     }
     switch foreign?.long(name) {
     case .known(let arity): return .foreign(takesNext: arity == .value && value == nil)
-    // A word with one slip in it was meant for us all the same.
+    // If a known option differs by a typing error only, the user meant that option.
     case .cannotTell where Nearest.word(to: "--" + name, among: titles) == nil:
       return .foreign(takesNext: false)
     default: return unknown("--" + name)
@@ -85,7 +85,7 @@ struct Scope {
     if let advice = advice(whole) { return .problem(advice) }
     let place = whole == title ? "" : " in '\(shown(whole))'"
     let known = titles + (foreign.map { $0.longs.keys.sorted().map { "--\($0)" } } ?? [])
-    // `-json` is nearer to `--json` than to five letters.
+    // `-json` is looked up as `--json`, not as five letters.
     let typed = title.hasPrefix("--") ? title : "-" + whole
     let meant = Nearest.word(to: typed, among: known).map { ": did you mean \($0)?" } ?? ""
     return .problem("unknown option '\(shown(title))'\(place)\(meant)")

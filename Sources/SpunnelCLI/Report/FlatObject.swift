@@ -1,11 +1,11 @@
-// A JSON object without objects or arrays in it (RFC 8259), as small programs write about themselves. Anything
-// else is refused: what is read here is a file of another program's.
+// Reads a JSON object without nested objects or arrays (RFC 8259), in which small programs describe
+// themselves. Any other text is refused, because the file belongs to another program.
 
 /// The members of a flat JSON object.
 package struct FlatObject: Equatable {
   package enum Value: Equatable, Sendable {
     case string(String)
-    /// As it is written.
+    /// The number as text.
     case number(String)
     case bool(Bool)
     case null
@@ -15,7 +15,7 @@ package struct FlatObject: Equatable {
 
   package subscript(name: String) -> Value? { members[name] }
 
-  /// - Returns: `nil` for anything but one flat object
+  /// - Returns: `nil` for any text but one flat object
   package init?(_ text: String) {
     var reader = Reader(bytes: Array(text.utf8)[...])
     reader.skipSpace()
@@ -64,7 +64,7 @@ private struct Reader {
     return .number(String(decoding: digits, as: UTF8.self))
   }
 
-  /// - Returns: `nil` where none begins, or its end or an escape is missing
+  /// - Returns: `nil` when no string begins here, or when it is malformed
   mutating func string() -> String? {
     let before = bytes
     guard take("\"") else { return nil }

@@ -1,9 +1,9 @@
-// JSON as RFC 8259 has it, as far as it is written here: without fractions, and in the order in which
-// a report tells things.
+// Writes JSON (RFC 8259) as far as the commands need it: without fractions, and with keys in the
+// order of the report.
 
 import SpunnelSystem
 
-/// A value for programs.
+/// A JSON value.
 package enum JSON: Equatable, Sendable {
   case string(String)
   case number(Int)
@@ -16,28 +16,31 @@ package enum JSON: Equatable, Sendable {
     let value: JSON
   }
 
-  /// An object; a pair without a value is left out.
+  /// An object. A pair without a value is omitted.
   package init(_ pairs: KeyValuePairs<String, JSON?>) {
     self = .object(pairs.compactMap { key, value in value.map { Pair(key: key, value: $0) } })
   }
 
-  /// A number, unless there is none.
+  /// A number; `nil` for `nil`.
   package static func number(_ value: (some BinaryInteger)?) -> JSON? {
     value.map { .number(Int($0)) }
   }
 
-  /// A text, unless there is none.
+  /// A string; `nil` for `nil`.
   package static func string(_ value: String?) -> JSON? { value.map { .string($0) } }
 
   package static func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
 
-  /// An object with more pairs behind its own; anything else stays as it is.
+  /// The object with more pairs at its end. Any other value is returned unchanged.
   package func adding(_ more: KeyValuePairs<String, JSON?>) -> JSON {
     guard case .object(let pairs) = self, case .object(let others) = JSON(more) else { return self }
     return .object(pairs + others)
   }
 
-  /// - Parameter isIndented: for people who look at it; otherwise one line
+  /// The value as text.
+  ///
+  /// - Parameter isIndented: whether to write several indented lines, for people; otherwise one
+  ///   line
   package func text(isIndented: Bool) -> String {
     var writer = Writer(isIndented: isIndented)
     writer.write(self, depth: 0)
@@ -92,7 +95,7 @@ private struct Writer {
   private mutating func write(_ text: String) {
     bytes.append(UInt8(ascii: "\""))
     defer { bytes.append(UInt8(ascii: "\"")) }
-    // Nearly all texts: byte by byte they cost several times as much.
+    // Fast path for almost all texts: writing scalar by scalar takes several times as long.
     if text.utf8.allSatisfy(Writer.isPlain) { return append(text) }
     for scalar in text.unicodeScalars {
       switch scalar {
@@ -110,7 +113,8 @@ private struct Writer {
     (0x20...0x7e).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
   }
 
-  /// Controls as escapes, more of them than must be: a terminal may show it.
+  /// Writes an unusual character. All control characters are escaped, more than JSON needs, because
+  /// a terminal may show the text.
   private mutating func write(unusual scalar: Unicode.Scalar) {
     if !scalar.isControl { return bytes += String(scalar).utf8 }
     for unit in String(scalar).utf16 {

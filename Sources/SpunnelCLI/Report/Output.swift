@@ -1,9 +1,9 @@
-// How a command tells what it has to tell: as text or as JSON, once or again and again.
+// How a command prints its reports: as text or JSON, once or repeatedly.
 
 import Glibc
 import SpunnelSystem
 
-/// Where reports go to, as a command's options say it.
+/// The output that a command's options ask for.
 package struct Output: Sendable {
   package static let json = Flag("json", "Print one JSON object, which man spunnelctl describes.")
   package static let watch = Flag(
@@ -20,25 +20,25 @@ package struct Output: Sendable {
   /// Reads `--json` and `--watch`.
   package init(_ call: Call) { self.init(isJSON: call[Output.json], watches: call[Output.watch]) }
 
-  /// Tells a report, whole.
+  /// Prints a report; JSON is indented.
   package func tell(_ report: some Report) throws(CommandError) {
     let text = (isJSON ? OutputForm.json : .text).render(report)
     if !text.isEmpty { try say(text) }
   }
 
-  /// Tells one of several reports: a JSON object has one line.
+  /// Prints one of several reports; each JSON object takes one line.
   package func tellOne(_ report: some Report) throws(CommandError) {
     let text = (isJSON ? OutputForm.jsonLine : .text).render(report)
     if !text.isEmpty { try say(text) }
   }
 
-  /// A word on the way, for people alone.
+  /// Prints a remark on standard error, unless the output is JSON.
   package func remark(_ line: String) { if !isJSON { SpunnelCLI.remark(line) } }
 }
 
-/// Writes lines to standard output.
+/// Writes text and a newline to standard output.
 ///
-/// - Throws: when they cannot be written. A reader that went away, as head(1) does, is no error.
+/// - Throws: a failed write; a reader that went away, such as head(1), is no error
 package func say(_ text: String) throws(CommandError) {
   do throws(SystemError) { try StandardStream.output.put(text + "\n") } catch {
     if error.code != EPIPE { throw .unwritten(error) }
@@ -49,7 +49,7 @@ package func say(_ text: String) throws(CommandError) {
 package func remark(_ line: String) { StandardStream.error.write(line: line) }
 
 extension CommandError {
-  /// Standard output cannot be written: its disk is full, or it is closed.
+  /// The error for a standard output that cannot be written: its disk is full, or it is closed.
   static func unwritten(_ error: SystemError) -> CommandError {
     .failure("write to standard output: \(error.reason)")
   }

@@ -1,31 +1,31 @@
-// What every command of spunnelctl that tells something tells it as: lines for people, and an object
-// for programs.
+// The result of a command: lines for people, and a JSON object for programs.
 
+/// A result that a command prints.
 package protocol Report {
-  /// Lines, without the last newline.
+  /// The lines, without the last newline.
   var text: String { get }
-  /// An object; `version` is put before it.
+  /// The object without `version`, which is put in front.
   var object: JSON { get }
 }
 
 extension Report {
-  /// The object as it is written.
+  /// The object with `version` in front.
   package var versionedObject: JSON {
-    // Goes up only when a key is taken away or changes its meaning.
+    // The version changes only when a key is removed or changes its meaning.
     guard case .object(let pairs) = object else { return object }
     return .object([JSON.Pair(key: "version", value: .number(1))] + pairs)
   }
 }
 
-/// How a report is written.
+/// The form of a printed report.
 package enum OutputForm: Sendable {
   case text
-  /// Over several lines.
+  /// Indented JSON.
   case json
-  /// One line, so that there can be many.
+  /// JSON in one line, for several reports in a row.
   case jsonLine
 
-  /// The report without the last newline.
+  /// The report as text, without the last newline.
   package func render(_ report: some Report) -> String {
     switch self {
     case .text: report.text

@@ -1,18 +1,21 @@
-// A terminal that is redrawn in place: what must be written for it (ECMA-48, and xterm's private
-// modes, which every terminal of today has).
+// The escape sequences that redraw a terminal in place (ECMA-48, and xterm's private modes, which
+// all current terminals have).
 
 package enum Screen {
-  /// Takes the other screen, so that what stood there comes back; no cursor, no broken lines.
+  /// Switches to the alternate screen, hides the cursor, and turns off line wrap. `leave` restores
+  /// the old screen.
   package static let enter = "\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l"
   /// Undoes `enter`.
   package static let leave = "\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l"
 
-  /// Draws over what is there without clearing it first, so that nothing flickers.
+  /// A frame that overwrites the previous one. Nothing is cleared first, so nothing flickers.
   ///
   /// - Parameters:
-  ///   - text: lines
-  ///   - columns: of the terminal; longer lines are folded: what is at their end matters, too
-  ///   - rows: of the terminal; when there are more lines, the last row counts the others
+  ///   - text: the lines to show
+  ///   - columns: the width of the terminal; longer lines are folded, so that their ends stay
+  ///     visible
+  ///   - rows: the height of the terminal; if there are more lines, the last row says how many are
+  ///     hidden
   package static func frame(_ text: String, columns: Int, rows: Int) -> String {
     var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
       .flatMap { folded($0, columns) }
@@ -37,7 +40,7 @@ package enum Screen {
 
   private static func folded(_ line: Substring, _ columns: Int) -> [String] {
     if columns < 1 || line.count <= columns { return [String(line)] }
-    // Colours take no room. A line that is too long all the same goes without them.
+    // Colours take no columns. A line that is still too long is shown without colours.
     if line.contains("\u{1B}") {
       let plain = withoutColours(line)
       return plain.count <= columns ? [String(line)] : folded(plain[...], columns)

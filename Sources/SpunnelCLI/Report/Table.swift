@@ -1,14 +1,15 @@
-// A table for people: columns as wide as their widest cell, two spaces between them. On a terminal a table
-// that is too wide folds its widest cells, so that no line breaks.
+// A table for people. Each column is as wide as its widest cell, with two spaces between columns.
+// If the terminal is narrower, the widest cells are folded.
 
 import SpunnelSystem
 
+/// A table of cells that are safe to print.
 package struct Table {
   private static let gap = 2
-  /// Columns are not made narrower than this, or than their title.
+  /// The least width of a column. A column is never narrower than its title.
   private static let narrowest = 6
 
-  /// What a cell's colour says.
+  /// What the colour of a cell means.
   package enum Mood: String, Sendable {
     case good = "32"
     case pending = "33"
@@ -19,28 +20,30 @@ package struct Table {
 
   private var rows: [Row]
 
-  /// - Parameter titles: the first row
+  /// - Parameter titles: the cells of the first row
   package init(_ titles: [String]) { rows = [(titles, [:])] }
 
+  /// Adds a row.
+  ///
   /// - Parameters:
-  ///   - row: as many cells as there are titles; each is made safe to show, and cut
-  ///   - moods: by column; shown on a terminal alone
+  ///   - row: one cell for each title; control characters are escaped, and long cells are cut
+  ///   - moods: the mood of each column, shown on a terminal only
   package mutating func add(_ row: [String], moods: [Int: Mood] = [:]) {
     rows.append((row.map { cell($0) }, moods))
   }
 
-  /// As standard output takes it.
+  /// The table for standard output: folded and coloured if that is a terminal.
   package var text: String {
     text(columns: StandardStream.output.size?.columns, inColour: Colours.areWanted)
   }
 
   /// - Parameters:
-  ///   - columns: of the terminal; `nil` or 0: any width will do
-  ///   - inColour: whether moods are shown
+  ///   - columns: the width of the terminal; `nil` or 0 for no limit
+  ///   - inColour: whether to show moods
   package func text(columns: Int?, inColour: Bool = false) -> String {
     let widths = fitted(to: columns ?? 0)
     return rows.map { row in
-      // A folded cell goes on under itself.
+      // A folded cell continues below itself.
       let folded = row.cells.enumerated().map { Table.fold($1, widths[$0]) }
       let height = folded.map(\.count).max() ?? 0
       return (0..<height).map { index in
@@ -52,7 +55,7 @@ package struct Table {
     .joined(separator: "\n")
   }
 
-  /// The columns' widths: the widest give way until the table fits.
+  /// The widths of the columns. The widest column shrinks until the table fits.
   private func fitted(to columns: Int) -> [Int] {
     var widths = [Int](repeating: 0, count: rows[0].cells.count)
     for row in rows {
@@ -72,7 +75,7 @@ package struct Table {
     return widths
   }
 
-  /// A cell over several lines: broken behind a space or a comma where there is one.
+  /// The lines of a folded cell. A line breaks after a space or a comma if it has one.
   static func fold(_ text: String, _ width: Int) -> [String] {
     if width <= 0 || text.count <= width { return [text] }
     let head = text.prefix(width)
@@ -91,7 +94,7 @@ package struct Table {
     var line = ""
     var gap = 0
     for (column, cell) in cells.enumerated() {
-      // Nothing is filled up at the end of a line.
+      // The last cell of a line gets no padding.
       if !cell.isEmpty {
         line += String(repeating: " ", count: gap) + Colours.paint(cell, moods[column])
         gap = 0
@@ -107,7 +110,7 @@ package struct Table {
   }
 }
 
-/// Colours on a terminal that shows them, unless the user wants none (no-color.org).
+/// Colours, for a terminal that shows them, unless the user wants none (no-color.org).
 package enum Colours {
   package static var areWanted: Bool {
     let isOff = Process.environment("NO_COLOR").map { !$0.isEmpty } ?? false
@@ -115,7 +118,7 @@ package enum Colours {
       && StandardStream.output.size != nil
   }
 
-  /// - Parameter mood: `nil`: as it is
+  /// - Parameter mood: the mood; `nil` leaves the text as it is
   static func paint(_ text: String, _ mood: Table.Mood?) -> String {
     mood.map { "\u{1B}[\($0.rawValue)m\(text)\u{1B}[0m" } ?? text
   }

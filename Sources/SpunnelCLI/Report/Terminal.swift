@@ -1,9 +1,9 @@
-// The terminal under --watch: taken, drawn on, and given back as it was.
+// The terminal under `--watch`: switched to a screen of its own, and restored.
 
 import SpunnelSystem
 
 struct Terminal {
-  /// - Returns: `nil` when standard output is none, or one that only prints
+  /// - Returns: `nil` when standard output is not a terminal, or the terminal cannot redraw
   init?() {
     if StandardStream.output.size == nil { return nil }
     if Process.environment("TERM") == "dumb" { return nil }
@@ -14,7 +14,7 @@ struct Terminal {
   func giveBack() { StandardStream.output.write(Screen.leave) }
 
   func draw(_ text: String) throws(SystemError) {
-    // One that does not know its size says 0.
+    // A terminal that does not know its size reports 0.
     let size = StandardStream.output.size ?? (0, 0)
     try StandardStream.output.put(
       Screen.frame(

@@ -1,11 +1,11 @@
-// Times and sizes, as people read them.
+// Times and sizes for people.
 
 import Glibc
 
 package enum Units {
-  /// A point in time as Slurm's commands print it, in the local time zone.
+  /// A point in time in the local time zone, as Slurm's commands print it.
   ///
-  /// - Parameter milliseconds: since 1970; 0: not known
+  /// - Parameter milliseconds: milliseconds since 1970; 0 means unknown
   package static func localTime(_ milliseconds: Int) -> String {
     if milliseconds == 0 { return "?" }
     var seconds = time_t(milliseconds / 1000)
@@ -18,16 +18,18 @@ package enum Units {
     }
   }
 
-  /// A point in time for a narrow column: the time of today, the day otherwise.
+  /// A point in time for a narrow column: the time if it is today, otherwise the day.
   ///
-  /// - Parameter now: milliseconds since 1970, as `milliseconds`
+  /// - Parameters:
+  ///   - milliseconds: milliseconds since 1970
+  ///   - now: the present time, in milliseconds since 1970
   package static func shortTime(_ milliseconds: Int, now: Int) -> String {
     let (time, today) = (localTime(milliseconds), localTime(now))
     guard time.utf8.count == 19 else { return time }
     return time.prefix(10) == today.prefix(10) ? String(time.suffix(8)) : String(time.prefix(10))
   }
 
-  /// A number of bytes as `ls -h` prints it.
+  /// A number of bytes, as `ls -h` prints it.
   package static func byteCount(_ bytes: Int) -> String {
     var (value, unit) = (Double(bytes), 0)
     let units = ["", "K", "M", "G", "T", "P", "E"]
@@ -41,7 +43,7 @@ package enum Units {
     return number + units[unit]
   }
 
-  /// `1 connection`, `2 connections`.
+  /// A count with its noun: `1 connection`, `2 connections`.
   package static func count(_ number: Int, _ noun: String) -> String {
     "\(number) \(noun)\(number == 1 ? "" : "s")"
   }

@@ -1,23 +1,24 @@
-// --watch: a report again whenever it says something new, on a terminal in place, elsewhere one
-// after the other.
+// `--watch`: shows a report again whenever it changes. A terminal is redrawn in place; other
+// outputs get one report after the other.
 
 import Glibc
 import SpunnelSystem
 
-/// Tells that what a report is about has changed.
+/// Reports that the subject of a report may have changed.
 package protocol ChangeNews: AnyObject {
-  /// Readable when something may have changed.
+  /// A descriptor that is readable after a change.
   var descriptor: CInt { get }
-  /// Forgets what was noted, to be called before one looks.
+  /// Drains pending events. Call it before making the report.
   func renew()
 }
 
+/// Prints a report again and again, on one event loop.
 package final class Watch: EventHandler {
   package typealias Look = () throws(CommandError) -> any Report
 
-  /// Milliseconds between two looks at the least.
+  /// The shortest time between two reports, in milliseconds.
   private static let pause = 1000
-  /// Milliseconds after which one looks though nothing was heard of: a crash is not heard.
+  /// The longest time between two reports, in milliseconds. A crash causes no event.
   private static let patience = 3000
 
   private let loop: EventLoop
@@ -26,16 +27,17 @@ package final class Watch: EventHandler {
   private let isJSON: Bool
   private let terminal: Terminal?
   private let look: Look
-  /// What was told last.
+  /// The text that was printed last.
   private var shown: String?
   private var lastLook = 0
   private var timer: EventLoop.Timer?
   private var failure: CommandError?
 
-  /// Tells, until it is interrupted or nobody listens any more.
+  /// Prints reports until a signal arrives or the reader goes away.
   ///
   /// - Parameters:
-  ///   - news: what tells that something has changed; `nil`: nothing does
+  ///   - output: the form of the reports
+  ///   - news: reports changes; `nil` for reports at intervals only
   ///   - look: makes the report
   package static func run(
     _ output: Output, _ news: (any ChangeNews)?, _ look: @escaping Look
@@ -61,7 +63,8 @@ package final class Watch: EventHandler {
 
   private func run() throws(SystemError) {
     try loop.add(signals.descriptor.raw, [.input], self)
-    // Its end is heard without asking; a file has none and cannot be watched.
+    // epoll(7) reports a closed pipe without being asked. A regular file cannot be watched and
+    // never closes.
     try? loop.add(STDOUT_FILENO, [], self)
     terminal?.take()
     defer { terminal?.giveBack() }
@@ -76,7 +79,7 @@ package final class Watch: EventHandler {
     } else if descriptor == STDOUT_FILENO {
       loop.stop()
     } else {
-      // However much happens, once is enough until the next look.
+      // One event is enough until the next report, however many changes follow.
       loop.remove(descriptor)
       updateLater(after: max(0, lastLook + Watch.pause - Clock.milliseconds()))
     }
@@ -133,7 +136,7 @@ package final class Watch: EventHandler {
     if let terminal, let shown { write { () throws(SystemError) in try terminal.draw(shown) } }
   }
 
-  /// Ends without a word when the reader or the terminal has gone.
+  /// Writes, and stops without an error if the reader or the terminal is gone.
   private func write(_ body: () throws(SystemError) -> Void) {
     do throws(SystemError) { try body() } catch {
       let isGone = error.code == EPIPE || (error.code == EIO && terminal != nil)
