@@ -1,13 +1,15 @@
-// Arguments and variables as the kernel hands them on: bytes, in whatever encoding or in none.
+// Arguments and environment variables as the kernel passes them: bytes, in any encoding or in none.
 
 import Glibc
 
-/// A C string byte for byte. A `String` made of it would have other bytes where it is no UTF-8: another
-/// file, another value. There is no `description`, so that none is made by accident.
+/// A C string, byte for byte. A `String` would change bytes that are not UTF-8, and so name another
+/// file or another value. There is no `description`, so that no `String` is made by accident.
 public struct ByteString: Hashable, Sendable {
   public let bytes: [UInt8]
 
-  /// - Parameter bytes: without the NUL
+  /// Wraps the bytes of a C string.
+  ///
+  /// - Parameter bytes: without the terminating NUL
   public init(bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
 
   public init(_ text: String) { self.init(bytes: text.utf8) }
@@ -17,15 +19,15 @@ public struct ByteString: Hashable, Sendable {
     self.init(bytes: unsafe characters.map { UInt8(bitPattern: $0) })
   }
 
-  /// For messages alone.
+  /// The text for messages only: bytes that are not UTF-8 are replaced.
   public var text: String { String(decoding: bytes, as: UTF8.self) }
 
-  /// With the NUL.
+  /// The bytes with the terminating NUL.
   var cString: [CChar] { bytes.map { CChar(bitPattern: $0) } + [0] }
 
   public func hasPrefix(_ prefix: String) -> Bool { bytes.starts(with: prefix.utf8) }
 
-  /// Without so many bytes at its beginning.
+  /// The string without its first `count` bytes.
   public func dropFirst(_ count: Int) -> ByteString { ByteString(bytes: bytes.dropFirst(count)) }
 
   public static func + (left: ByteString, right: ByteString) -> ByteString {
@@ -38,16 +40,17 @@ extension ByteString: ExpressibleByStringInterpolation {
 }
 
 extension Process {
-  /// The command line, the program's own name first.
+  /// The command line, starting with the program's name.
   public static func arguments() -> [ByteString] { unsafe vector(CommandLine.unsafeArgv) }
 
   /// The whole environment as `NAME=value` entries.
   public static func environment() -> [ByteString] { unsafe vector(environ) }
 
-  /// The environment for the system's own programs: libraries that the user's environment puts before theirs,
-  /// as conda's does, break them (ld.so(8)).
+  /// The environment for the system's own programs. If the user's environment puts other libraries
+  /// first, as conda does, these programs break (ld.so(8)).
   ///
   /// - Parameter entries: `NAME=value`; `nil`: this process's own
+  /// - Returns: the entries without `LD_LIBRARY_PATH` and `LD_PRELOAD`
   public static func withoutLibraries(_ entries: [ByteString]? = nil) -> [ByteString] {
     (entries ?? environment()).filter { entry in
       !["LD_LIBRARY_PATH=", "LD_PRELOAD="].contains { entry.hasPrefix($0) }

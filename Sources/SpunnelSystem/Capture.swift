@@ -1,21 +1,21 @@
-// Programs that are asked something: their output as text, or this process turned into them.
+// Programs that are run for their output, and execve(2) of this process.
 
 import CSystem
 import Glibc
 
-/// What a program that was run to its end said.
+/// The outcome of a program that was run to its end.
 public struct ProgramResult: Sendable {
-  /// Its exit status, or 128 + the signal that ended it.
+  /// The exit status, or 128 + the signal that ended it.
   public let status: Int
-  /// Standard output and standard error, as they came.
+  /// Standard output and standard error, in the order in which they were written.
   public let output: String
 
   public var succeeded: Bool { status == 0 }
 
-  /// Whether it did not end in time and was ended by force.
+  /// Whether the program did not end in time and was killed.
   public var isLate: Bool { status == ProgramResult.late }
 
-  /// The status of a program that was ended by force: no program of ours ends with it.
+  /// The status of a program that was killed for being late. No program of Spunnel exits with it.
   static let late = 255
 
   /// The last line that is not empty, for a message.
@@ -25,23 +25,24 @@ public struct ProgramResult: Sendable {
 }
 
 extension Program {
-  /// A program without input that is to be run with `capture`, `log` or `replace`.
+  /// Describes a program without input, for `capture`, `start(output:)` or `replace`.
   public init(_ path: String, _ arguments: [String], environment: [ByteString]) {
     self.init(
       path: path, arguments: [path] + arguments, environment: environment, descriptors: [])
   }
 
-  /// Runs it to its end with nothing to read.
+  /// Runs the program to its end. Its standard input is empty.
   ///
-  /// - Parameter milliseconds: when it is ended by force, with the status `late`
-  /// - Returns: what it said
+  /// - Parameter milliseconds: the time after which it is killed, with the status `late`
+  /// - Returns: its status and output
   public func capture(milliseconds: Int) throws(SystemError) -> ProgramResult {
     let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
-    // A socket and no pipe: one that blocks the program instead of failing its write when full.
+    // A socket pair, not a pipe. The child's end is blocking: if it is full, the program waits, and
+    // its write does not fail.
     let pair = try FileDescriptor.streamPair()
     var program = self
     program.descriptors = [nothing.raw, pair.left.raw, pair.left.raw]
-    // For this child alone: what becomes of the host process's own is its affair.
+    // The action of SIGCHLD is changed for this child only, because it belongs to the host process.
     var before = sigaction()
     let wereForgotten = unsafe csystem_keep_children(&before) == 1
     defer { if wereForgotten { unsafe csystem_leave_children(&before) } }
@@ -59,13 +60,13 @@ extension Program {
     return ProgramResult(status: status, output: String(decoding: output, as: UTF8.self))
   }
 
-  /// Closes the writing end, so that the program's end is the end of the output.
+  /// Closes the writing end, so that the output ends when the program ends.
   private static func close(_ end: consuming FileDescriptor) { _ = consume end }
 
-  /// Starts it with its output in a file, in a session of its own.
+  /// Starts the program in its own session, with its output in a file.
   ///
-  /// - Parameter file: made when it is not there, else written on
-  /// - Returns: its process id
+  /// - Parameter file: created if it does not exist, otherwise appended to
+  /// - Returns: the process id
   public func start(output file: String) throws(SystemError) -> pid_t {
     let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
     let log = try FileDescriptor.open(file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW)
@@ -74,9 +75,9 @@ extension Program {
     return try program.start()
   }
 
-  /// execve(2): this process becomes the program, with its descriptors and its terminal.
+  /// Replaces this process by the program (execve(2)). Descriptors and terminal stay.
   ///
-  /// - Throws: when that failed; else it does not return
+  /// - Throws: if that failed; otherwise this function does not return
   public func replace() throws(SystemError) {
     let argv = CStringVector(arguments)
     let envp = CStringVector(environment ?? Process.environment())
@@ -85,7 +86,7 @@ extension Program {
 }
 
 extension Process {
-  /// The exit status of a child, which is killed at the deadline.
+  /// The exit status of a child. At the deadline the child is killed.
   fileprivate static func outcome(of child: pid_t, until deadline: Int) -> Int {
     while true {
       if case .ended(let status) = poll(child) { return status }

@@ -1,13 +1,14 @@
-// What time it is: by the clock that only goes on, and by the one on the wall.
+// The time: of a clock that is never set back, and of the wall clock.
 
 import Glibc
 
 /// Time for deadlines and for people.
 public enum Clock {
-  /// Milliseconds of the monotonic clock, which goes on while the machine sleeps.
+  /// Milliseconds of the monotonic clock (`CLOCK_BOOTTIME`), which also counts while the machine
+  /// sleeps.
   public static func milliseconds() -> Int { read(CLOCK_BOOTTIME) }
 
-  /// Milliseconds since 1970.
+  /// Milliseconds since 1970 (`CLOCK_REALTIME`).
   public static func wallMilliseconds() -> Int { read(CLOCK_REALTIME) }
 
   private static func read(_ clock: clockid_t) -> Int {

@@ -1,14 +1,14 @@
-// Directories that nobody else can turn into something else: opened once, then used by descriptor.
+// Directories that another user cannot replace: opened once, then used by descriptor.
 
 import CSystem
 import Glibc
 
-/// An open directory. Everything in it is named relative to it, so that no rename or link on the
-/// way can lead elsewhere, and opened without crossing a mount: a file system that another user has
-/// mounted in it (fuse(4)) could show any owner and any mode, or never answer.
+/// An open directory. Names in it are resolved relative to its descriptor, so a rename or a link on
+/// the path has no effect. Most functions do not cross a mount point: another user may have mounted
+/// a file system there (fuse(4)) that shows any owner and mode, or that never answers.
 public struct Directory: ~Copyable {
   public let descriptor: FileDescriptor
-  /// For messages and for programs that want a path.
+  /// The path, for messages and for programs that need one.
   public let path: String
 
   private init(_ descriptor: consuming FileDescriptor, _ path: String) {
@@ -18,52 +18,56 @@ public struct Directory: ~Copyable {
 
   private static let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
 
-  /// Opens a directory whose last part is no link.
+  /// Opens a directory. The last part of the path must not be a symbolic link.
   public static func open(_ path: String) throws(SystemError) -> Directory {
     Directory(try FileDescriptor.open(path, flags), path)
   }
 
-  /// Opens a directory, through links as well: for a path that the administrator chose.
+  /// Opens a directory and follows symbolic links: for a path that the administrator chose.
   public static func open(following path: String) throws(SystemError) -> Directory {
     Directory(try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY), path)
   }
 
-  /// Opens a directory whose content one may not be allowed to read: for its attributes alone
-  /// (open(2), `O_PATH`).
+  /// Opens a directory for its attributes only (open(2), `O_PATH`). The user need not be allowed to
+  /// read it.
   public static func reference(_ path: String) throws(SystemError) -> Directory {
     Directory(try FileDescriptor.open(path, csystem_o_path | flags), path)
   }
 
-  /// The same for a directory of this one, or with `..` for the one that it lies in.
+  /// Opens a directory inside this one, or its parent with `..`, for its attributes only.
+  ///
+  /// - Throws: `EXDEV` if a mount point lies there
   public borrowing func reference(_ name: String) throws(SystemError) -> Directory {
     Directory(
       try FileDescriptor.open(name, within: descriptor.raw, csystem_o_path | Directory.flags),
       path(of: name))
   }
 
-  /// The same across a mount.
+  /// Opens a directory inside this one for its attributes only, across a mount point too.
   borrowing func referenceAcross(_ name: String) throws(SystemError) -> Directory {
     Directory(
       try FileDescriptor.open(name, in: descriptor.raw, csystem_o_path | Directory.flags),
       path(of: name))
   }
 
-  /// For messages; of a directory whose own path has no links.
+  /// The path of a name, for messages. This directory's own path must have no symbolic links.
   borrowing func path(of name: String) -> String {
     guard name == ".." else { return (path == "/" ? "" : path) + "/" + name }
     let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
     return parent.isEmpty ? "/" : String(parent)
   }
 
-  /// Opens a directory of this one.
+  /// Opens a directory inside this one.
+  ///
+  /// - Throws: `EXDEV` if a mount point lies there
   public borrowing func open(_ name: String) throws(SystemError) -> Directory {
     Directory(
       try FileDescriptor.open(name, within: descriptor.raw, Directory.flags), path + "/" + name)
   }
 
-  /// mkdirat(2) with mode 0700.
+  /// Makes a directory with mode 0700 (mkdirat(2)).
   ///
-  /// - Returns: false when the name was taken
+  /// - Returns: false if the name exists already
   @discardableResult
   public borrowing func create(_ name: String) throws(SystemError) -> Bool {
     do throws(SystemError) {
@@ -75,17 +79,17 @@ public struct Directory: ~Copyable {
     }
   }
 
-  /// fstat(2) of the directory itself.
+  /// The attributes of the directory itself (fstat(2)).
   public borrowing func attributes() throws(SystemError) -> stat {
     var result = stat()
     try check("stat \(path)") { unsafe fstat(descriptor.raw, &result) }
     return result
   }
 
-  /// flock(2), exclusive.
+  /// Takes an exclusive lock (flock(2)).
   ///
-  /// - Parameter waiting: whether to wait for it
-  /// - Returns: false when somebody else holds it and `waiting` is false
+  /// - Parameter waiting: whether to wait for the lock
+  /// - Returns: false if another process holds the lock and `waiting` is false
   public borrowing func lock(waiting: Bool) throws(SystemError) -> Bool {
     do throws(SystemError) {
       try check("lock \(path)") { flock(descriptor.raw, waiting ? LOCK_EX : LOCK_EX | LOCK_NB) }
@@ -96,11 +100,12 @@ public struct Directory: ~Copyable {
     }
   }
 
-  /// Gives up one's own lock.
+  /// Releases this process's lock.
   public borrowing func unlock() { _ = flock(descriptor.raw, LOCK_UN) }
 
-  /// Whether somebody holds it exclusively. Asks with a shared lock, so that two who ask do not
-  /// take each other for the holder. Where the kernel cannot say, somebody is taken to.
+  /// Whether another process holds the exclusive lock. The check takes a shared lock for a moment,
+  /// so two checks at the same time do not disturb each other. If the kernel cannot say, the
+  /// directory counts as locked.
   public borrowing func isLocked() -> Bool {
     do throws(SystemError) {
       try check("lock \(path)") { flock(descriptor.raw, LOCK_SH | LOCK_NB) }
@@ -109,30 +114,31 @@ public struct Directory: ~Copyable {
     return false
   }
 
-  /// Whether there is something of that name. For a directory of this user's own: a mount is looked at.
-  /// Needs no descriptor, as there may be none left.
+  /// Whether the name exists in the directory. For the user's own directories only, because it
+  /// crosses mount points. It needs no descriptor, so it works when none is free.
   public borrowing func contains(_ name: String) -> Bool {
     unsafe faccessat(descriptor.raw, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0
   }
 
-  /// renameat(2) within the directory.
+  /// Renames a file within the directory (renameat(2)).
   public borrowing func rename(_ old: String, to new: String) throws(SystemError) {
     try check("rename \(path)/\(old)") {
       unsafe renameat(descriptor.raw, old, descriptor.raw, new)
     }
   }
 
-  /// The names in it, without `.` and `..`, in no order.
+  /// The names in the directory, without `.` and `..`, in no particular order.
   public borrowing func names() throws(SystemError) -> [String] { try names { $0 } }
 
-  /// What the names in it stand for. Nothing else is kept: somebody else may have made millions.
+  /// The names in the directory, filtered and converted by `kept`. Nothing else is kept in memory:
+  /// another user may have made millions of files.
   public borrowing func names<Kept>(
     as kept: (String) -> Kept?
   ) throws(SystemError) -> [Kept] {
-    // A descriptor of its own: reading moves an offset that duplicates would share.
+    // A new open file description, because a duplicate would share the read offset.
     let copy = try FileDescriptor.open(".", within: descriptor.raw, Directory.flags)
     let stream = unsafe try checkPointer("read \(path)") { unsafe fdopendir(copy.raw) }
-    // The stream's from here on.
+    // From here on the stream owns the descriptor.
     _ = copy.release()
     defer { unsafe closedir(stream) }
     var all: [Kept] = []
@@ -145,11 +151,13 @@ public struct Directory: ~Copyable {
     return all
   }
 
-  /// The content of a regular file in it, never through a link and never of a FIFO.
+  /// Reads a regular file in the directory. It follows no link and never reads a FIFO.
   ///
   /// - Parameters:
-  ///   - limit: bytes that are read at the most
-  ///   - isSole: whether a file that has other names as well is refused
+  ///   - limit: the most bytes to read
+  ///   - isSole: whether a file with more than one name (hard link) is refused
+  /// - Throws: `EINVAL` if it is not a regular file, `EMLINK` if it has other names, `EXDEV` for a
+  ///   mount point
   public borrowing func read(
     _ name: String, atMost limit: Int, isSole: Bool = false
   ) throws(SystemError) -> [UInt8] {
@@ -158,11 +166,11 @@ public struct Directory: ~Copyable {
     return try file.content(expecting: size, atMost: limit)
   }
 
-  /// The end of a regular file in it, as `read` reads one.
+  /// Reads the end of a regular file in the directory, as `read` does.
   ///
   /// - Parameters:
-  ///   - limit: bytes that are read at the most
-  ///   - isSole: whether a file that has other names as well is refused
+  ///   - limit: the most bytes to read
+  ///   - isSole: whether a file with more than one name (hard link) is refused
   public borrowing func readEnd(
     _ name: String, atMost limit: Int, isSole: Bool = false
   ) throws(SystemError) -> [UInt8] {
@@ -178,7 +186,7 @@ public struct Directory: ~Copyable {
     try FileDescriptor.open(name, within: descriptor.raw, O_RDONLY | O_NONBLOCK)
   }
 
-  /// Replaces a file as a whole: readers see the old content or the new one.
+  /// Replaces a file in one step: readers see the old content or the new content.
   public borrowing func replace(_ name: String, with content: [UInt8]) throws(SystemError) {
     let draft = name + ".new"
     let file = try FileDescriptor.open(
@@ -187,7 +195,7 @@ public struct Directory: ~Copyable {
     try rename(draft, to: name)
   }
 
-  /// Makes an empty file. Whatever has the name already stays as it is, and is not even opened.
+  /// Makes an empty file. If the name exists already, the file is left as it is and is not opened.
   public borrowing func touch(_ name: String) throws(SystemError) {
     do throws(SystemError) {
       _ = try FileDescriptor.open(
@@ -195,14 +203,14 @@ public struct Directory: ~Copyable {
     } catch { if error.code != EEXIST { throw error } }
   }
 
-  /// Removes a file; one that is not there is no error.
+  /// Removes a file. A missing file is not an error.
   public borrowing func remove(_ name: String) {
     _ = unsafe unlinkat(descriptor.raw, name, 0)
   }
 
-  /// Removes a directory of this one, when it is empty.
+  /// Removes a directory inside this one, if it is empty.
   ///
-  /// - Returns: whether it is gone
+  /// - Returns: whether it no longer exists
   @discardableResult
   public borrowing func removeDirectory(_ name: String) -> Bool {
     do throws(SystemError) {
@@ -213,12 +221,14 @@ public struct Directory: ~Copyable {
 }
 
 extension Directory {
-  /// Where a symbolic link of the directory leads, `nil` when there is none of that name.
+  /// The target of a symbolic link in the directory; `nil` if no link has that name.
   public borrowing func target(of name: String) -> String? {
     Directory.target(of: name, in: descriptor.raw)
   }
 
-  /// - Parameter name: empty for a descriptor of the link itself (readlink(2))
+  /// The target of a symbolic link.
+  ///
+  /// - Parameter name: empty if `descriptor` is the link itself (readlink(2))
   static func target(of name: String, in descriptor: CInt) -> String? {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
     let count = unsafe readlinkat(descriptor, name, &buffer, buffer.count)
@@ -226,7 +236,7 @@ extension Directory {
     return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  /// Puts a symbolic link into the directory, in one step and in place of an older one.
+  /// Makes a symbolic link in the directory. It replaces an older link in one step.
   public borrowing func link(_ name: String, to target: String) throws(SystemError) {
     let draft = name + ".new"
     remove(draft)
@@ -236,25 +246,27 @@ extension Directory {
 }
 
 extension FileDescriptor {
-  /// The size of a regular file; anything else is not read.
+  /// The size of a regular file in bytes.
+  ///
+  /// - Throws: `EINVAL` if it is not a regular file, `EMLINK` if it has other names
   fileprivate func sizeOfRegular(_ path: String, _ isSole: Bool) throws(SystemError) -> Int {
     var kind = stat()
     try check("stat \(path)") { unsafe fstat(raw, &kind) }
     if kind.st_mode & S_IFMT != S_IFREG { throw SystemError("read \(path)", EINVAL) }
-    // One that was replaced after it was opened has no name any more.
+    // A file that was replaced after it was opened has no name left, so 0 links are fine.
     if isSole && kind.st_nlink > 1 { throw SystemError("read \(path)", EMLINK) }
     return Int(kind.st_size)
   }
 
-  /// What is left of a file.
+  /// Reads the rest of a file.
   ///
   /// - Parameters:
-  ///   - size: what it is thought to be; those of /proc say 0
-  ///   - limit: bytes that are read at the most
-  /// - Returns: the bytes up to its end or the limit
+  ///   - size: the expected size; files in /proc report 0
+  ///   - limit: the most bytes to read
+  /// - Returns: the bytes up to the end of the file or the limit
   public func content(expecting size: Int, atMost limit: Int) throws(SystemError) -> [UInt8] {
-    // One more, so that the end of a small file is seen with the first read. A file may be said to be as
-    // large as a number can be.
+    // One byte more, so that the first read of a small file also finds its end. The reported size
+    // may be as large as Int allows, so the limit applies first.
     let room = min(max(size, 4095), limit) + 1
     var content: [UInt8] = []
     while content.count < limit, let more = try read(atMost: min(room, limit - content.count)),

@@ -1,21 +1,26 @@
-// How a child is ended: TERM, some time, KILL; a look from time to time, so that nobody has to wait.
+// Ending a child: TERM, a pause, KILL. It advances in short steps, so that the caller need not
+// wait.
 
 import Glibc
 
-/// A child that leads its own process group, on its way out with all that it has started.
+/// A child that leads its own process group and is being ended with all its descendants in the
+/// group.
 public final class Ending {
   private let child: pid_t
-  /// Milliseconds in which what it has started ends by itself, once it has; `nil`: it is not spared.
+  /// Milliseconds in which its descendants may end by themselves after it has ended; `nil`: they
+  /// get no such time.
   private let rest: Int?
   private var isReaped = false
-  /// What is still to be sent, and when, in milliseconds of the monotonic clock.
+  /// The signals still to send, with their times in milliseconds of the monotonic clock.
   private var steps: [(due: Int, signal: CInt)]
 
+  /// Ends a child: TERM now, KILL later.
+  ///
   /// - Parameters:
-  ///   - child: not waited for by anybody else from now on
+  ///   - child: from now on only this object waits for it
   ///   - patience: milliseconds between TERM and KILL
-  ///   - rest: milliseconds for what it has started, which ends by itself; `nil`: TERM and KILL are
-  ///     for the whole group
+  ///   - rest: milliseconds for its descendants to end by themselves; `nil`: TERM and KILL go to
+  ///     the whole group
   public init(_ child: pid_t, patience: Int, rest: Int? = nil) {
     self.child = child
     self.rest = rest
@@ -23,11 +28,12 @@ public final class Ending {
     steps = [(now, SIGTERM), (now + patience, SIGKILL)]
   }
 
-  /// A child that ends by itself, and what it has started after it.
+  /// Gives a child time to end by itself first.
   ///
   /// - Parameters:
-  ///   - child: not waited for by anybody else from now on
-  ///   - grace: milliseconds before TERM, and from there to KILL; for what it leaves behind the same again
+  ///   - child: from now on only this object waits for it
+  ///   - grace: milliseconds before TERM, and again before KILL; then its descendants get as much to
+  ///     end by themselves
   public init(_ child: pid_t, grace: Int) {
     self.child = child
     rest = grace
@@ -35,9 +41,11 @@ public final class Ending {
     steps = [(now + grace, SIGTERM), (now + grace * 2, SIGKILL)]
   }
 
-  /// What a child has left behind that was waited for.
+  /// Ends the descendants of a child that has already been waited for.
   ///
-  /// - Parameter rest: milliseconds in which it ends by itself
+  /// - Parameters:
+  ///   - child: the former leader of the process group
+  ///   - rest: milliseconds in which they may end by themselves
   public init(leftBy child: pid_t, rest: Int) {
     self.child = child
     self.rest = rest
@@ -45,18 +53,20 @@ public final class Ending {
     outlive()
   }
 
-  /// Whether the child may still do something of its own: it was not killed.
+  /// Whether the child may still act on its own: it runs and has not been sent KILL.
   public var mayAct: Bool { !isReaped && !steps.isEmpty }
 
-  /// Whether something is to be sent in time; without, SIGCHLD will tell.
+  /// Whether a signal is still to be sent at a later time. If not, SIGCHLD tells when the child has
+  /// ended.
   public var isTimed: Bool { !steps.isEmpty }
 
-  /// Sends what is due; to be called again after each SIGCHLD, and soon while it is timed.
+  /// Sends the signals that are due. To be called after each SIGCHLD, and every few milliseconds
+  /// while `isTimed`.
   ///
-  /// - Returns: whether nothing of it is left
+  /// - Returns: whether no process of the group is left
   public func advance() -> Bool {
     if !isReaped, Process.poll(child) != .running { outlive() }
-    // Looked at often, as the number is anybody's once the group is empty.
+    // Checked often: once the group is empty, its number may be given to another group.
     if isReaped, Glibc.kill(-child, 0) != 0 { return true }
     while let step = steps.first, step.due <= Clock.milliseconds() {
       steps.removeFirst()
@@ -65,10 +75,10 @@ public final class Ending {
     return isReaped && steps.isEmpty
   }
 
-  /// Kills what is left, without any patience.
+  /// Kills the rest of the group at once.
   public func kill() { _ = Glibc.kill(-child, SIGKILL) }
 
-  /// The child is gone: the rest of its group follows.
+  /// Notes that the child has ended. The rest of its group follows.
   private func outlive() {
     isReaped = true
     let now = Clock.milliseconds()

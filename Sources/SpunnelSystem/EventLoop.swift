@@ -1,66 +1,74 @@
-// One thread, one epoll(7): handlers of descriptors, timers, and work left for later.
+// An event loop with one thread and one epoll(7): handlers of descriptors, timers, and postponed
+// work.
 
 import CSystem
 import Glibc
 
-/// What a descriptor is watched for, and what happened to it.
+/// The events that a descriptor is watched for, and the events that have happened.
 public struct Readiness: OptionSet, Sendable {
   public let rawValue: UInt32
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   public static let input = Readiness(rawValue: EPOLLIN.rawValue)
   public static let output = Readiness(rawValue: EPOLLOUT.rawValue)
-  /// TCP's urgent data (tcp(7)) is there and was not passed yet.
+  /// Urgent data of TCP (tcp(7)) has arrived and is not read past yet.
   public static let urgent = Readiness(rawValue: EPOLLPRI.rawValue)
-  /// The peer sent end of file.
+  /// The peer has sent end of file.
   public static let peerClosed = Readiness(rawValue: EPOLLRDHUP.rawValue)
   public static let error = Readiness(rawValue: EPOLLERR.rawValue)
   public static let hangUp = Readiness(rawValue: EPOLLHUP.rawValue)
-  /// Report changes only: the handler works until a call would block.
+  /// Edge-triggered: an event is reported once for each change, so the handler works until a call
+  /// would block.
   public static let edges = Readiness(rawValue: EPOLLET.rawValue)
 }
 
-/// Whoever is told about a descriptor.
+/// Receives the events of a descriptor.
 public protocol EventHandler: AnyObject {
+  /// Handles events.
+  ///
   /// - Parameters:
-  ///   - descriptor: the one that was registered
-  ///   - readiness: what it is ready for
+  ///   - descriptor: the descriptor that was registered
+  ///   - readiness: what has happened
   func handle(_ descriptor: CInt, _ readiness: Readiness)
 }
 
-/// An epoll instance with its handlers and timers. Not thread-safe: one loop, one thread.
+/// An epoll instance with its handlers and timers. It is not thread-safe: one loop belongs to one
+/// thread.
 @safe public final class EventLoop {
-  /// Names one timer.
+  /// Identifies one timer.
   public struct Timer: Hashable { fileprivate let number: UInt64 }
 
-  /// What a descriptor is watched by; `handler` is `nil` while nobody watches it.
+  /// The registration of one descriptor number; `handler` is `nil` while it is not watched.
   private struct Registration {
-    /// A number of its own and not the descriptor's: an event that was already fetched for a
-    /// descriptor closed a moment ago must not reach the one that took its place.
+    /// The number of the registration. A descriptor may be closed and its number reused while
+    /// events of the old one are already fetched. Such an event has the old generation and is
+    /// dropped.
     var generation: UInt32 = 0
     var handler: (any EventHandler)?
   }
 
-  /// Events that one epoll_wait(2) fetches.
+  /// The most events that one epoll_wait(2) fetches.
   private static let mostEvents = 128
 
   private let epoll: FileDescriptor
-  /// By descriptor: the kernel gives out the lowest free number, so the array stays short.
+  /// Indexed by descriptor. The kernel gives out the lowest free number, so the array stays short.
   private var registrations: [Registration] = []
   private var events = unsafe [epoll_event](repeating: epoll_event(), count: EventLoop.mostEvents)
   private var timers: [(due: Int, timer: Timer, action: () -> Void)] = []
   private var later: [() -> Void] = []
   private var lastTimer: UInt64 = 0
   private var stopped = false
-  /// Counts the turns: a handler sees whether it was called in the turn before as well.
+  /// The number of turns so far. A handler can compare it to see whether it was also called in the
+  /// turn before.
   public private(set) var turns: UInt64 = 0
 
+  /// Makes an epoll instance that watches nothing yet.
   public init() throws(SystemError) {
     epoll = FileDescriptor(
       owning: try check("epoll_create1") { epoll_create1(CInt(EPOLL_CLOEXEC)) })
   }
 
-  /// Watches a descriptor until `remove` or `forget`; the loop keeps the handler alive so long.
+  /// Watches a descriptor until `remove` or `forget`. The loop keeps the handler alive until then.
   public func add(
     _ descriptor: CInt, _ readiness: Readiness, _ handler: any EventHandler
   ) throws(SystemError) {
@@ -71,8 +79,8 @@ public protocol EventHandler: AnyObject {
     registrations[index].handler = handler
   }
 
-  /// Watches a descriptor that is watched already for something else. What is ready by now is
-  /// reported again, edges or not.
+  /// Changes what a descriptor is watched for. Events that are ready now are reported again, even
+  /// edge-triggered ones.
   public func change(_ descriptor: CInt, _ readiness: Readiness) throws(SystemError) {
     try control(EPOLL_CTL_MOD, descriptor, readiness)
   }
@@ -92,8 +100,9 @@ public protocol EventHandler: AnyObject {
     _ = unsafe epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor, &event)
   }
 
-  /// Stops watching a descriptor that is closed next and that nobody holds a copy of: closing it takes
-  /// it out of the epoll instance (epoll(7), questions and answers), without a call for that.
+  /// Stops watching a descriptor that the caller closes next and of which no copy exists. The close
+  /// removes it from the epoll instance (epoll(7), questions and answers), which saves a system
+  /// call.
   ///
   /// - Returns: whether it was watched
   @discardableResult
@@ -105,10 +114,11 @@ public protocol EventHandler: AnyObject {
     return true
   }
 
-  /// Stops watching for a while: what cannot be taken now would be reported again at once, for nothing.
+  /// Stops watching for a while. Without the pause, input that cannot be taken now would be
+  /// reported again at once.
   ///
   /// - Parameters:
-  ///   - milliseconds: until it is watched again, and until the next attempt if that fails
+  ///   - milliseconds: until it is watched again; if that fails, until the next attempt
   ///   - isWanted: whether it is to be watched again
   public func rest(
     _ descriptor: CInt, milliseconds: Int, _ readiness: Readiness, _ handler: any EventHandler,
@@ -124,7 +134,9 @@ public protocol EventHandler: AnyObject {
     }
   }
 
-  /// Runs an action once, after at least so many milliseconds.
+  /// Runs an action once, after at least `milliseconds`.
+  ///
+  /// - Returns: the timer, for `cancel`
   @discardableResult
   public func after(milliseconds: Int, _ action: @escaping () -> Void) -> Timer {
     lastTimer += 1
@@ -133,7 +145,7 @@ public protocol EventHandler: AnyObject {
     return timer
   }
 
-  /// Forgets a timer; one that has run already is no error.
+  /// Cancels a timer. A timer that has already run is not an error.
   public func cancel(_ timer: Timer?) {
     guard let timer else { return }
     timers.removeAll { $0.timer == timer }
@@ -145,12 +157,12 @@ public protocol EventHandler: AnyObject {
   /// Makes `run` return after the handlers of this turn.
   public func stop() { stopped = true }
 
-  /// Turns until `stop`.
+  /// Runs turns until `stop` is called.
   public func run() throws(SystemError) {
     while !stopped { try turn(milliseconds: -1) }
   }
 
-  /// Waits once, runs what is due.
+  /// Waits once for events, then runs the handlers and timers that are due.
   ///
   /// - Parameter milliseconds: the longest wait; negative: for ever
   public func turn(milliseconds: Int) throws(SystemError) {
@@ -174,7 +186,7 @@ public protocol EventHandler: AnyObject {
     for action in work { action() }
   }
 
-  /// Milliseconds to the next timer; the limit when there is none before.
+  /// Milliseconds until the next timer, at most `limit`.
   ///
   /// - Parameter limit: negative: for ever
   func timeToNext(atMost limit: Int) -> Int {

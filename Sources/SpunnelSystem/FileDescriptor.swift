@@ -1,18 +1,19 @@
-// Owned descriptors: closed once, close-on-exec from birth.
+// Owned descriptors: closed exactly once, and close-on-exec from the start.
 
 import CSystem
 import Glibc
 
-/// The owner of one open descriptor; it is closed when the owner goes.
+/// The owner of one open descriptor. The descriptor is closed when the owner ends.
 public struct FileDescriptor: ~Copyable {
-  /// The number, borrowed: valid while the owner lives.
+  /// The descriptor's number, borrowed: it is valid while the owner lives.
   public let raw: CInt
 
   /// Takes ownership of an open descriptor.
   public init(owning raw: CInt) { self.raw = raw }
 
-  /// Takes ownership of a new descriptor and keeps it away from 0, 1 and 2: a process that was
-  /// started without one of them would take it for its own input or output.
+  /// Takes ownership of a new descriptor and moves it above 0, 1 and 2. If this process was started
+  /// without one of these, the kernel gives out its number, and code would use the descriptor as
+  /// standard input or output.
   init(new raw: CInt) throws(SystemError) {
     if raw > STDERR_FILENO {
       self.init(owning: raw)
@@ -25,7 +26,7 @@ public struct FileDescriptor: ~Copyable {
 
   deinit { _ = Glibc.close(raw) }
 
-  /// Gives the descriptor up without closing it.
+  /// Gives up ownership without closing the descriptor.
   public consuming func release() -> CInt {
     let raw = raw
     discard self
@@ -34,20 +35,22 @@ public struct FileDescriptor: ~Copyable {
 }
 
 extension FileDescriptor {
-  /// Keeps it from children that whoever is in this process forks; those that exec have it closed anyway.
+  /// Closes the descriptor in children that other code in this process forks. Children that call
+  /// exec close it in any case.
   ///
-  /// - Parameter isWithheld: false before it is closed: its number is another's then
+  /// - Parameter isWithheld: set it to false before the descriptor is closed, because its number
+  ///   may be reused
   public borrowing func withholdFromForks(_ isWithheld: Bool) {
     csystem_withhold_from_forks(raw, isWithheld ? 1 : 0)
   }
 
-  /// open(2).
+  /// Opens a file (open(2)).
   ///
   /// - Parameters:
   ///   - path: relative to `directory`
   ///   - directory: a directory's descriptor, or `AT_FDCWD`
   ///   - flags: `O_CLOEXEC` is added
-  ///   - mode: permission bits of a file that is created
+  ///   - mode: the permission bits of a new file
   public static func open(
     _ path: String, in directory: CInt = AT_FDCWD, _ flags: CInt, mode: mode_t = 0o600
   ) throws(SystemError) -> FileDescriptor {
@@ -55,15 +58,16 @@ extension FileDescriptor {
       owning: try checkNegated("open \(path)", unsafe csystem_openat(directory, path, flags, mode)))
   }
 
-  /// Opens a name of a directory without crossing a mount: what another user has mounted there is not asked
-  /// anything, and cannot pretend to be the owner's. Links are not followed.
+  /// Opens a file of a directory without crossing a mount point. A file system that another user
+  /// has mounted there is not asked anything and cannot pretend to belong to the owner. Symbolic
+  /// links are not followed.
   ///
   /// - Parameters:
-  ///   - name: of the directory
+  ///   - name: in the directory
   ///   - directory: a directory's descriptor
   ///   - flags: `O_CLOEXEC` and `O_NOFOLLOW` are added
-  ///   - mode: permission bits of a file that is created
-  /// - Throws: `EXDEV` for a mount
+  ///   - mode: the permission bits of a new file
+  /// - Throws: `EXDEV` for a mount point
   public static func open(
     _ name: String, within directory: CInt, _ flags: CInt, mode: mode_t = 0o600
   ) throws(SystemError) -> FileDescriptor {
@@ -72,10 +76,10 @@ extension FileDescriptor {
         "open \(name)", unsafe csystem_open_within(directory, name, flags | O_NOFOLLOW, mode)))
   }
 
-  /// pipe2(2). Both ends are non-blocking.
+  /// Makes a pipe (pipe2(2)). Both ends are non-blocking.
   ///
-  /// - Parameter capacity: bytes that it would hold rather than the system's default; a user who has
-  ///   many pipes is given that all the same (pipe(7), `pipe-user-pages-soft`)
+  /// - Parameter capacity: in bytes, instead of the system's default; ignored if the user has too
+  ///   many pipes (pipe(7), `pipe-user-pages-soft`)
   public static func pipe(capacity: Int? = nil) throws(SystemError) -> Pipe {
     var ends: [CInt] = [-1, -1]
     try checkNegated("pipe", unsafe csystem_pipe(&ends))
@@ -83,17 +87,17 @@ extension FileDescriptor {
     return Pipe(reader: FileDescriptor(owning: ends[0]), writer: FileDescriptor(owning: ends[1]))
   }
 
-  /// pipe2(2) from or to a child: this process's end is non-blocking, the child's is not, as programs
-  /// expect of their standard streams.
+  /// Makes a pipe to or from a child. This process's end is non-blocking. The child's end blocks,
+  /// as programs expect of their standard streams.
   ///
-  /// - Parameter end: the one that the child is given
+  /// - Parameter end: the end that the child gets
   public static func pipe(childHas end: Pipe.End) throws(SystemError) -> Pipe {
     let pipe = try pipe()
     try (end == .reader ? pipe.reader.raw : pipe.writer.raw).setBlocking(true)
     return pipe
   }
 
-  /// socketpair(2) of connected stream sockets, blocking.
+  /// Makes a pair of connected, blocking stream sockets (socketpair(2)).
   public static func streamPair() throws(SystemError) -> StreamPair {
     var ends: [CInt] = [-1, -1]
     try check("socketpair") {
@@ -107,12 +111,13 @@ extension FileDescriptor {
     return StreamPair(left: try FileDescriptor(new: ends[0]), right: right)
   }
 
-  /// Has calls return at once that would wait: reads with `nil`, writes with `EAGAIN`.
+  /// Makes the descriptor non-blocking: a read that would wait returns `nil`, a write fails with
+  /// `EAGAIN`.
   public func makeNonBlocking() throws(SystemError) { try raw.setBlocking(false) }
 
-  /// Reads what is there, at most `limit` bytes.
+  /// Reads the bytes that are available, at most `limit`.
   ///
-  /// - Returns: the bytes, empty at end of file, `nil` when a read would block
+  /// - Returns: the bytes, empty at end of file, `nil` if a read would block
   public func read(atMost limit: Int) throws(SystemError) -> [UInt8]? {
     var buffer = [UInt8](repeating: 0, count: limit)
     do throws(SystemError) {
@@ -124,7 +129,7 @@ extension FileDescriptor {
     }
   }
 
-  /// Writes all of the bytes to a descriptor that blocks, or is known to have room.
+  /// Writes all bytes. The descriptor must be blocking or have enough room.
   public func writeAll(_ bytes: [UInt8]) throws(SystemError) {
     var rest = bytes[...]
     while !rest.isEmpty {
@@ -135,7 +140,7 @@ extension FileDescriptor {
     }
   }
 
-  /// The size of a file, in bytes.
+  /// The size of a file in bytes.
   public func size() throws(SystemError) -> Int {
     var result = stat()
     try check("stat") { unsafe fstat(raw, &result) }
@@ -144,8 +149,8 @@ extension FileDescriptor {
 
   /// Waits for input or a hang-up.
   ///
-  /// - Parameter milliseconds: how long; negative: for ever
-  /// - Returns: whether there is something to read, end of file included
+  /// - Parameter milliseconds: the longest wait; negative: for ever
+  /// - Returns: whether there is input; end of file counts as input
   public func waitReadable(milliseconds: Int) -> Bool {
     let deadline = Clock.milliseconds() + milliseconds
     let count = try? check("poll") { () -> CInt in
@@ -158,13 +163,13 @@ extension FileDescriptor {
 }
 
 extension FileDescriptor {
-  /// What a wait came to.
+  /// The result of a wait.
   public enum Wait { case readable, late, interrupted }
 
-  /// Waits for input or a hang-up, or for a signal that asks this process to end, which whoever in it
-  /// takes signals gets afterwards. For its main thread.
+  /// Waits for input, a hang-up, or a signal that asks this process to end. The thread
+  /// that takes this process's signals gets the signal afterwards. To be called in the main thread.
   ///
-  /// - Parameter milliseconds: how long, zero or more
+  /// - Parameter milliseconds: the longest wait, zero or more
   public borrowing func waitInterruptibly(milliseconds: Int) -> Wait {
     switch csystem_poll_interruptibly(raw, CInt(milliseconds)) {
     case 1: .readable
@@ -173,7 +178,7 @@ extension FileDescriptor {
     }
   }
 
-  /// Whether both directions of a socket are over (poll(2), `POLLHUP`).
+  /// Whether both directions of a socket are closed (poll(2), `POLLHUP`).
   public borrowing func isHungUp() -> Bool {
     var entry = pollfd(fd: raw, events: 0, revents: 0)
     return unsafe poll(&entry, 1, 0) > 0 && Int32(entry.revents) & POLLHUP != 0
@@ -191,7 +196,7 @@ extension CInt {
 
 /// The two ends of pipe2(2).
 @frozen public struct Pipe: ~Copyable {
-  /// Which of the two.
+  /// One of the two ends.
   public enum End: Sendable { case reader, writer }
 
   public let reader: FileDescriptor

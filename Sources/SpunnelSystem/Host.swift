@@ -1,10 +1,10 @@
-// Who and where we are, for messages.
+// The host, the user and the program, for messages.
 
 import Glibc
 
 /// This host and this user.
 public enum Host {
-  /// This host's name, as gethostname(2) gives it.
+  /// The host's name as gethostname(2) gives it.
   public static var name: String {
     var buffer = [CChar](repeating: 0, count: 256)
     guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "this host" }
@@ -12,10 +12,10 @@ public enum Host {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// The login name of this process's user, or its number.
+  /// The login name of this process's user, or the user id.
   public static var userName: String { userName(of: getuid()) }
 
-  /// A user's login name, or the number.
+  /// The login name of a user, or the user id if it has no name.
   public static func userName(of user: uid_t) -> String {
     guard let entry = unsafe getpwuid(user), let name = unsafe entry.pointee.pw_name else {
       return String(user)
@@ -23,11 +23,11 @@ public enum Host {
     return unsafe String(cString: name)
   }
 
-  /// The absolute path of this process's program, without links, as it was at the first look: since then
-  /// another may have been installed in its place.
+  /// The absolute path of this process's program, without symbolic links. It is read once, because
+  /// another version may be installed in its place later.
   public static let executable: String? = try? realPath("/proc/self/exe")
 
-  /// The folder of this process's program, where others lie that were installed with it.
+  /// The folder of this process's program, in which its other programs lie too.
   public static var programFolder: String? {
     guard let executable, let slash = executable.lastIndex(of: "/") else { return nil }
     return String(executable[..<slash])

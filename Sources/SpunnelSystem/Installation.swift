@@ -1,22 +1,26 @@
-// Where Spunnel is installed, and where its programs lie below that folder.
+// The folder in which Spunnel is installed, and the places of its programs below it.
 
-/// One installed Spunnel, known by its prefix, as in `/opt/spunnel`.
+/// One installed Spunnel, identified by its prefix, such as `/opt/spunnel`.
 public struct Installation: Equatable, Sendable {
-  /// An absolute path without a slash at its end.
+  /// An absolute path without a slash at the end.
   public let prefix: String
 
-  /// - Parameter prefix: as in `/opt/spunnel`
+  /// Describes an installation.
+  ///
+  /// - Parameter prefix: such as `/opt/spunnel`
   public init(prefix: String) { self.prefix = prefix }
 
-  /// Finds the installation that this process's program belongs to.
+  /// The installation to which this process's program belongs.
   ///
-  /// - Returns: `nil` for a program that lies in neither `bin` nor `libexec/spunnel`, as one that was
-  ///   built and not installed
+  /// - Returns: `nil` if the program lies in neither `bin` nor `libexec/spunnel`, for example if it
+  ///   was built but not installed
   public static var current: Installation? {
     Host.executable.flatMap { Installation(ofProgram: $0) }
   }
 
-  /// - Parameter path: of `spunnelctl`, or of a program that others start, as `spunnel-keeper`
+  /// Finds the installation of a program.
+  ///
+  /// - Parameter path: of `spunnelctl`, or of a program that others start, such as `spunnel-keeper`
   public init?(ofProgram path: String) {
     guard let folder = Installation.folder(of: path) else { return nil }
     for place in ["/bin", "/libexec/spunnel"] where folder.hasSuffix(place) {
@@ -26,13 +30,15 @@ public struct Installation: Equatable, Sendable {
     return nil
   }
 
-  /// - Parameter folder: where `libSpunnel.so` lies, as in `/opt/spunnel/lib/spunnel`
+  /// Finds the installation of the library.
+  ///
+  /// - Parameter folder: in which `libSpunnel.so` lies, such as `/opt/spunnel/lib/spunnel`
   public init(libraryFolder folder: String) {
     let place = "/lib/spunnel"
     prefix = folder.hasSuffix(place) ? String(folder.dropLast(place.count)) : folder + "/../.."
   }
 
-  /// Says why `current` is `nil`, and what to do.
+  /// Explains why `current` is `nil`, and what to do.
   public static var absence: String {
     guard let path = Host.executable else {
       return "/proc/self/exe does not tell where this program is: is /proc mounted?"
@@ -40,14 +46,16 @@ public struct Installation: Equatable, Sendable {
     return "'\(printable(path))' is in no bin folder of an installed Spunnel: run the installed one"
   }
 
-  /// The process that holds a tunnel.
+  /// The program that holds a tunnel.
   public var keeper: String { program("spunnel-keeper") }
-  /// The helper that asks Slurm.
+  /// The program that asks Slurm.
   public var jobs: String { program("spunnel-jobs") }
-  /// The folder of the plugin and of the libraries.
+  /// The folder of the plugin and the libraries.
   public var libraries: String { prefix + "/lib/spunnel" }
 
-  /// - Parameter name: of a program that others start
+  /// The path of a program that others start.
+  ///
+  /// - Parameter name: such as `spunnel-keeper`
   public func program(_ name: String) -> String { "\(prefix)/libexec/spunnel/\(name)" }
 
   private static func folder(of path: String) -> String? {

@@ -1,27 +1,31 @@
-// Lines out of bytes as they come.
+// Lines from bytes as they arrive.
 
-/// Puts lines together from pieces, and holds no line that is longer than a bound.
+/// Assembles lines from pieces, up to a maximum length.
 public struct LineBuffer {
-  /// Bytes that a line may have.
+  /// The most bytes of a line.
   public let longest: Int
   private let returnsEndLines: Bool
   private var pending: [UInt8] = []
-  /// Where the line begins that is to be taken next.
+  /// The index at which the next line begins.
   private var start = 0
-  /// Bytes of that line, from its beginning, in which there is no end.
+  /// The bytes of that line that are known to contain no line end.
   private var searched = 0
 
+  /// Makes an empty buffer.
+  ///
   /// - Parameters:
-  ///   - longest: bytes that a line may have, its end not counted
-  ///   - returnsEndLines: whether a carriage return ends a line as well, as in what programs write for terminals
+  ///   - longest: the most bytes of a line, without its end
+  ///   - returnsEndLines: whether a carriage return also ends a line, as in output for terminals
   public init(longest: Int, returnsEndLines: Bool = false) {
     self.longest = longest
     self.returnsEndLines = returnsEndLines
   }
 
-  /// Whether what has come is longer than a line may be. It is for the caller to end the conversation, or to `drop`.
+  /// Whether the current line is too long. The caller must then end the conversation or call
+  /// `drop`.
   public var isOverlong: Bool { pending.count - start > longest && lineEnd() == nil }
 
+  /// Adds bytes that have arrived.
   public mutating func append(_ bytes: [UInt8]) {
     if start > 0 {
       pending.removeFirst(start)
@@ -30,7 +34,9 @@ public struct LineBuffer {
     pending += bytes
   }
 
-  /// - Returns: the next line that is whole, without its end; `nil` when there is none
+  /// Takes the next complete line.
+  ///
+  /// - Returns: the line without its end; `nil` if there is none
   public mutating func next() -> String? {
     guard let end = lineEnd(), end - start <= longest else {
       searched = pending.count - start
@@ -40,10 +46,10 @@ public struct LineBuffer {
     return String(decoding: pending[start..<end], as: UTF8.self)
   }
 
-  /// What has come after the last whole line, which is the last one where no more will come.
+  /// The bytes after the last complete line. If no more bytes come, they are the last line.
   public var rest: String { String(decoding: pending[start...], as: UTF8.self) }
 
-  /// Forgets what has come after the last line that was taken.
+  /// Drops the bytes after the last line that was taken.
   public mutating func drop() {
     pending = []
     (start, searched) = (0, 0)

@@ -1,18 +1,22 @@
-// Who has mounted what lies at a path, as the kernel tells it: no file system is asked.
+// The user who has mounted the file system at a path, as the kernel reports it. The file system
+// itself is not asked.
 
 import CSystem
 import Glibc
 
-/// A mount as /proc/self/mountinfo describes it (proc(5)).
+/// A mount, as /proc/self/mountinfo describes it (proc(5)).
 struct Mount: Equatable {
   let number: Int
-  /// As in `ext4` or `fuse.sshfs`.
+  /// The type, such as `ext4` or `fuse.sshfs`.
   let type: Substring
-  /// The user whose process serves it (fuse(4), `user_id=`); `nil` where the kernel does.
+  /// The user whose process serves the file system (fuse(4), `user_id=`); `nil` if the kernel
+  /// serves it.
   let server: uid_t?
 
+  /// Parses a line.
+  ///
   /// - Parameter line: of /proc/self/mountinfo
-  /// - Returns: `nil` for a line that is none
+  /// - Returns: `nil` if the line is malformed
   init?(_ line: some StringProtocol) {
     // The optional fields in the middle end with a dash.
     let words = String(line).split(separator: " ")
@@ -26,8 +30,10 @@ struct Mount: Equatable {
     server = isServed ? user.flatMap { uid_t($0.dropFirst("user_id=".utf8.count)) } ?? .max : nil
   }
 
-  /// - Parameter descriptor: of something that lies on it
-  /// - Returns: `nil` when nothing is known of it
+  /// The mount of an open file.
+  ///
+  /// - Parameter descriptor: of a file or directory on the mount
+  /// - Returns: `nil` if the mount is unknown
   static func of(_ descriptor: CInt) -> Mount? {
     let number = Int(csystem_mount_of(descriptor))
     guard number >= 0,
@@ -43,11 +49,11 @@ struct Mount: Equatable {
 }
 
 extension Directory {
-  /// Goes to a directory of this one that something is mounted at.
+  /// Opens a directory inside this one that is a mount point. If others may write to this
+  /// directory, they may own the mount point and mount any file system there. Such a file system
+  /// (fuse(4)) shows any owner and mode, and it may never answer, so it is not asked anything.
   ///
-  /// - Returns: the directory, or half a sentence on why it is not gone to. Where others may write, its owner
-  ///   may mount what he likes, and elsewhere in a directory of his own: a file system of his (fuse(4)) shows
-  ///   any owner and mode, and may never answer. So nothing is asked of it.
+  /// - Returns: the directory, or half a sentence that says why it was not opened
   borrowing func enter(_ name: String, user: uid_t) throws(SystemError) -> Entry {
     let isUp = name == ".."
     if !isUp, try attributes().st_mode & 0o022 != 0 {
@@ -60,7 +66,7 @@ extension Directory {
     return .entered(place)
   }
 
-  /// What became of going there.
+  /// The result of opening a mount point.
   enum Entry: ~Copyable {
     case entered(Directory)
     case refused(String)

@@ -1,20 +1,21 @@
-// Processes that have lost their parent, and end with the one that started them.
+// Processes that have lost their parent, and are ended with the process that started them.
 
 import CSystem
 import Glibc
 
 extension Process {
-  /// Has those of this process's descendants that lose their parent become its children (prctl(2),
+  /// Makes this process the parent of its descendants that lose their own parent (prctl(2),
   /// `PR_SET_CHILD_SUBREAPER`).
   public static func adoptOrphans() { csystem_adopt_orphans() }
 
-  /// waitpid(2) for one child, for as long as it takes, and for the adopted that end meanwhile.
+  /// Waits for one child without a limit, and reaps adopted children that end in the meantime
+  /// (waitpid(2)).
   public static func waitAmongOrphans(for child: pid_t) {
     while let ended = try? check("waitpid", { waitpid(-1, nil, 0) }), ended != child {}
   }
 
-  /// Ends the adopted that are left. One that has a session of its own has taken leave, as a daemon does, and
-  /// is left alone.
+  /// Ends the adopted children that are left. A child with its own session has become a daemon on
+  /// purpose and is left alone.
   ///
   /// - Parameters:
   ///   - rest: milliseconds in which they may end by themselves
@@ -26,7 +27,7 @@ extension Process {
     }
   }
 
-  /// The children of this process, which has one thread, in its session (proc(5), `children`).
+  /// The children of this single-threaded process that belong to its session (proc(5), `children`).
   private static func orphans() -> [pid_t] {
     let file = "/proc/self/task/\(getpid())/children"
     guard let list = try? FileDescriptor.open(file, O_RDONLY),

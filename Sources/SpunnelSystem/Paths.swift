@@ -1,15 +1,15 @@
-// What is done with a path as a whole, before anything on it is opened.
+// Functions on a whole path, before any part of it is opened.
 
 import Glibc
 
 extension Directory {
-  /// mkdir(1) `-p`, with mode 0700 for what is made.
+  /// Makes a directory and its missing parents with mode 0700, like `mkdir -p`.
   public static func createPath(_ path: String) throws(SystemError) {
     do throws(SystemError) { try createUnlessThere(path) } catch {
       guard error.code == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex
       else { throw error }
       try createPath(String(path[..<slash]))
-      // Another process may have made it since.
+      // Another process may have made it in the meantime.
       try createUnlessThere(path)
     }
   }
@@ -21,7 +21,7 @@ extension Directory {
   }
 }
 
-/// realpath(3): the path without links and dots.
+/// The path without symbolic links and dots (realpath(3)).
 public func realPath(_ path: String) throws(SystemError) -> String {
   let found = unsafe try checkPointer("realpath \(path)") { unsafe realpath(path, nil) }
   defer { unsafe free(found) }

@@ -1,37 +1,40 @@
-// Which user owns the other end of a loopback connection: sock_diag(7), open to every user.
+// The user who owns the other end of a loopback connection. Every user may ask the kernel
+// (sock_diag(7)).
 
 import CSystem
 import Glibc
 
-/// What the kernel says about a peer.
+/// The owner of a peer, as the kernel reports it.
 public enum PeerOwner: Equatable, Sendable {
   /// A process of this user has the socket open.
   case user(uid_t)
-  /// The peer is gone or was closed by its process, so nobody can be held to it.
+  /// The peer is gone or its process has closed it, so no user is responsible for it.
   case unknown
 }
 
-/// A netlink socket kept open for the question.
+/// A netlink socket that is kept open for the questions.
 public struct PeerLookup: ~Copyable {
-  /// The kernel's `LOOPBACK_IFINDEX`, in every network namespace.
+  /// The index of the loopback interface in every network namespace (the kernel's
+  /// `LOOPBACK_IFINDEX`).
   private static let loopbackInterface: UInt32 = 1
 
   private let netlink: FileDescriptor
   private var questions: UInt32 = 0
 
+  /// Opens the netlink socket.
   public init() throws(SystemError) {
     let type = CInt(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue)
     netlink = FileDescriptor(
       owning: try check("socket NETLINK_SOCK_DIAG") { socket(AF_NETLINK, type, NETLINK_SOCK_DIAG) })
   }
 
-  /// Asks for the socket at the far end of an accepted connection. The kernel answers within the
-  /// send call, so nothing waits.
+  /// Finds the owner of the far end of an accepted connection. The kernel answers within the send
+  /// call, so nothing waits.
   ///
-  /// Whoever connects, sends and resets leaves a connection to be accepted with his bytes in it, and a
-  /// source port that is somebody else's a moment later: the kernel then tells of that one's socket.
-  /// As long as this end lives no other client can be connected to it from there, so it is looked at
-  /// afterwards whether it lives.
+  /// A client can connect, send and reset before we accept. Its source port is then free, and
+  /// another user's socket may take it: the kernel would report that user. But while our end is
+  /// open, no other client can connect to it from that port. So we check after the question that
+  /// our end is still open.
   public mutating func owner(
     of accepted: borrowing AcceptedSocket
   ) throws(SystemError) -> PeerOwner {
@@ -43,14 +46,15 @@ public struct PeerLookup: ~Copyable {
     peer: SocketAddress, local: SocketAddress
   ) throws(SystemError) -> PeerOwner {
     guard let found = try far(peer: peer, local: local) else { return .unknown }
-    // A socket without an inode has been closed by its process; older kernels then say uid 0,
-    // which is not root. A uid that is still told (Linux 6.17 and later) is the owner's.
+    // If its process has closed a socket, the socket has no inode. Older kernels then report uid 0,
+    // which does not mean root. Linux 6.17 and later still report the owner.
     if found.idiag_inode == 0 && found.idiag_uid == 0 { return .unknown }
     return .user(found.idiag_uid)
   }
 
-  /// Whether no process has the far end of a connection open any more, so that nobody can read from it.
-  /// A kernel that has no answer has none about its own lack of answers either: that is no `true`.
+  /// Whether no process has the far end of a connection open, so that no process can read from it.
+  /// If the kernel gives no answer, the result is false, because a kernel that cannot answer gives
+  /// none either.
   ///
   /// - Parameters:
   ///   - peer: the far end's address
@@ -61,10 +65,10 @@ public struct PeerLookup: ~Copyable {
     } catch { return false }
   }
 
-  /// Finds out whether the kernel answers at all: one that lacks tcp_diag says the same as of a socket that is
-  /// gone, and nobody could ever be let in.
+  /// Checks that the kernel answers at all. Without the module tcp_diag it gives the same answer as
+  /// for a closed socket, and no user could ever be admitted.
   ///
-  /// - Parameter kind: of IP; another than TCP for tests
+  /// - Parameter kind: the IP protocol; tests use another than TCP
   /// - Throws: `ENOPROTOOPT`
   public static func verify(protocol kind: CInt = CInt(IPPROTO_TCP)) throws(SystemError) {
     let operation =
@@ -86,16 +90,16 @@ public struct PeerLookup: ~Copyable {
   /// Asks for the socket at the far end of a connection.
   ///
   /// - Parameters:
-  ///   - peer: the far end's address, the source of the socket that is looked up
+  ///   - peer: the far end's address, which is the local address of the socket to find
   ///   - local: this end's address
-  /// - Returns: `nil` when there is none
+  /// - Returns: `nil` if there is no such socket
   private mutating func far(
     peer: SocketAddress, local: SocketAddress
   ) throws(SystemError) -> inet_diag_msg? {
-    // ENOENT comes as an error message: the peer's socket is gone.
+    // The kernel sends ENOENT as an error message if the peer's socket is gone.
     guard let found = try ask(peer, local) else { return nil }
-    // The kernel falls back to a listener on the same port when the connection is gone; and who still
-    // connects is not at the other end of what was accepted.
+    // If the connection is gone, the kernel reports a listener on the same port instead. A socket
+    // that is still connecting is not the far end of an accepted connection either.
     guard found.id.idiag_sport == peer.port.bigEndian,
       found.id.idiag_dport == local.port.bigEndian,
       !Reply.unconnected.contains(found.idiag_state)
@@ -103,7 +107,9 @@ public struct PeerLookup: ~Copyable {
     return found
   }
 
-  /// - Returns: what the kernel tells of the socket at one address that is connected to the other
+  /// Asks the kernel for a socket.
+  ///
+  /// - Returns: the socket that is bound to `peer` and connected to `local`; `nil` if there is none
   private mutating func ask(
     _ peer: SocketAddress, _ local: SocketAddress, _ kind: CInt = CInt(IPPROTO_TCP)
   ) throws(SystemError) -> inet_diag_msg? {
@@ -116,7 +122,7 @@ public struct PeerLookup: ~Copyable {
     request.query.id.idiag_sport = peer.port.bigEndian
     request.query.id.idiag_dport = local.port.bigEndian
     request.query.id.idiag_cookie = (.max, .max)
-    // Sockets that are bound to no interface are found as well (socket(7), SO_BINDTODEVICE).
+    // This also finds sockets that are bound to no interface (socket(7), SO_BINDTODEVICE).
     request.query.id.idiag_if = PeerLookup.loopbackInterface
     unsafe withUnsafeMutableBytes(of: &request.query.id.idiag_src) {
       unsafe peer.copyAddress(to: $0)
@@ -131,7 +137,7 @@ public struct PeerLookup: ~Copyable {
     return try receive()
   }
 
-  /// Takes the answer to the last question, passing over what may be left of an earlier one.
+  /// Receives the answer to the last question, and skips answers to earlier ones.
   private borrowing func receive() throws(SystemError) -> inet_diag_msg? {
     var reply = Reply()
     var count = 0
@@ -155,7 +161,8 @@ public struct PeerLookup: ~Copyable {
   }
 
   private struct Reply {
-    /// `TCP_SYN_SENT`, `TCP_SYN_RECV`, `TCP_LISTEN` and `TCP_NEW_SYN_RECV` of the kernel's tcp_states.h.
+    /// The states `TCP_SYN_SENT`, `TCP_SYN_RECV`, `TCP_LISTEN` and `TCP_NEW_SYN_RECV` of the
+    /// kernel's tcp_states.h.
     static let unconnected: Set<UInt8> = [2, 3, 10, 12]
     var header = nlmsghdr()
     var message = inet_diag_msg()
@@ -163,7 +170,7 @@ public struct PeerLookup: ~Copyable {
 }
 
 extension SocketAddress {
-  /// Copies the address alone, in network order: 4 or 16 bytes.
+  /// Copies the address alone in network byte order: 4 or 16 bytes.
   fileprivate func copyAddress(to target: UnsafeMutableRawBufferPointer) {
     if family == AF_INET6 {
       withV6 { unsafe target.storeBytes(of: $0.sin6_addr, as: in6_addr.self) }

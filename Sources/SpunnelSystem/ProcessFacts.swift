@@ -1,10 +1,10 @@
-// More of what /proc tells of this user's processes, and of how children ended.
+// Further facts about this user's processes from /proc, and how children ended.
 
 import CSystem
 import Glibc
 
 extension ProcessTable {
-  /// The variables that a process was started with, byte for byte; empty when it cannot be read.
+  /// The environment that a process was started with, byte for byte; empty if it cannot be read.
   package static func environment(of id: pid_t) -> [ByteString] {
     guard let file = try? FileDescriptor.open("/proc/\(id)/environ", O_RDONLY),
       let bytes = try? file.content(expecting: 0, atMost: 1 << 22)
@@ -14,7 +14,7 @@ extension ProcessTable {
 }
 
 extension ProcessEntry {
-  /// Milliseconds of processor time that the process has used by itself (proc(5), utime and stime).
+  /// Milliseconds of processor time that the process itself has used (proc(5), utime and stime).
   package var processorTime: Int {
     guard let file = try? FileDescriptor.open("/proc/\(id)/stat", O_RDONLY),
       let bytes = try? file.read(atMost: 1024)
@@ -28,10 +28,10 @@ extension ProcessEntry {
 }
 
 extension Process {
-  /// The exit status of wait(2), or 128 + the signal that ended the process.
+  /// The exit status from a wait(2) status, or 128 + the signal that ended the process.
   package static func exitCode(_ waitStatus: CInt) -> CInt { csystem_exit_code(waitStatus) }
 
-  /// Blocks no signal any more, for a child that becomes another program.
+  /// Unblocks all signals, for a child that becomes another program.
   package static func unblockSignals() {
     var none = sigset_t()
     unsafe sigemptyset(&none)

@@ -5,7 +5,7 @@ import Glibc
 /// One running process.
 public struct ProcessEntry: Sendable {
   public let id: pid_t
-  /// The argument vector; some programs write a title over it.
+  /// The argument vector. Some programs overwrite it with a title.
   public let arguments: [String]
 
   public init(id: pid_t, arguments: [String]) {
@@ -13,13 +13,13 @@ public struct ProcessEntry: Sendable {
     self.arguments = arguments
   }
 
-  /// The session it belongs to, by the process id of the session's leader.
+  /// The process id of its session's leader.
   public var session: pid_t { getsid(id) }
 
-  /// `NAME=value` entries that it was started with; empty when it has ended meanwhile.
+  /// The `NAME=value` entries that it was started with; empty if it has ended.
   public var environment: [String] { ProcessTable.strings("/proc/\(id)/environ") }
 
-  /// Proportional set size in KiB: its own pages and its share of those that it shares.
+  /// The proportional set size in KiB: its own pages and its share of shared pages.
   public var memory: Int {
     let text = ProcessTable.content("/proc/\(id)/smaps_rollup") ?? []
     let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
@@ -28,9 +28,9 @@ public struct ProcessEntry: Sendable {
   }
 }
 
+/// Looks up processes in /proc.
 public enum ProcessTable {
-  /// All processes whose files in /proc this user owns. One that has ended and was not waited for
-  /// has no arguments, and is left out.
+  /// All processes that this user owns in /proc. A zombie has no arguments and is left out.
   public static func own() -> [ProcessEntry] {
     var entries: [ProcessEntry] = []
     do throws(SystemError) {
@@ -43,10 +43,10 @@ public enum ProcessTable {
     return entries
   }
 
-  /// Whether a process runs: neither ended nor waiting to be waited for.
+  /// Whether a process runs: it has neither ended nor become a zombie.
   public static func isRunning(_ id: pid_t) -> Bool { !strings("/proc/\(id)/cmdline").isEmpty }
 
-  /// The parents of this process, nearest first.
+  /// The ancestors of this process, the nearest first.
   public static func ancestors() -> [pid_t] {
     var line: [pid_t] = []
     var next = getppid()
@@ -62,8 +62,8 @@ public enum ProcessTable {
     fields(stat: content("/proc/\(id)/stat") ?? []).dropFirst().first.flatMap { pid_t($0) }
   }
 
-  /// The fields of /proc/PID/stat behind the name, the state first (proc(5)): the name, in
-  /// parentheses, may hold anything.
+  /// The fields of /proc/PID/stat after the name, starting with the state (proc(5)). The name
+  /// stands in parentheses and may contain any character.
   package static func fields(stat content: [UInt8]) -> [Substring] {
     let text = String(decoding: content, as: UTF8.self)
     guard let end = text.lastIndex(of: ")") else { return [] }

@@ -1,25 +1,28 @@
-// Starting and ending other programs: an argument vector, never a shell.
+// Starting and ending other programs: with an argument vector, never through a shell.
 
 import CSystem
 import Glibc
 
-/// A program to start, with all that it will find.
+/// A program to start, with its arguments, environment and descriptors.
 public struct Program {
-  /// Absolute path of the executable.
+  /// The absolute path of the executable.
   public var path: ByteString
-  /// The argument vector, the program's own name first.
+  /// The argument vector, starting with the program's name.
   public var arguments: [ByteString]
-  /// `NAME=value` entries; `nil` for this process's own.
+  /// `NAME=value` entries; `nil` for this process's own environment.
   public var environment: [ByteString]?
-  /// Borrowed descriptors that become 0, 1, 2 … in the child; all others are closed there.
+  /// Borrowed descriptors that become 0, 1, 2 … in the child. All others are closed there.
   public var descriptors: [CInt]
-  /// Sent to the child when this process dies; 0 for none (prctl(2), `PR_SET_PDEATHSIG`).
+  /// The signal that the child gets when this process dies; 0 for none (prctl(2),
+  /// `PR_SET_PDEATHSIG`).
   public var parentDeathSignal: CInt = 0
-  /// Whether the child leads a session of its own, away from the terminal, or only a process group.
+  /// Whether the child leads its own session, without a terminal; `false`: it leads only a process
+  /// group.
   public var newSession = true
   /// Whether the child may open as many files as the hard limit allows.
   public var raisesDescriptorLimit = false
 
+  /// Describes a program by text. The parameters are those of the properties.
   public init(
     path: String, arguments: [String], environment: [ByteString]? = nil, descriptors: [CInt]
   ) {
@@ -28,6 +31,7 @@ public struct Program {
       descriptors: descriptors)
   }
 
+  /// Describes a program by bytes. The parameters are those of the properties.
   public init(
     path: ByteString, arguments: [ByteString], environment: [ByteString]?, descriptors: [CInt]
   ) {
@@ -37,12 +41,12 @@ public struct Program {
     self.descriptors = descriptors
   }
 
-  /// Starts it.
+  /// Starts the program.
   ///
-  /// - Returns: its process id; the caller waits for it
+  /// - Returns: the process id; the caller must wait for it
   public func start() throws(SystemError) -> pid_t { try spawn(detached: false) }
 
-  /// Starts it as nobody's child, to live on without this process: nobody waits for it.
+  /// Starts the program so that it outlives this process and need not be waited for.
   public func startDetached() throws(SystemError) { _ = try spawn(detached: true) }
 
   private func spawn(detached: Bool) throws(SystemError) -> pid_t {
@@ -66,11 +70,11 @@ public struct Program {
     return try checkNegated("start \(path.text)", child)
   }
 
-  /// The first executable file of that name on `PATH`, as execvp(3) would find it.
+  /// The first executable file of that name in the search path, as execvp(3) would find it.
   ///
   /// - Parameters:
-  ///   - name: taken as it is when it contains a slash
-  ///   - searchPath: directories separated by colons
+  ///   - name: returned unchanged if it contains a slash
+  ///   - searchPath: directories, separated by colons
   public static func find(_ name: ByteString, searchPath: ByteString) -> ByteString? {
     if name.bytes.contains(UInt8(ascii: "/")) { return name }
     let colon = UInt8(ascii: ":")
@@ -81,13 +85,13 @@ public struct Program {
     return nil
   }
 
-  /// The same on this process's own `PATH`, for names that are text.
+  /// The first executable file of that name in this process's `PATH`.
   public static func find(_ name: String) -> String? {
     let searchPath = Process.environment("PATH") ?? "/usr/bin:/bin"
     return find(ByteString(name), searchPath: ByteString(searchPath))?.text
   }
 
-  /// Directories are "executable" for access(2), too.
+  /// Whether a path is an executable regular file. access(2) also calls directories executable.
   private static func isExecutable(_ path: [CChar]) -> Bool {
     var found = stat()
     return unsafe stat(path, &found) == 0 && found.st_mode & S_IFMT == S_IFREG
@@ -95,7 +99,7 @@ public struct Program {
   }
 }
 
-/// A NULL-terminated vector of C strings; freed with its owner.
+/// A NULL-terminated vector of C strings. It is freed with its owner.
 @safe struct CStringVector: ~Copyable {
   let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
   private let count: Int
@@ -115,28 +119,29 @@ public struct Program {
   }
 }
 
-/// Calls on one's own children and on this process.
+/// Functions on this process and its children.
 public enum Process {
-  /// What became of a child.
+  /// The state of a child.
   public enum Fate: Equatable, Sendable {
     case running
-    /// Its exit status, or 128 + the signal that ended it.
+    /// The exit status, or 128 + the signal that ended it.
     case ended(Int)
   }
 
-  /// waitpid(2) for one child, without waiting.
+  /// The state of one child, without waiting (waitpid(2)).
   public static func poll(_ child: pid_t) -> Fate {
     var status: CInt = 0
     switch try? check("waitpid", { unsafe waitpid(child, &status, WNOHANG) }) {
     case 0: return .running
-    // ECHILD: somebody else in this process waited for it first, or nobody is to (`keepChildren`).
+    // ECHILD: other code in this process has waited for it first, or SIGCHLD is ignored
+    // (`keepChildren`).
     case nil: return .ended(255)
     default: return .ended(Int(csystem_exit_code(status)))
     }
   }
 
-  /// Whether a process is in exit(2) or gone (proc(5), the flags of /proc/PID/stat; the kernel's
-  /// `PF_EXITING`). One that cannot be looked at now, for want of a descriptor, is not known to be.
+  /// Whether a process is exiting or gone (proc(5), the flags of /proc/PID/stat; the kernel's
+  /// `PF_EXITING`). If no descriptor is free to look, the answer is false.
   public static func isExiting(_ process: pid_t) -> Bool {
     do throws(SystemError) {
       let file = try FileDescriptor.open("/proc/\(process)/stat", O_RDONLY)
@@ -148,56 +153,57 @@ public enum Process {
 
   /// Ends a child that leads its own process group, and waits for it: TERM, a bounded wait, KILL.
   ///
-  /// - Parameter patience: milliseconds between the two
+  /// - Parameter patience: milliseconds between TERM and KILL
   public static func end(group child: pid_t, patience: Int) {
     let ending = Ending(child, patience: patience)
     while !ending.advance() { usleep(2000) }
   }
 
-  /// Which side of fork(2) one is on.
+  /// The side of fork(2) on which the code runs.
   public enum Side { case parent(pid_t), child }
 
-  /// fork(2), for a process with one thread.
+  /// Forks a process with one thread (fork(2)).
   ///
-  /// - Parameter parentDeathSignal: sent to the child when this process dies; 0 for none
+  /// - Parameter parentDeathSignal: the signal that the child gets when this process dies; 0 for
+  ///   none
   public static func fork(parentDeathSignal: CInt = 0) throws(SystemError) -> Side {
     let child = try checkNegated("fork", csystem_fork(parentDeathSignal))
     return child == 0 ? .child : .parent(child)
   }
 
-  /// Asks a process that is no child to end.
+  /// Sends TERM to a process that is not a child.
   public static func terminate(_ process: pid_t) { _ = Glibc.kill(process, SIGTERM) }
 
-  /// The name in ps(1), at most 15 bytes.
+  /// Sets the name that ps(1) shows, at most 15 bytes.
   public static func setName(_ name: String) { unsafe csystem_set_process_name(name) }
 
-  /// Makes the process small after its start: pages of code that are not used again are no longer
-  /// resident.
+  /// Reduces the resident memory of this process after its start: code pages are released and
+  /// return only when they are used again.
   public static func releaseCode() { csystem_release_code() }
 
-  /// The variable's value, `nil` when it is not set.
+  /// The value of an environment variable; `nil` if it is not set.
   public static func environment(_ name: String) -> String? {
     guard let value = unsafe getenv(name) else { return nil }
     return unsafe String(cString: value)
   }
 
-  /// Sets a variable of this process's environment, for one with a single thread.
+  /// Sets an environment variable of this process. The process must have a single thread.
   public static func setEnvironment(_ name: String, _ value: String) {
     _ = unsafe setenv(name, value, 1)
   }
 
-  /// Takes a variable out of this process's environment, for one with a single thread.
+  /// Removes an environment variable of this process. The process must have a single thread.
   public static func removeEnvironment(_ name: String) { _ = unsafe unsetenv(name) }
 
-  /// Whoever started this process may have ignored SIGCHLD, which outlives exec(2): how children end is
-  /// told all the same.
+  /// Makes sure that the exit of children can be waited for. The process that started this one may
+  /// have ignored SIGCHLD, which survives exec(2).
   public static func keepChildren() {
     var before = sigaction()
     _ = unsafe csystem_keep_children(&before)
   }
 
-  /// Does something as another user would, where this process is root's; seen by others as that user's
-  /// (unix(7), `SO_PEERCRED`). For a process with a single thread.
+  /// Runs a function with another user's effective uid, if this process belongs to root. Other
+  /// processes see that user (unix(7), `SO_PEERCRED`). The process must have a single thread.
   public static func acting<Value: ~Copyable>(
     as user: uid_t, _ body: () throws(SystemError) -> Value
   ) throws(SystemError) -> Value {
@@ -207,6 +213,6 @@ public enum Process {
     return try body()
   }
 
-  /// Whatever this process creates is for its user alone, whatever umask it was started with.
+  /// Makes new files accessible to their user only, regardless of the inherited umask.
   public static func keepFilesPrivate() { _ = umask(0o077) }
 }

@@ -1,4 +1,4 @@
-// Loopback listeners, unix sockets, and who owns the other end of a connection.
+// Loopback listeners, unix sockets, and the owner of a connection's other end.
 
 import CSystem
 import Glibc
@@ -9,11 +9,11 @@ public enum Loopback: CaseIterable, Sendable {
 
   public var address: String { self == .v4 ? "127.0.0.1" : "::1" }
 
-  /// As a person writes it before a colon and a port.
+  /// The address as it is written before a colon and a port.
   public var name: String { self == .v4 ? "127.0.0.1" : "[::1]" }
 }
 
-/// An address of a TCP socket, as the kernel keeps it.
+/// The address of a TCP socket, as the kernel stores it.
 public struct SocketAddress: Sendable {
   var storage = sockaddr_storage()
   var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -22,7 +22,7 @@ public struct SocketAddress: Sendable {
 
   /// A loopback address.
   ///
-  /// - Parameter port: in host order; 0 lets the kernel choose
+  /// - Parameter port: in host byte order; 0 lets the kernel choose
   public init(_ loopback: Loopback, port: UInt16) {
     switch loopback {
     case .v4:
@@ -43,8 +43,9 @@ public struct SocketAddress: Sendable {
   /// All addresses of this host.
   ///
   /// - Parameters:
-  ///   - family: `AF_INET6`, which is IPv4's as well unless the socket says otherwise, or `AF_INET`
-  ///   - port: in host order; 0 lets the kernel choose
+  ///   - family: `AF_INET`, or `AF_INET6`, which includes IPv4 unless the socket is set to
+  ///     `IPV6_V6ONLY`
+  ///   - port: in host byte order; 0 lets the kernel choose
   init(everywhere family: CInt, port: UInt16) {
     if family == AF_INET6 {
       var address = sockaddr_in6()
@@ -59,7 +60,7 @@ public struct SocketAddress: Sendable {
     }
   }
 
-  /// An IPv4 address as a socket of IPv6 knows it, `::ffff:a.b.c.d`, with port 0.
+  /// An IPv4 address in IPv6 form, `::ffff:a.b.c.d`, with port 0.
   init(mapped ipv4: in_addr_t) {
     var address = sockaddr_in6()
     address.sin6_family = sa_family_t(AF_INET6)
@@ -80,11 +81,11 @@ public struct SocketAddress: Sendable {
   /// `AF_INET` or `AF_INET6`.
   public var family: CInt { CInt(storage.ss_family) }
 
-  /// In host order.
+  /// The port in host byte order.
   public var port: UInt16 { withV6 { UInt16(bigEndian: $0.sin6_port) } }
 
-  /// The address as a person writes it, as in `10.0.0.1`; one of IPv4 that a socket of IPv6 has is written
-  /// so as well.
+  /// The address as people write it, such as `10.0.0.1`. An IPv4-mapped IPv6 address is also
+  /// written in IPv4 form.
   public var host: String {
     var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
     var (v6, v4) = (withV6 { $0.sin6_addr }, withV4 { $0.sin_addr })
@@ -99,7 +100,8 @@ public struct SocketAddress: Sendable {
       ? String(name.dropFirst(mapped.count)) : name
   }
 
-  /// The port stands at the same place in both families; the address does not.
+  /// Reads the storage as an IPv6 address. The port has the same offset in both families; the
+  /// address has not.
   func withV6<Result>(_ body: (sockaddr_in6) -> Result) -> Result {
     unsafe withUnsafeBytes(of: storage) { body(unsafe $0.load(as: sockaddr_in6.self)) }
   }
@@ -125,25 +127,25 @@ public struct SocketAddress: Sendable {
   }
 }
 
-/// A connection that was accepted, with both addresses.
+/// An accepted connection with both addresses.
 @frozen public struct AcceptedSocket: ~Copyable {
   public let descriptor: FileDescriptor
   public let peer: SocketAddress
   public let local: SocketAddress
 }
 
-/// Calls on sockets. Every descriptor is close-on-exec and, once accepted or connected,
+/// Functions on sockets. Every descriptor is close-on-exec. Accepted and connected sockets are
 /// non-blocking.
 public enum Socket {
   private static let flags = CInt(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
 
-  /// Binds and listens at once. Bound alone, with `SO_REUSEADDR` (without it an earlier tunnel's
-  /// connections in TIME-WAIT would hold the port for a minute), another user could bind the same
-  /// port and be the first to listen.
+  /// Binds and listens in one function. `SO_REUSEADDR` is set, because without it an earlier
+  /// tunnel's connections in TIME-WAIT would hold the port for a minute. But with it, another user
+  /// could bind the same port between bind(2) and listen(2) and be the first to listen.
   ///
   /// - Parameters:
-  ///   - loopback: which of the two addresses
-  ///   - port: in host order; 0 lets the kernel choose
+  ///   - loopback: the address
+  ///   - port: in host byte order; 0 lets the kernel choose
   public static func listen(
     _ loopback: Loopback, port: UInt16
   ) throws(SystemError) -> FileDescriptor {
@@ -154,7 +156,7 @@ public enum Socket {
     }
     let descriptor = try FileDescriptor(new: raw)
     set(descriptor.raw, SOL_SOCKET, SO_REUSEADDR)
-    // Connections have from their listener what is set on it.
+    // Accepted connections inherit the listener's options.
     set(descriptor.raw, CInt(IPPROTO_TCP), TCP_NODELAY)
     if loopback == .v6 { set(descriptor.raw, CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
     try check(what) { unsafe address.withPointer { unsafe bind(descriptor.raw, $0, $1) } }
@@ -164,7 +166,7 @@ public enum Socket {
 
   /// Binds and listens on all addresses of this host.
   ///
-  /// - Parameter port: in host order; 0 lets the kernel choose
+  /// - Parameter port: in host byte order; 0 lets the kernel choose
   public static func listenEverywhere(port: UInt16) throws(SystemError) -> FileDescriptor {
     let what = "bind port \(port) on all addresses"
     let address = SocketAddress(everywhere: hasMappedAddresses() ? AF_INET6 : AF_INET, port: port)
@@ -177,18 +179,19 @@ public enum Socket {
     return descriptor
   }
 
-  /// Has the kernel find out in the end that the peer's host is gone (tcp(7), `SO_KEEPALIVE`).
+  /// Makes the kernel detect that the peer's host is gone (tcp(7), `SO_KEEPALIVE`).
   public static func keepAlive(_ descriptor: CInt) { set(descriptor, SOL_SOCKET, SO_KEEPALIVE) }
 
-  /// Binds a unix socket for its owner alone and listens. A file that is there is an error, even a
-  /// socket that nobody listens on.
+  /// Binds a unix socket with mode 0600 and listens. An existing file of that name is an error,
+  /// even an unused socket.
   ///
   /// - Parameter path: at most 107 bytes (unix(7))
   public static func listen(unix path: String) throws(SystemError) -> FileDescriptor {
     let what = "bind \(path)"
     let raw = try check(what) { socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | flags, 0) }
     let descriptor = try FileDescriptor(new: raw)
-    // Before bind(2) the mode is that of the file to come, whatever the umask.
+    // Before bind(2), fchmod(2) sets the mode of the file that bind(2) will make, regardless of the
+    // umask.
     try check(what) { fchmod(descriptor.raw, 0o600) }
     try unsafe withAddress(unix: path, what) { address, length in
       unsafe bind(descriptor.raw, address, length)
@@ -197,14 +200,14 @@ public enum Socket {
     return descriptor
   }
 
-  /// The user at the other end of a unix socket when it connected (unix(7), `SO_PEERCRED`).
+  /// The user who connected the other end of a unix socket (unix(7), `SO_PEERCRED`).
   public static func peerUser(of descriptor: CInt) throws(SystemError) -> uid_t {
     var user: uid_t = 0
     _ = try checkNegated("SO_PEERCRED", unsafe csystem_peer_user(descriptor, &user))
     return user
   }
 
-  /// Whether something accepts a TCP connection there; it is closed at once.
+  /// Whether a TCP connection to this port is accepted. The connection is closed at once.
   public static func canConnect(_ loopback: Loopback, port: UInt16) -> Bool {
     let address = SocketAddress(loopback, port: port)
     let raw = socket(address.family, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -213,7 +216,7 @@ public enum Socket {
     return unsafe address.withPointer { unsafe Glibc.connect(descriptor.raw, $0, $1) } == 0
   }
 
-  /// Whether something accepts a connection to a unix socket; it is closed at once.
+  /// Whether a connection to this unix socket is accepted. The connection is closed at once.
   public static func canConnect(unix path: String) -> Bool {
     do throws(SystemError) {
       _ = try connect(unix: path)
@@ -221,7 +224,7 @@ public enum Socket {
     } catch { return false }
   }
 
-  /// Whether one socket can serve IPv6 and IPv4 (ipv6(7), IPv4-mapped addresses).
+  /// Whether one socket can serve both IPv6 and IPv4 (ipv6(7), IPv4-mapped addresses).
   public static func hasMappedAddresses() -> Bool {
     let raw = socket(AF_INET6, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     if raw < 0 { return false }
@@ -230,7 +233,7 @@ public enum Socket {
     return unsafe address.withPointer { unsafe bind(descriptor.raw, $0, $1) } == 0
   }
 
-  /// The address that a socket is bound to.
+  /// The address to which a socket is bound.
   public static func localAddress(of descriptor: CInt) throws(SystemError) -> SocketAddress {
     var address = SocketAddress()
     try check("getsockname") {
@@ -239,7 +242,7 @@ public enum Socket {
     return address
   }
 
-  /// Whether it is an open descriptor of a socket that listens.
+  /// Whether it is an open descriptor of a listening socket.
   public static func isListening(_ descriptor: CInt) -> Bool {
     var value: CInt = 0
     var length = socklen_t(MemoryLayout<CInt>.size)
@@ -247,30 +250,33 @@ public enum Socket {
     return result == 0 && value != 0
   }
 
-  /// Makes a socket listen no more, whoever else holds a copy of it, as srun does while it waits for the
-  /// keeper. A port that was named when it was bound stays bound until the last copy is closed.
+  /// Stops a socket from listening, even if another process has a copy of it, as srun has while it
+  /// waits for the keeper. A port that was named at bind(2) stays bound until the last copy is
+  /// closed.
   public static func stopListening(_ descriptor: CInt) {
     _ = shutdown(descriptor, CInt(SHUT_RD))
   }
 
-  /// Has nobody else bind the port of a socket that listens, also when it listens no more.
+  /// Keeps the port of a listening socket bound, so that no other process can bind it, even after
+  /// the socket stops listening.
   public static func keepBound(_ descriptor: CInt) {
     var off: CInt = 0
     _ = unsafe setsockopt(
       descriptor, SOL_SOCKET, SO_REUSEADDR, &off, socklen_t(MemoryLayout<CInt>.size))
   }
 
-  /// Makes a socket listen that has rested.
+  /// Makes a socket listen again after `stopListening`.
   public static func listenAgain(_ descriptor: CInt) throws(SystemError) {
     set(descriptor, SOL_SOCKET, SO_REUSEADDR)
     try check("listen") { Glibc.listen(descriptor, SOMAXCONN) }
   }
 
-  /// Takes the next connection from a listener, non-blocking; of TCP without Nagle's delay, as `listen`
-  /// has set it.
+  /// Accepts the next connection as a non-blocking socket. A TCP connection inherits
+  /// `TCP_NODELAY` from a listener that `listen` made.
   ///
-  /// - Parameter local: the listener's own address, where that is known to be one host's
-  /// - Returns: `nil` when none is waiting
+  /// - Parameter local: the listener's own address, if it is one host address; saves a
+  ///   getsockname(2)
+  /// - Returns: `nil` if no connection waits
   public static func accept(
     from listener: CInt, local: SocketAddress? = nil
   ) throws(SystemError) -> AcceptedSocket? {
@@ -282,7 +288,7 @@ public enum Socket {
       let here = if let local { local } else { try localAddress(of: raw) }
       return AcceptedSocket(descriptor: descriptor, peer: peer, local: here)
     } catch {
-      // ECONNABORTED: the peer gave up before it was its turn.
+      // ECONNABORTED: the peer gave up before its connection was accepted.
       if error.code == EAGAIN || error.code == ECONNABORTED { return nil }
       throw error
     }
@@ -291,6 +297,8 @@ public enum Socket {
   /// Connects to a unix socket without waiting.
   ///
   /// - Parameter path: at most 107 bytes (unix(7))
+  /// - Returns: a non-blocking socket
+  /// - Throws: `EAGAIN` if the listener's queue is full, `ECONNREFUSED` if nothing listens
   public static func connect(unix path: String) throws(SystemError) -> FileDescriptor {
     let what = "connect \(path)"
     let raw = try check(what) { socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | flags, 0) }
@@ -320,8 +328,8 @@ public enum Socket {
     }
   }
 
-  /// Sends all of the bytes to a socket that is known to have room. One that is closed at the other end is
-  /// `EPIPE`, without the signal that a write would end the process by.
+  /// Sends all bytes to a socket that has enough room. If the other end is closed, this throws
+  /// `EPIPE` and no SIGPIPE ends the process.
   public static func send(_ bytes: [UInt8], over socket: CInt) throws(SystemError) {
     var rest = bytes[...]
     while !rest.isEmpty {
@@ -334,19 +342,19 @@ public enum Socket {
     }
   }
 
-  /// Sends one byte with a descriptor attached (unix(7), `SCM_RIGHTS`); the receiver gets a copy.
+  /// Sends one byte with a descriptor attached (unix(7), `SCM_RIGHTS`). The receiver gets a copy.
   public static func send(_ descriptor: CInt, over socket: CInt) throws(SystemError) {
     try checkNegated("send descriptor", csystem_send_descriptor(socket, descriptor))
   }
 
-  /// Makes the next close send a reset: the peer must not take a cut for an end.
+  /// Makes close(2) send a reset, so that the peer cannot take a cut for an orderly end.
   public static func resetOnClose(_ descriptor: CInt) {
     var value = linger(l_onoff: 1, l_linger: 0)
     _ = unsafe setsockopt(
       descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
   }
 
-  /// Takes that back: close sends what is still to be sent, and an end of file.
+  /// Undoes `resetOnClose`: close(2) sends the remaining bytes and an end of file.
   public static func endOnClose(_ descriptor: CInt) {
     var value = linger(l_onoff: 0, l_linger: 0)
     _ = unsafe setsockopt(

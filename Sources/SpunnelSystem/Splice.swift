@@ -1,10 +1,10 @@
-// Moving bytes between a socket and a pipe without copying them through this process, splice(2), and
-// with a copy where that does not do.
+// Moving bytes between a socket and a pipe with splice(2), without a copy through this process;
+// read(2) and write(2) for the cases that splice(2) cannot handle.
 
 import CSystem
 import Glibc
 
-/// What one attempt to move bytes came to.
+/// The result of one attempt to move bytes.
 public enum Transfer: Equatable, Sendable {
   case moved(Int)
   /// The source is empty or the target is full.
@@ -12,10 +12,12 @@ public enum Transfer: Equatable, Sendable {
   case endOfFile
   case failed(CInt)
 
+  /// Moves bytes with splice(2).
+  ///
   /// - Parameters:
   ///   - source: a non-blocking socket or pipe
   ///   - target: the same; one of the two is a pipe
-  ///   - limit: bytes at the most
+  ///   - limit: the most bytes to move
   public static func splice(from source: CInt, to target: CInt, atMost limit: Int) -> Transfer {
     let count = csystem_splice(source, target, limit)
     if count > 0 { return .moved(count) }
@@ -23,19 +25,19 @@ public enum Transfer: Equatable, Sendable {
     return -count == Int(EAGAIN) ? .wouldBlock : .failed(CInt(-count))
   }
 
-  /// read(2), which passes urgent data of TCP (tcp(7)) and leaves it out. In front of it splice(2) stops
-  /// for good, as if there were nothing, or as if it were the end (tcp.c, `tcp_read_sock`).
+  /// Reads bytes with read(2). read(2) skips urgent data of TCP (tcp(7)). splice(2) never gets past
+  /// urgent data: it reports an empty source or end of file (tcp.c, `tcp_read_sock`).
   ///
   /// - Parameters:
   ///   - source: non-blocking
-  ///   - buffer: receives what was read
+  ///   - buffer: receives the bytes
   public static func read(
     from source: CInt, into buffer: UnsafeMutableRawBufferPointer
   ) -> Transfer {
     attempt { unsafe Glibc.read(source, buffer.baseAddress, buffer.count) }
   }
 
-  /// write(2).
+  /// Writes bytes with write(2).
   ///
   /// - Parameter target: non-blocking
   public static func write(_ bytes: UnsafeRawBufferPointer, to target: CInt) -> Transfer {

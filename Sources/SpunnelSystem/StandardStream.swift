@@ -1,4 +1,4 @@
-// Lines for people and pipes: standard output and standard error.
+// Standard output and standard error.
 
 import CSystem
 import Glibc
@@ -8,24 +8,26 @@ public enum StandardStream: CInt, Sendable {
   case output = 1
   case error = 2
 
-  /// Writes a line. A reader that went away, as head(1) does, is no error worth a word.
+  /// Writes a line. If the reader has gone away, as head(1) does, no error is reported.
   ///
-  /// - Returns: whether it was written
+  /// - Returns: whether the line was written
   @discardableResult
   public func write(line: String) -> Bool { write(line + "\n") }
 
-  /// Writes a text as it is.
+  /// Writes a text without a line end.
   ///
-  /// - Returns: whether it was written
+  /// - Returns: whether the text was written
   @discardableResult
   public func write(_ text: String) -> Bool {
     do throws(SystemError) { try put(text) } catch { return false }
     return true
   }
 
-  /// Writes a text as it is, or tells why not.
+  /// Writes a text without a line end.
+  ///
+  /// - Throws: why it was not written
   public func put(_ text: String) throws(SystemError) {
-    // Borrowed for the moment: this process did not open it and must not close it.
+    // The descriptor is released afterwards: this process did not open it and must not close it.
     let borrowed = FileDescriptor(owning: rawValue)
     var failure: SystemError?
     do throws(SystemError) { try borrowed.writeAll(Array(text.utf8)) } catch { failure = error }
@@ -33,12 +35,13 @@ public enum StandardStream: CInt, Sendable {
     if let failure { throw failure }
   }
 
-  /// Closes the stream: some file systems tell only then that what was written has no room.
+  /// Closes the stream. Some file systems report only at close(2) that they had no room for the
+  /// data.
   public func close() throws(SystemError) {
     try check("close") { Glibc.close(rawValue) }
   }
 
-  /// Columns and rows, when it is a terminal.
+  /// Columns and rows of a terminal; `nil` if the stream is not a terminal.
   public var size: (columns: Int, rows: Int)? {
     var (rows, columns): (UInt16, UInt16) = (0, 0)
     guard unsafe csystem_terminal_size(rawValue, &rows, &columns) >= 0 else { return nil }

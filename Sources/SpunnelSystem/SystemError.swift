@@ -1,14 +1,16 @@
-// The one error of the system layer, and the one place where Swift reads errno.
+// The error type of the system layer, and the only file in which Swift reads errno.
 
 import Glibc
 
-/// A system call that failed: what was being done, to what, and the errno it left.
+/// A failed system call: the operation, its object, and the errno.
 public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What was being done, as a verb phrase: `open`, `bind 127.0.0.1:8001`.
   public let operation: String
   /// The errno, saved on the line where it happened.
   public let code: CInt
 
+  /// Describes a failed call.
+  ///
   /// - Parameters:
   ///   - operation: what was being done
   ///   - code: a positive errno
@@ -17,7 +19,7 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
     self.code = code
   }
 
-  /// `strerror(3)` of the code: the C library keeps the text of every errno it knows.
+  /// The C library's text for the errno (strerror(3)).
   public var reason: String {
     guard let text = unsafe strerror(code) else { return "error \(code)" }
     return unsafe String(cString: text)
@@ -25,18 +27,19 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
 
   public var description: String { "\(operation): \(reason)" }
 
-  /// Whether a limit is reached, of this process, its user or the host: it may pass.
+  /// Whether a limit of the process, its user or the host is reached: a later attempt may succeed.
   public var isExhaustion: Bool {
     [EAGAIN, EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(code)
   }
 }
 
-/// Runs a call that returns -1 and sets errno, again as long as a signal interrupts it.
+/// Runs a call that returns -1 and sets errno on failure. If a signal interrupts the call, it runs
+/// again.
 ///
 /// - Parameters:
 ///   - operation: what is being done, for the error
 ///   - call: the call
-/// - Returns: what the call returned, zero or more
+/// - Returns: the call's result, zero or more
 @discardableResult
 public func check<Value: SignedInteger>(
   _ operation: @autoclosure () -> String, _ call: () -> Value
@@ -49,12 +52,12 @@ public func check<Value: SignedInteger>(
   }
 }
 
-/// Runs a call that returns no pointer and sets errno when it fails.
+/// Runs a call that returns NULL and sets errno on failure.
 ///
 /// - Parameters:
 ///   - operation: what is being done, for the error
 ///   - call: the call
-/// - Returns: what the call returned
+/// - Returns: the call's result
 public func checkPointer<Pointer>(
   _ operation: @autoclosure () -> String, _ call: () -> Pointer?
 ) throws(SystemError) -> Pointer {
@@ -65,12 +68,13 @@ public func checkPointer<Pointer>(
   return value
 }
 
-/// Runs a call that returns no pointer at an end as well, where it leaves errno as it was (readdir(3)).
+/// Runs a call that returns NULL on failure and also at the end; at the end it does not change
+/// errno (readdir(3)).
 ///
 /// - Parameters:
 ///   - operation: what is being done, for the error
 ///   - call: the call
-/// - Returns: what the call returned, `nil` at the end
+/// - Returns: the call's result; `nil` at the end
 public func checkEnd<Pointer>(
   _ operation: @autoclosure () -> String, _ call: () -> Pointer?
 ) throws(SystemError) -> Pointer? {

@@ -1,17 +1,19 @@
-// Command lines started by the thousand, and how they ended.
+// Starts thousands of command lines and reports how they ended.
 
 import CSystem
 import Glibc
 
-/// Starts command lines with `/bin/sh -c`, each with its number in the environment.
+/// Starts command lines with `/bin/sh -c`. Each has its number in the environment.
 @safe package final class TaskLauncher {
   private let environment: CStringVector
   private let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
-  /// The variables that change from task to task stand first in the environment.
+  /// The variables that differ between tasks. They come first in the environment.
   private let names: [String]
-  /// Enough for a name and a number of 64 bits.
+  /// Enough bytes for a 64-bit number and the NUL.
   private static let roomForNumber = 24
 
+  /// Prepares the environment of all tasks.
+  ///
   /// - Parameters:
   ///   - names: variables that hold a task's number
   ///   - inherited: `NAME=value` entries
@@ -23,13 +25,13 @@ import Glibc
     unsafe pointers = environment.pointers
   }
 
-  /// Starts a command line as the leader of a process group, which dies with this process.
+  /// Starts a command line as the leader of a process group. It dies with this process.
   ///
   /// - Parameters:
   ///   - command: NUL-terminated; one argument for the shell
-  ///   - number: what the variables hold
-  ///   - input: becomes standard input; all three are borrowed
-  /// - Returns: its process id, which `FinishedTask.next` tells later
+  ///   - number: the value of the numbered variables
+  ///   - input: becomes standard input; all three descriptors are borrowed
+  /// - Returns: the process id; `FinishedTask.next` reports its end
   package func start(
     _ command: [UInt8], number: Int, input: CInt, output: CInt, error: CInt
   ) throws(SystemError) -> pid_t {
@@ -58,13 +60,13 @@ import Glibc
 /// A child that has ended.
 package struct FinishedTask: Sendable {
   package let process: pid_t
-  /// 0 if a signal ended it.
+  /// The exit status; 0 if a signal ended it.
   package let exitStatus: Int
-  /// 0 if it exited.
+  /// The signal that ended it; 0 if it exited.
   package let signal: Int
-  /// User and system time of the child and of its own children, in milliseconds.
+  /// User and system time of the child and its own children, in milliseconds.
   package let processorMilliseconds: Int
-  /// The largest resident set of any of them.
+  /// The largest resident set of any of these processes, in kilobytes.
   package let peakKilobytes: Int
 
   /// Reaps one child without waiting; `nil` if no child has ended.
@@ -87,9 +89,9 @@ extension FileDescriptor {
         "make a file in \(directory)", unsafe csystem_temporary_file(directory)))
   }
 
-  /// Locks the file for writing, for as long as it is open, without waiting.
+  /// Locks the file for writing while it is open, without waiting.
   ///
-  /// - Returns: false if another process holds the lock; true on a file system without locks too
+  /// - Returns: false if another process holds the lock; also true on a file system without locks
   package func lock() throws(SystemError) -> Bool {
     let code = -csystem_lock_file(raw)
     switch code {
@@ -101,6 +103,6 @@ extension FileDescriptor {
 }
 
 extension Process {
-  /// The processors that this process may use (sched_getaffinity(2)).
+  /// The number of processors that this process may use (sched_getaffinity(2)).
   package static var processorCount: Int { Int(csystem_processor_count()) }
 }

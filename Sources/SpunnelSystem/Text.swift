@@ -1,12 +1,12 @@
-// Text from outside: shown safely, read strictly.
+// Text from outside: shown safely, parsed strictly.
 
-/// Makes text safe to show on a terminal and in a line-based file, and short.
+/// Makes text short and safe to show on a terminal and in a line-based file.
 ///
 /// - Parameters:
-///   - text: anything, newlines and escapes included
-///   - limit: characters after which it is cut
-/// - Returns: the text with every control character as `?`, those that break lines or turn the
-///   direction of writing included
+///   - text: any text, including newlines and escape sequences
+///   - limit: the most characters to show
+/// - Returns: the text with `?` for each control character, including line separators and
+///   characters that change the writing direction
 public func printable(_ text: some StringProtocol, atMost limit: Int = 200) -> String {
   var shown = ""
   for scalar in text.unicodeScalars.prefix(limit) {
@@ -16,7 +16,7 @@ public func printable(_ text: some StringProtocol, atMost limit: Int = 200) -> S
 }
 
 extension Unicode.Scalar {
-  /// Whether it does something to a terminal or to the text around it rather than being seen.
+  /// Whether the character controls a terminal or the text around it, instead of being visible.
   public var isControl: Bool {
     switch properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator: true
@@ -25,18 +25,18 @@ extension Unicode.Scalar {
   }
 }
 
-/// One word for a POSIX shell, which takes what is in single quotes literally.
+/// Quotes one word for a POSIX shell. The shell takes text in single quotes literally.
 ///
-/// - Parameter word: anything
+/// - Parameter word: any text
 public func shellQuoted(_ word: String) -> String {
   let parts = word.split(separator: "'", omittingEmptySubsequences: false)
   return "'" + parts.joined(separator: "'\\''") + "'"
 }
 
-/// Reads a whole number.
+/// Parses a whole number.
 ///
-/// - Parameter text: digits alone: no sign, no space
-/// - Returns: `nil` for anything else, and for a number that is too large
+/// - Parameter text: digits only: no sign, no space
+/// - Returns: `nil` for any other text, and for a number that is too large
 public func wholeNumber(_ text: some StringProtocol) -> Int? {
   guard !text.isEmpty, text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 })
   else { return nil }
@@ -44,7 +44,8 @@ public func wholeNumber(_ text: some StringProtocol) -> Int? {
 }
 
 extension StringProtocol {
-  /// Whether some words stand in the text, byte by byte: what programs write is not composed anew.
+  /// Whether the text contains some words, compared byte by byte. Programs' output is not
+  /// normalized, so Unicode equivalence is not needed.
   public func mentions(_ words: some StringProtocol) -> Bool {
     var rest = utf8[...]
     while rest.count >= words.utf8.count {

@@ -1,4 +1,4 @@
-// Whether a directory is one's own: nobody else made it, and nobody else can change it.
+// Whether a directory belongs to a user: no other user made it, and no other user can change it.
 
 import CSystem
 import Glibc
@@ -6,7 +6,7 @@ import Glibc
 extension Directory {
   /// Why the directory is not private to a user.
   ///
-  /// - Returns: half a sentence, `nil` when it is his and its mode is 0700 at the most
+  /// - Returns: half a sentence; `nil` if the user owns it and its mode is at most 0700
   public borrowing func distrust(user: uid_t) throws(SystemError) -> String? {
     let found = try attributes()
     if found.st_uid != user || UserNamespace.isUnknown(user) {
@@ -16,40 +16,42 @@ extension Directory {
     return "its mode is \(String(found.st_mode & 0o7777, radix: 8)) and not 700"
   }
 
-  /// Why a directory could be moved away, or another put in its place.
+  /// Why a directory in this one could be moved away or replaced by other users.
   ///
-  /// - Returns: half a sentence, `nil` when only the user and root can
+  /// - Returns: half a sentence; `nil` if only the user and root can do that
   public borrowing func distrustAsParent(user: uid_t) throws(SystemError) -> String? {
     let found = try attributes()
     if found.st_uid != 0 && (found.st_uid != user || UserNamespace.isUnknown(user)) {
       return UserNamespace.belonging(to: found.st_uid)
     }
-    // Without the sticky bit whoever may write here could move another's directory away.
+    // Without the sticky bit, a user who may write here could move another user's directory away.
     if found.st_mode & 0o022 == 0 || found.st_mode & S_ISVTX != 0 { return nil }
     return "others may write to it and it is not sticky"
   }
 }
 
-/// Where others than a user could put something else on the way to something of his.
+/// A place on a path where other users could put something else.
 public struct Exposure: Equatable, Sendable {
-  /// Of a directory, or of a link in one.
+  /// The path of a directory, or of a symbolic link in one.
   public let path: String
-  /// Half a sentence.
+  /// Half a sentence that says why.
   public let why: String
 }
 
 extension Directory {
-  /// As many as the kernel follows (path_resolution(7)).
+  /// The most symbolic links that the kernel follows (path_resolution(7)).
   private static let mostLinks = 40
 
-  /// What on the way to something lets others than a user put something else in its place: all is looked
-  /// at, as sshd does with the directories of its keys (sshd_config(5), `StrictModes`). The way is gone as
-  /// the kernel goes it, link by link: who can replace a link decides where the path leads the next time.
-  /// When nothing is found, nobody else can change the way afterwards, and the path as it was given is
-  /// safe to use.
+  /// Finds the first place on a path where other users could put something else. It checks every
+  /// directory, as sshd does for the directories of its keys (sshd_config(5), `StrictModes`). It
+  /// follows the path link by link, as the kernel does: a user who can replace a link decides where
+  /// the path leads the next time. If no place is found, no other user can change the path later,
+  /// and the path is safe to use.
   ///
-  /// - Parameter path: of the directory that it lies in, absolute
-  /// - Returns: what comes first on the way, `nil` when only the user and root can
+  /// - Parameters:
+  ///   - path: absolute; the directory in which the file or directory in question lies
+  ///   - user: the user whom it belongs to
+  /// - Returns: the first such place; `nil` if only the user and root can change the path
   public static func exposure(
     along path: String, user: uid_t
   ) throws(SystemError) -> Exposure? {
@@ -84,7 +86,7 @@ extension Directory {
     } catch { throw SystemError("open \(path)", error.code) }
   }
 
-  /// The first one last.
+  /// The names of a path in reverse order.
   private static func names(in path: String) -> [String] {
     path.split(separator: "/").filter { $0 != "." }.map(String.init).reversed()
   }
@@ -95,7 +97,9 @@ extension Directory {
     let target: String
   }
 
-  /// - Throws: `ENOTDIR` for what is neither a directory nor a link
+  /// Reads a symbolic link.
+  ///
+  /// - Throws: `ENOTDIR` if the name is neither a directory nor a link
   private borrowing func link(_ name: String) throws(SystemError) -> Link {
     let link = try FileDescriptor.open(name, within: descriptor.raw, csystem_o_path)
     var found = stat()
@@ -106,10 +110,10 @@ extension Directory {
     return Link(owner: found.st_uid, target: target)
   }
 
-  /// Why a link of this directory, which is trusted itself, could be replaced.
+  /// Why a link in this directory could be replaced. The directory itself is trusted already.
   private borrowing func distrust(_ link: Link, user: uid_t) throws(SystemError) -> String? {
     if link.owner == 0 || (link.owner == user && !UserNamespace.isUnknown(user)) { return nil }
-    // Where others may write, its owner may put another in its place.
+    // If others may write to the directory, the link's owner may replace the link.
     return try attributes().st_mode & 0o022 == 0 ? nil : "it is a link of uid \(link.owner)"
   }
 }

@@ -1,33 +1,34 @@
-// Users whom this process's user namespace does not know (user_namespaces(7)), as in a rootless container.
+// Users that this process's user namespace does not know (user_namespaces(7)), as in a rootless
+// container.
 
 import Glibc
 
-/// What a user id says here.
+/// The meaning of user ids in this user namespace.
 public enum UserNamespace {
-  /// Stands for every user that the user namespace does not know, and so for nobody in particular
+  /// The user id that stands for every unknown user, and so for no particular user
   /// (/proc/sys/kernel/overflowuid).
   private static let overflow: uid_t =
     content("/proc/sys/kernel/overflowuid").flatMap { uid_t($0) } ?? 65534
 
-  /// Whether there are users that it does not know.
+  /// Whether the user namespace lacks some users.
   private static let isPartial =
     content("/proc/self/uid_map").map { $0.split(separator: " ") != ["0", "0", "4294967295"] }
     ?? false
 
-  /// Whether a user id may be anybody's. It owns nothing, whoever has it.
+  /// Whether a user id stands for unknown users. Such a user id is never accepted as an owner.
   public static func isUnknown(_ user: uid_t) -> Bool { user == overflow }
 
-  /// Half a sentence about something of that user's, with what to do.
+  /// Half a sentence about the owner of a file or directory, with advice.
   static func belonging(to user: uid_t) -> String {
     isUnknown(user) && isPartial ? stranger : "it belongs to uid \(user)"
   }
 
-  /// Half a sentence about what is of a user's that is not known here.
+  /// Half a sentence about a file or directory whose owner is unknown here.
   public static let stranger =
     "its owner is unknown in this user namespace (a rootless container): type the command outside of the "
     + "container"
 
-  /// The first line of a small file of the kernel's; empty in a user namespace that knows nobody.
+  /// The first line of a small kernel file; empty in a user namespace without any mapping.
   private static func content(_ path: String) -> String? {
     guard let file = try? FileDescriptor.open(path, O_RDONLY),
       let bytes = try? file.content(expecting: 64, atMost: 4096)

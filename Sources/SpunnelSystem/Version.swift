@@ -1,4 +1,4 @@
 // The version of the whole product.
 
-/// As semver.org counts; NEWS.md tells what each brought.
+/// A version of semver.org. NEWS.md lists the changes of each.
 public let spunnelVersion = "0.1.0"

@@ -1,13 +1,14 @@
-// Things an event loop can watch that are not sockets: signals and a directory's changes.
+// Event sources that are not sockets: signals and changes of directories.
 
 import CSystem
 import Glibc
 
-/// Signals as input: signalfd(2). They are blocked from then on, and reset in programs that are
-/// started by `Program`.
+/// Signals as input (signalfd(2)). The signals are blocked from then on. `Program` resets them in
+/// the programs that it starts.
 public struct SignalWatch: ~Copyable {
   public let descriptor: FileDescriptor
 
+  /// Blocks the signals and opens their descriptor (non-blocking).
   public init(_ signals: [CInt]) throws(SystemError) {
     var set = sigset_t()
     unsafe sigemptyset(&set)
@@ -17,7 +18,7 @@ public struct SignalWatch: ~Copyable {
       owning: try check("signalfd") { unsafe signalfd(-1, &set, CInt(SFD_CLOEXEC | SFD_NONBLOCK)) })
   }
 
-  /// The signals that came since, in order.
+  /// The signals that have arrived since the last call, in order.
   public borrowing func take() throws(SystemError) -> [CInt] {
     let size = MemoryLayout<signalfd_siginfo>.size
     guard let bytes = try descriptor.read(atMost: 16 * size) else { return [] }
@@ -29,10 +30,11 @@ public struct SignalWatch: ~Copyable {
   }
 }
 
-/// Names that come and go in directories: inotify(7).
+/// Names that appear in and disappear from directories (inotify(7)).
 public struct DirectoryWatch: ~Copyable {
   public let descriptor: FileDescriptor
 
+  /// Opens an inotify instance (non-blocking) that watches nothing yet.
   public init() throws(SystemError) {
     let flags = CInt(IN_CLOEXEC | IN_NONBLOCK)
     descriptor = FileDescriptor(
@@ -41,7 +43,9 @@ public struct DirectoryWatch: ~Copyable {
       ) { inotify_init1(flags) })
   }
 
-  /// - Parameter directory: watched through its descriptor, whatever its path leads to later
+  /// Watches a directory.
+  ///
+  /// - Parameter directory: watched through its descriptor, even if its path leads elsewhere later
   public borrowing func add(_ directory: borrowing Directory) throws(SystemError) {
     let path = "/proc/self/fd/\(directory.descriptor.raw)"
     let events = UInt32(IN_CREATE | IN_MOVED_TO | IN_DELETE)
@@ -50,7 +54,7 @@ public struct DirectoryWatch: ~Copyable {
     }
   }
 
-  /// Forgets what was noted so far; the caller looks at the directories itself.
+  /// Discards the events so far. The caller looks at the directories itself.
   public borrowing func clear() throws(SystemError) {
     while let events = try descriptor.read(atMost: 4096), !events.isEmpty {}
   }
