@@ -1,17 +1,19 @@
-// The agent on a node: runs the command lines that the coordinator sends, as many at once as it was told.
+// The agent of a pool on one node: it runs the command lines that the coordinator sends.
 
 import Glibc
 import SpunnelSystem
 
-/// What an agent is told on its command line.
+/// The options of an agent, read from its command line.
 package struct AgentOptions: Equatable, Sendable {
-  /// Tasks at once.
+  /// How many tasks run at once.
   package var slots: Int
+  /// Where standard output goes; `nil` sends it to the coordinator.
   package var output: OutputName?
+  /// Where standard error goes; `nil` for where standard output goes.
   package var error: OutputName?
-  /// The job's number, for names of files.
+  /// The job id, for names of files.
   package var job: String
-  /// Megabytes that all tasks together may use; `nil` for no limit of the agent's own.
+  /// Megabytes that all tasks together may use; `nil` for no limit by the agent.
   package var memory: Int?
 
   package init(
@@ -26,8 +28,10 @@ package struct AgentOptions: Equatable, Sendable {
   }
 }
 
-/// One node's part of a pool. It reads frames from standard input and writes frames to standard output, which
-/// blocks: a coordinator that takes no results gets no more tasks done.
+/// The agent on one node of a pool.
+///
+/// It reads frames from standard input and writes frames to standard output. The output blocks: if
+/// the coordinator takes no results, the agent finishes no more tasks.
 package final class Agent: EventHandler {
   private struct Waiting {
     let task: Int
@@ -37,17 +41,19 @@ package final class Agent: EventHandler {
 
   private struct Running {
     let task: Int
-    /// Milliseconds since 1970, and of the monotonic clock.
+    /// The start, in milliseconds since 1970.
     let start: Int
+    /// The start, in milliseconds of the monotonic clock.
     let began: Int
     let output: TaskOutput.Target
   }
 
-  /// Results are sent together unless the agent needs work.
+  /// Milliseconds for which results are collected, unless the agent needs work.
   private static let flushDelay = 20
-  /// Tasks that waited so long may start sooner on another node.
+  /// Milliseconds after which a waiting task may start sooner on another node.
   private static let longestWait = 1000
-  /// How long a death by SIGTERM is held back: the agent's own SIGTERM may be on its way.
+  /// Milliseconds for which a death by SIGTERM is held back: the agent's own SIGTERM may be on its
+  /// way.
   private static let holdDelay = 300
   private static let largestBatch = 1 << 15
 
@@ -66,9 +72,9 @@ package final class Agent: EventHandler {
   private var outgoing: [UInt8] = []
   private var isFlushDue = false
   private var held = 0
-  /// Whether nothing more is to start.
+  /// Whether the agent starts no more tasks.
   private var isStopping = false
-  /// Whether this process was told to end, and with it, as a rule, its tasks.
+  /// Whether a signal told the agent to end. Its tasks usually get that signal too.
   private var isLeaving = false
   private var saidIdle = false
 
@@ -86,7 +92,7 @@ package final class Agent: EventHandler {
     try loop.add(input.raw, .input, self)
   }
 
-  /// Serves until the coordinator closes the input.
+  /// Runs tasks until the coordinator closes the input.
   package func run() throws(SystemError) {
     outgoing.append(text: Frame.greeting + " \(Host.name)\n")
     flush()
@@ -155,7 +161,7 @@ package final class Agent: EventHandler {
 
   // MARK: - Tasks
 
-  /// Starts tasks on free processors, and asks for more if none waits.
+  /// Starts tasks on free slots, and asks for more if none waits.
   private func fill() {
     while running.count + held < options.slots, nextWaiting < waiting.count {
       let next = waiting[nextWaiting]
@@ -211,7 +217,8 @@ package final class Agent: EventHandler {
       ])
   }
 
-  /// Slurm signals a step's processes one after the other: a task may die before the agent is told.
+  /// Holds back the report of a death by SIGTERM. Slurm signals the processes of a step one by one,
+  /// so a task may die before the agent gets its signal.
   private func hold(_ task: Running, _ end: FinishedTask) {
     held += 1
     loop.after(milliseconds: Agent.holdDelay) { [weak self] in
@@ -222,21 +229,23 @@ package final class Agent: EventHandler {
     }
   }
 
-  /// Starts nothing more, and hands back what has not started.
+  /// Starts no more tasks, and hands back those that have not started.
   private func stop() {
     isStopping = true
     handBack()
   }
 
-  /// - Parameter count: how many, the last first; `nil` for all
+  /// Hands back waiting tasks.
+  ///
+  /// - Parameter count: how many, the last ones first; `nil` for all
   private func handBack(_ count: Int? = nil) {
     let entries = waiting.suffix(count ?? waiting.count - nextWaiting)
     for entry in entries { send(.back, [entry.task]) }
     waiting.removeLast(entries.count)
   }
 
-  /// Hands back what has waited too long, as its turn may come sooner elsewhere: half at a time, so that tasks
-  /// that are only slow for a moment leave work here.
+  /// Hands back tasks that have waited too long, since they may start sooner elsewhere. It hands
+  /// back half at a time, so that work is left if the running tasks are slow only for a moment.
   private func watchQueue() {
     loop.after(milliseconds: Agent.longestWait / 2) { [weak self] in
       guard let self else { return }

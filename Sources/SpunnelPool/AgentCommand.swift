@@ -1,12 +1,13 @@
-// How an agent is started: by srun on a node of the allocation, or on this host without Slurm.
+// The command that starts an agent: srun on a node of the allocation, or the agent itself without
+// Slurm.
 
 import SpunnelSystem
 
 /// The command line and the environment of one agent.
 package struct AgentCommand {
-  /// This program, which lies at the same path on all nodes.
+  /// The path of this program, the same on all nodes.
   package let program: String
-  /// Absolute path; `nil` without Slurm.
+  /// The absolute path of srun; `nil` without Slurm.
   package let srun: String?
   package let allocation: Allocation
   package let options: PoolOptions
@@ -18,12 +19,13 @@ package struct AgentCommand {
     self.options = options
   }
 
-  /// The whole command line for a node.
+  /// The command line for a node.
   package func words(_ node: Allocation.Node) -> [String] {
     guard let srun else { return agent(node) }
     return [
       srun, "--nodelist=\(node.name)", "-N1", "-n1", "--job-name=pool",
-      // Resources are shared with the job's other steps, not taken; a task may use all of the job's processors.
+      // The step shares the job's resources and takes none from its other steps. A task may use all
+      // processors of the job.
       "--overlap", "--mem=0", "--cpu-bind=none", "--mpi=none",
       "--quiet", "--kill-on-bad-exit=0", "--quit-on-interrupt", "--export=ALL",
     ] + agent(node)
@@ -38,15 +40,15 @@ package struct AgentCommand {
     return words
   }
 
-  /// Variables of Slurm's that the tasks may want and srun does not take for its own options.
+  /// Variables of Slurm that tasks may need and that srun does not read as its options.
   private static let kept = [
     "SLURM_CONF=", "SLURM_JOBID=", "SLURM_JOB_", "SLURM_SUBMIT_", "SLURM_ARRAY_",
     "SLURM_CLUSTER_NAME=",
     "SLURM_RESTART_COUNT=", "SLURMD_", "SLURM_TASKS_PER_NODE=",
   ]
 
-  /// The environment of srun, which hands it on: without the batch step's own options, and without the
-  /// tunnel that was asked for with the job.
+  /// The environment of srun, which passes it on. It leaves out the options of the batch step, and
+  /// the tunnel that was requested with the job.
   ///
   /// - Parameter inherited: `NAME=value` entries
   package func environment(from inherited: [ByteString]) -> [ByteString] {

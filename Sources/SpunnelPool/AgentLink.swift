@@ -1,23 +1,25 @@
-// The coordinator's end of one agent: srun with its standard input and output, started again if it dies.
+// The coordinator's side of one agent: an srun with its pipes, restarted if it dies.
 
 import Glibc
 import SpunnelSystem
 
-/// What a link tells its coordinator.
+/// Events of a link, for its coordinator.
 package protocol AgentLinkOwner: AnyObject {
-  /// The agent said its greeting and takes tasks.
+  /// The agent has greeted and accepts tasks.
   func linkIsReady(_ link: AgentLink)
-  /// - Returns: false if the frame has to wait: the link keeps it until `resume`
+  /// The agent sent a frame.
+  ///
+  /// - Returns: false if the frame has to wait; the link keeps it until `resume`
   func link(_ link: AgentLink, took frame: Frame) -> Bool
-  /// The agent has been read up to here.
+  /// All available frames of the agent are read.
   func linkIsRead(_ link: AgentLink)
-  /// srun, or the agent, wrote a line to standard error.
+  /// srun or the agent wrote a line to standard error.
   func link(_ link: AgentLink, said line: String)
-  /// srun and the agent are gone; `reason` is nil if the end was wanted.
+  /// srun and the agent have ended; `reason` is `nil` if the end was wanted.
   func link(_ link: AgentLink, ended reason: String?)
 }
 
-/// One node's agent.
+/// The link to one node's agent.
 package final class AgentLink: EventHandler {
   package enum State: Equatable { case idle, starting, ready, ending }
 
@@ -38,21 +40,21 @@ package final class AgentLink: EventHandler {
   private var held: Frame?
   private var reason: String?
   private var isEndWanted = false
-  /// The agent's own name for its node.
+  /// The name of the node as the agent says it.
   package private(set) var host: String
 
   // The coordinator's accounts of this agent.
-  /// Tasks at the agent, and the order in which they went there.
+  /// The tasks at the agent, each with the order in which it was sent.
   package private(set) var tasks: [Int: Int] = [:]
   private var lastOrder = 0
-  /// Whether a processor of the node was without work: tasks are to wait there beside those that run.
+  /// Whether a slot of the node ran out of work, so that tasks should also wait there.
   package var wantsReserve = false
-  /// Deaths since a task ended here.
+  /// Deaths of the agent since a task last ended there.
   package var deaths = 0
-  /// When the agent was heard last.
+  /// When the agent was last heard, in milliseconds of the monotonic clock.
   package var lastHeard = 0
   package var isSilent = false
-  /// The agent has a task that must be alone.
+  /// Whether the agent has a task that must run alone.
   package var isIsolated = false
 
   package init(
@@ -65,10 +67,10 @@ package final class AgentLink: EventHandler {
     host = node.name
   }
 
-  /// How many tasks may go there now. A reserve is filled up when half of it is used: few large messages cost
-  /// less than many small ones.
+  /// How many tasks may be sent now. The reserve is refilled when half of it is used: a few large
+  /// messages cost less than many small ones.
   ///
-  /// - Parameter reserve: tasks that may wait at the agent for each processor
+  /// - Parameter reserve: how many tasks may wait at the agent for each slot
   package func room(reserve: Double) -> Int {
     guard state == .ready, !isSilent, !isEndWanted, !isIsolated else { return 0 }
     let waiting = wantsReserve ? min(Int(Double(node.slots) * reserve), AgentLink.mostWaiting) : 0
@@ -76,7 +78,7 @@ package final class AgentLink: EventHandler {
     return max(0, node.slots + waiting - tasks.count)
   }
 
-  /// Most tasks that wait at one agent.
+  /// The most tasks that wait at one agent.
   private static let mostWaiting = 2048
 
   // MARK: - Life
@@ -116,13 +118,13 @@ package final class AgentLink: EventHandler {
   private static func writer(of pipe: consuming Pipe) -> FileDescriptor { pipe.writer }
   private static func reader(of pipe: consuming Pipe) -> FileDescriptor { pipe.reader }
 
-  /// Closes the agent's input: the agent ends by itself, and srun with it.
+  /// Closes the agent's input. The agent then ends, and srun with it.
   package func close() {
     isEndWanted = true
     closeInput()
   }
 
-  /// Ends srun: TERM, some time, KILL.
+  /// Ends srun: TERM, a bounded wait, KILL.
   package func end(_ reason: String) {
     if self.reason == nil { self.reason = reason }
     closeInput()
@@ -140,11 +142,11 @@ package final class AgentLink: EventHandler {
     input = nil
   }
 
-  /// Looks whether srun has ended; to be called after each SIGCHLD.
+  /// Checks whether srun has ended. Call it after each SIGCHLD.
   package func lookAfter() {
     if ending != nil { return advance() }
     guard state != .idle, case .ended(let status) = Process.poll(process) else { return }
-    // What the agent said last is still in the pipe.
+    // The last frames of the agent may still be in the pipe.
     while output != nil, held == nil, readOnce() {}
     if reason == nil && !(isEndWanted && status == 0) {
       reason =
@@ -178,17 +180,19 @@ package final class AgentLink: EventHandler {
 
   // MARK: - Tasks
 
-  /// Hands a task out; `flush` sends it.
+  /// Queues a task for the agent; `flush` sends it.
   package func hand(_ task: Int, _ command: ArraySlice<UInt8>) {
     lastOrder += 1
     tasks[task] = lastOrder
     Frame(.task, [task], Array(command)).append(to: &outgoing)
   }
 
-  /// Forgets a task. - Returns: false if the task was not here
+  /// Removes a task from the accounts.
+  ///
+  /// - Returns: false if the task was not at this agent
   package func forget(_ task: Int) -> Bool { tasks.removeValue(forKey: task) != nil }
 
-  /// Gives up all tasks, those first that may have begun: the agent begins tasks in their order.
+  /// Removes all tasks. An agent begins its tasks in order, so the first ones may have begun.
   package func takeAll() -> (begun: [Int], waiting: [Int]) {
     isIsolated = false
     let order = tasks.sorted { $0.value < $1.value }.map(\.key)
@@ -201,7 +205,7 @@ package final class AgentLink: EventHandler {
     flush()
   }
 
-  /// Writes what there is room for.
+  /// Writes as much as the pipe accepts.
   package func flush() {
     guard let input else { return outgoing = [] }
     while !outgoing.isEmpty {
@@ -211,7 +215,7 @@ package final class AgentLink: EventHandler {
       let code = errno
       if count < 0 && code == EINTR { continue }
       if count < 0 && code == EAGAIN { return watchInput() }
-      // srun is gone: its end is told by SIGCHLD.
+      // srun has ended. SIGCHLD reports it.
       if count < 0 { return outgoing = [] }
       if count == outgoing.count {
         outgoing.removeAll(keepingCapacity: true)
@@ -242,7 +246,7 @@ package final class AgentLink: EventHandler {
     }
   }
 
-  /// - Returns: whether something was read
+  /// - Returns: whether bytes were read
   private func readErrors() -> Bool {
     guard let errors else { return false }
     guard let bytes = try? errors.descriptor.read(atMost: 4096) else { return false }
@@ -253,7 +257,7 @@ package final class AgentLink: EventHandler {
     }
     errorText.feed(bytes)
     while let line = errorText.nextLine() {
-      // Where Slurm binds no processors, srun says that it does not.
+      // srun prints this on clusters where Slurm binds no processors.
       if !line.isEmpty, !line.hasSuffix("lacks support for cpu binding") {
         owner.link(self, said: line)
       }
@@ -261,7 +265,7 @@ package final class AgentLink: EventHandler {
     return true
   }
 
-  /// Takes the frame that had to wait, and those behind it.
+  /// Takes the frame that had to wait, and those after it.
   package func resume() {
     guard let frame = held, let output else { return }
     held = nil
@@ -273,7 +277,7 @@ package final class AgentLink: EventHandler {
     owner.linkIsRead(self)
   }
 
-  /// - Returns: whether something was read
+  /// - Returns: whether bytes were read
   private func readOnce() -> Bool {
     guard let output else { return false }
     do throws(SystemError) {
@@ -292,7 +296,7 @@ package final class AgentLink: EventHandler {
     return true
   }
 
-  /// The agent said its last word, and srun is expected to end.
+  /// The agent has closed its output. srun must end soon.
   private func waitForEnd() {
     let process = process
     loop.after(milliseconds: 10_000) { [weak self] in
@@ -304,7 +308,7 @@ package final class AgentLink: EventHandler {
   private func takeFrames() {
     do throws(FrameError) {
       while state == .starting, let line = reader.nextLine() {
-        // What a site's task prolog prints comes first.
+        // Lines before the greeting come from a site's task prolog.
         guard line.hasPrefix(Frame.greeting + " ") else { continue }
         host = String(line.dropFirst(Frame.greeting.utf8.count + 1))
         state = .ready

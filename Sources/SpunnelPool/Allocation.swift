@@ -1,26 +1,28 @@
-// The nodes of the allocation that this process is in, and how many tasks each node takes at once.
+// The nodes of the allocation around this process, and how many tasks each node runs at once.
 
 import SpunnelSystem
 
-/// Where the agents run.
+/// The nodes on which agents run.
 package struct Allocation: Equatable, Sendable {
   package struct Node: Equatable, Sendable {
     package let name: String
     package let slots: Int
   }
 
-  /// The job's number; `nil` outside of Slurm, where one agent runs on this host.
+  /// The job id; `nil` outside Slurm, where one agent runs on this host.
   package var job: String?
   package var nodes: [Node]
   /// Megabytes on each node; `nil` if Slurm does not say.
   package var memory: Int?
 
-  /// Reads what Slurm says to a job.
+  /// Reads the variables that Slurm sets for a job.
   ///
   /// - Parameters:
-  ///   - variable: gives a variable of the environment
-  ///   - expand: makes names of a list such as `n[1-2]`
-  ///   - tasksPerNode: what the user asked for
+  ///   - variable: returns a variable of the environment
+  ///   - processors: the processors of this host, used outside Slurm
+  ///   - tasksPerNode: the user's own limit for each node
+  ///   - expand: turns a list such as `n[1-2]` into names
+  /// - Throws: an allocation without nodes
   package init(
     variable: (String) -> String?, processors: Int, tasksPerNode: Int?,
     expand: (String) throws(PoolUsageError) -> [String]
@@ -46,7 +48,7 @@ package struct Allocation: Equatable, Sendable {
     memory = Allocation.memory(variable)
   }
 
-  /// Reads Slurm's short form, `2(x3),1`.
+  /// Reads Slurm's short form of counts, `2(x3),1`.
   static func counts(_ text: String) -> [Int]? {
     var counts: [Int] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -74,7 +76,7 @@ package struct Allocation: Equatable, Sendable {
 }
 
 extension Allocation {
-  /// Reads this process's environment, and asks Slurm for the names.
+  /// Reads the environment of this process, and asks Slurm for the names of the nodes.
   package static func current(tasksPerNode: Int?) throws(PoolUsageError) -> Allocation {
     try Allocation(
       variable: { Process.environment($0) }, processors: Process.processorCount,

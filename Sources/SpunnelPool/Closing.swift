@@ -1,19 +1,20 @@
-// Why a pool hands out nothing more, and what its exit status is then.
+// Why a pool starts no more tasks, and the exit status that follows.
 
 import Glibc
 
-/// The reason for which a pool ends before its last task.
+/// The reason why a pool ends before its last task.
 package enum Closing: Equatable, Sendable {
-  /// Less is left of the job than `--task-time`.
+  /// The job has less time left than `--task-time`.
   case outOfTime
-  /// The pool was told to end.
+  /// A signal told the pool to end.
   case signal(CInt)
-  /// The log, the list of tasks, or the last node is lost.
+  /// The log, the list of tasks or the last node is lost.
   case failure(String)
 
-  /// Whether tasks that fail from now on fail because of it.
+  /// Whether a task that fails from now on may fail because of this reason.
   var interruptsTasks: Bool { if case .signal = self { true } else { false } }
 
+  /// The exit status of the pool.
   package var status: Int {
     switch self {
     case .outOfTime: 124
@@ -22,6 +23,7 @@ package enum Closing: Equatable, Sendable {
     }
   }
 
+  /// The reason, in words for the user.
   package var words: String {
     switch self {
     case .outOfTime: "less time is left to the job than --task-time"

@@ -1,19 +1,20 @@
-// The coordinator of a pool: hands tasks to agents, writes the log, and knows when all is done.
+// The coordinator of a pool: it sends tasks to agents, writes the log, and decides when the pool
+// ends.
 
 import Glibc
 import SpunnelSystem
 
-/// One process in the batch step, with one agent on each node.
+/// The process in the batch step, with one agent on each node.
 package final class Coordinator: EventHandler {
   private static let tickInterval = 500
-  /// The work that waits at an agent, in milliseconds: it bridges the way to the coordinator and back. Where
-  /// tasks run longer, none waits, as it might start sooner on another node.
+  /// The work that waits at an agent, in milliseconds. It covers the round trip to the coordinator.
+  /// If tasks run longer than this, none waits, since it might start sooner on another node.
   private static let reserve = 300.0
-  /// A node is given up after so many deaths without a task that ended.
+  /// Deaths of a node without a finished task after which the node is given up.
   private static let mostDeaths = 5
-  /// An agent that was not heard for so many milliseconds gets no new task.
+  /// Milliseconds of silence after which an agent gets no new task.
   private static let silence = 60_000
-  /// Milliseconds in which a full disk may get room again.
+  /// Milliseconds that a full disk has to get room again.
   static let logPatience = 600_000
 
   let options: PoolOptions
@@ -29,7 +30,7 @@ package final class Coordinator: EventHandler {
   private var closing: Closing?
   private var isShuttingDown = false
   private var logStuckSince: Int?
-  /// The agent whose task is in the middle of its output.
+  /// The agent that is sending the output of a task.
   private var speaker: AgentLink?
   private var meanMilliseconds: Double?
   private var ticks = 0
@@ -52,8 +53,8 @@ package final class Coordinator: EventHandler {
 
   /// Runs all tasks.
   ///
-  /// - Parameter command: how agents are started
-  /// - Returns: the exit status
+  /// - Parameter command: how to start agents
+  /// - Returns: the exit status of the pool
   package func run(_ command: AgentCommand) throws(SystemError) -> Int {
     links = allocation.nodes.map { AgentLink($0, command, loop, self) }
     if !ledger.isFinished { for link in links { start(link) } }
@@ -77,7 +78,7 @@ package final class Coordinator: EventHandler {
 
   // MARK: - Handing out
 
-  /// Gives an agent as many tasks as it has room for.
+  /// Sends as many tasks as the agent has room for.
   private func handOut(_ link: AgentLink) {
     if closing != nil || log.failure != nil { return }
     do throws(TaskFileError) {
@@ -97,7 +98,7 @@ package final class Coordinator: EventHandler {
     for link in links { handOut(link) }
   }
 
-  /// Hands out nothing more. Agents give back what has not begun.
+  /// Starts no more tasks. Agents hand back the tasks that have not begun.
   private func close(_ reason: Closing) {
     if closing != nil { return }
     closing = reason
@@ -106,14 +107,14 @@ package final class Coordinator: EventHandler {
     checkEnd()
   }
 
-  /// The first signal lets tasks finish, the second kills them.
+  /// The first signal lets running tasks finish. The second kills them.
   private func told(_ signal: CInt) {
     guard case .signal = closing else {
       close(.signal(signal))
       if signal == SIGINT, ledger.isOut {
         voice.say("the tasks that run may finish: press Ctrl-C again to kill them")
       }
-      // After another reason: tasks that fail from now on may fail because of the signal.
+      // The signal replaces an earlier reason: tasks that fail from now on may fail because of it.
       closing = .signal(signal)
       return
     }
@@ -139,7 +140,7 @@ package final class Coordinator: EventHandler {
   }
 
   private func checkShutDown() {
-    // An srun that still waits for its node is not waited for.
+    // An srun that still waits for its node is ended at once.
     for link in links where link.state == .starting { link.end("") }
     if links.allSatisfy({ $0.state == .idle }) { loop.stop() }
   }
@@ -170,7 +171,7 @@ package final class Coordinator: EventHandler {
       logStuckSince = nil
       voice.say("write \(options.logPath): there is room again, and the pool goes on")
     }
-    // A record that a result has flushed meanwhile ends the pause too.
+    // A result may have flushed the log meanwhile, which also ends the pause.
     handOutAll()
   }
 
@@ -210,7 +211,7 @@ package final class Coordinator: EventHandler {
     meanMilliseconds = (meanMilliseconds ?? Double(milliseconds)) * 0.9 + Double(milliseconds) * 0.1
   }
 
-  /// Tasks that may wait for each processor.
+  /// How many tasks may wait for each slot.
   private var reserve: Double {
     meanMilliseconds.map { Coordinator.reserve / max($0, 0.3) } ?? 0
   }
@@ -279,7 +280,7 @@ extension Coordinator: AgentLinkOwner {
         processorMilliseconds: numbers[5], peakKilobytes: numbers[6], received: numbers[7]))
   }
 
-  /// The output of a task is complete: others may print theirs.
+  /// The output of a task is complete, so other agents may print theirs.
   private func endSpeech() {
     speaker = nil
     loop.postpone { [weak self] in
@@ -287,7 +288,7 @@ extension Coordinator: AgentLinkOwner {
     }
   }
 
-  /// A task has ended: it is logged, or runs again.
+  /// A task has ended: it is logged, or it runs again.
   private func settle(_ task: Int, _ link: AgentLink, _ end: TaskEnd) {
     let attempt = ledger.attempt(task)
     if end.status != 0 {
@@ -313,7 +314,7 @@ extension Coordinator: AgentLinkOwner {
     if record.status != 0 { voice.noteFailure(task) }
   }
 
-  /// Slurm ends this step, and as a rule the whole job.
+  /// Slurm ends the agent's step, and usually the whole job.
   private func leaving(_ link: AgentLink) {
     link.close()
   }
@@ -360,7 +361,7 @@ extension Coordinator: AgentLinkOwner {
   }
 }
 
-/// What an agent says of a task that has ended.
+/// What an agent reports of a task that has ended.
 private struct TaskEnd {
   var exitStatus: Int
   var signal = 0

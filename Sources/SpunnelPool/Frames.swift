@@ -1,43 +1,43 @@
-// What coordinator and agent say to each other over srun's standard input and output: lines of ASCII that
+// The protocol of coordinator and agent over srun's standard input and output: ASCII lines, which
 // may announce bytes.
 //
 //     frame   = kind *(SP number) SP length LF *byte LF
 //     kind    = one letter, see Frame.Kind
-//     length  = the number of bytes, a decimal number as all numbers are
+//     length  = the number of bytes; all numbers are decimal
 //
-// A frame ends with a newline, as slurmstepd passes output on when a line ends.
+// A frame ends with a newline because slurmstepd passes on output at line ends.
 
 /// One message of the pool's protocol.
 package struct Frame: Equatable, Sendable {
-  /// What a frame says. The numbers and bytes that follow are named in parentheses.
+  /// The meaning of a frame. Parentheses name the numbers and bytes that follow.
   package enum Kind: UInt8, Sendable {
-    // To the agent.
+    // To the agent:
     /// Run a command line (task, command).
     case task = 0x54  // T
-    /// Start nothing more, and hand back what has not started.
+    /// Start no more tasks, and hand back those that have not started.
     case stop = 0x53  // S
-    /// Kill what runs.
+    /// Kill all running tasks.
     case kill = 0x4B  // K
     /// Answer with `pong`.
     case ping = 0x50  // P
 
-    // To the coordinator.
-    /// A task ended (task, exit status, signal, start in ms since 1970, ms of run time, ms of processor time,
-    /// KB of peak memory, bytes of output).
+    // To the coordinator:
+    /// A task ended (task, exit status, signal, start in ms since 1970, run time in ms, processor
+    /// time in ms, peak memory in KB, bytes of output).
     case done = 0x44  // D
-    /// A task could not start (task, reason).
+    /// A task could not be started (task, reason).
     case failed = 0x46  // F
     /// A task was not started and may go elsewhere (task).
     case back = 0x42  // B
-    /// A task was ended from outside together with the agent, and is to run again (task).
+    /// A task was ended from outside together with the agent, and must run again (task).
     case interrupted = 0x49  // I
-    /// Output of a task that will end with the next `done` (task, output).
+    /// Output of a task whose `done` follows (task, output).
     case output = 0x4F  // O
-    /// A processor is free and no task waits at the agent.
+    /// A slot is free and no task waits at the agent.
     case idle = 0x45  // E
-    /// The agent was told to end by a signal.
+    /// A signal told the agent to end.
     case leaving = 0x58  // X
-    /// Words for the user (words).
+    /// A line for the user (words).
     case note = 0x4E  // N
     /// The answer to `ping`.
     case pong = 0x51  // Q
@@ -53,10 +53,10 @@ package struct Frame: Equatable, Sendable {
     self.bytes = bytes
   }
 
-  /// The line that the agent says first: what stands before it is no part of the protocol.
+  /// The agent's first line. Anything before it is not part of the protocol.
   package static let greeting = "spunnel-pool agent 1"
 
-  /// Appends the frame as it is sent.
+  /// Appends the frame in the form in which it is sent.
   package func append(to output: inout [UInt8]) {
     output.append(kind.rawValue)
     for number in numbers {
@@ -71,16 +71,16 @@ package struct Frame: Equatable, Sendable {
   }
 }
 
-/// A message that does not follow the protocol.
+/// Bytes that do not follow the protocol.
 package struct FrameError: Error, Equatable, CustomStringConvertible {
   /// The offending line, shortened.
   package let line: String
   package var description: String { "unexpected words '\(line)'" }
 }
 
-/// Takes bytes as they come and gives frames.
+/// Parses a stream of bytes into frames.
 package struct FrameReader {
-  /// The longest command line, or piece of output.
+  /// The longest command line or piece of output, in bytes.
   package static let longestPayload = 1 << 18
   private static let longestHeader = 256
 
@@ -99,16 +99,16 @@ package struct FrameReader {
     position = 0
   }
 
-  /// Takes a line out, for what comes before the first frame.
+  /// Reads a line that precedes the first frame.
   ///
-  /// - Returns: the line without its newline; `nil` if it is not whole yet
+  /// - Returns: the line without its newline; `nil` while it is incomplete
   package mutating func nextLine() -> String? {
     guard let end = buffer[position...].firstIndex(of: UInt8(ascii: "\n")) else { return nil }
     defer { position = end + 1 }
     return String(decoding: buffer[position..<end], as: UTF8.self)
   }
 
-  /// Takes a frame out; `nil` if it is not whole yet.
+  /// Reads a frame; `nil` while it is incomplete.
   package mutating func next() throws(FrameError) -> Frame? {
     guard let end = buffer[position...].firstIndex(of: UInt8(ascii: "\n")) else {
       if buffer.count - position > FrameReader.longestHeader { throw error(upTo: buffer.count) }
@@ -124,7 +124,7 @@ package struct FrameReader {
     return Frame(kind, header.numbers, Array(buffer[end + 1..<last]))
   }
 
-  /// Reads ` 1 2 3`: the last number is the length of what follows.
+  /// Parses ` 1 2 3`. The last number is the length of the payload.
   private func parse(_ range: Range<Int>) -> (numbers: [Int], length: Int)? {
     guard range.count < FrameReader.longestHeader else { return nil }
     var numbers: [Int] = []
@@ -154,7 +154,7 @@ package struct FrameReader {
 }
 
 extension [UInt8] {
-  /// Appends a number of zero or more in decimal digits.
+  /// Appends a non-negative number in decimal digits.
   mutating func appendDecimal(_ number: Int) {
     let first = count
     var rest = Swift.max(0, number)

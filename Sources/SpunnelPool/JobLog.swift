@@ -1,4 +1,4 @@
-// The log of a pool: a line for each task that ended, written at once, and read again by `--resume`.
+// The log of a pool: a line for each task that ended, written at once and read by `--resume`.
 
 import Glibc
 import SpunnelSystem
@@ -25,14 +25,17 @@ package enum JobLogError: Error, Equatable, CustomStringConvertible {
 package final class JobLog {
   private let file: FileDescriptor
   private let path: String
-  /// What the disk has not taken yet; the first bytes may be the rest of a torn line.
+  /// Bytes that are not written yet. The first ones may be the rest of a torn line.
   private var waiting: [UInt8] = []
-  /// Why the disk took no more; `nil` while all is written.
+  /// Why the last write failed; `nil` while everything is written.
   package private(set) var failure: SystemError?
 
   /// Opens a log, and locks it against other pools.
   ///
-  /// - Parameter resumes: whether a log that is there is continued
+  /// - Parameters:
+  ///   - path: the path of the log, which is made if it does not exist
+  ///   - resumes: whether an existing log is continued
+  /// - Throws: `exists` for a log of an earlier run, `inUse` when another pool writes it
   package init(_ path: String, resumes: Bool) throws(JobLogError) {
     self.path = path
     let size: Int
@@ -46,22 +49,22 @@ package final class JobLog {
       if size == 0 {
         waiting = Array(TaskRecord.header.utf8)
       } else if try file.read(at: size - 1, atMost: 1) != [UInt8(ascii: "\n")] {
-        // The last run ended in the middle of a line: that record counts for nothing.
+        // The last run ended in the middle of a line. That record is ignored.
         waiting = [UInt8(ascii: "\n")]
       }
     } catch { throw .unusable(path, error) }
     flush()
   }
 
-  /// Writes a record, or keeps it until `flush` if the disk is full.
+  /// Writes a record. If the disk is full, the record waits for `flush`.
   package func append(_ record: TaskRecord) {
     waiting += record.line
     flush()
   }
 
-  /// Tries to write what waits.
+  /// Tries to write the waiting records.
   ///
-  /// - Returns: whether nothing waits any more
+  /// - Returns: whether everything is written
   @discardableResult
   package func flush() -> Bool {
     while !waiting.isEmpty {
@@ -84,10 +87,10 @@ package final class JobLog {
     return true
   }
 
-  /// Reads all whole records from the beginning.
+  /// Reads all complete records from the beginning.
   ///
-  /// - Parameter take: is told each record
-  /// - Returns: the number of lines that are no records: torn, or written by something else
+  /// - Parameter take: is called with each record
+  /// - Returns: the number of lines that are not records: torn lines, or lines of another program
   package func forEachEarlier(_ take: (EarlierTask) -> Void) throws(JobLogError) -> Int {
     var damaged = 0
     var offset = 0

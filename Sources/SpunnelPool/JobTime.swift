@@ -1,10 +1,11 @@
-// How much time Slurm leaves to the job.
+// How much time the job has left.
 
 import SpunnelSystem
 
-/// The end of this job, as Slurm said it last.
+/// The end of this job, as Slurm last said it.
 final class JobTime {
-  /// Slurm is asked at most so often, in milliseconds: an administrator may have given more time.
+  /// The shortest time between two questions to Slurm, in milliseconds. An administrator may extend
+  /// the job.
   private static let interval = 30_000
 
   private let job: String
@@ -13,9 +14,9 @@ final class JobTime {
 
   init(job: String) { self.job = job }
 
-  /// Whether less is left than a task takes. When it looks so, Slurm is asked once more.
+  /// Whether the job has less time left than a task takes. Before a yes, Slurm is asked again.
   ///
-  /// - Parameter seconds: what a task takes
+  /// - Parameter seconds: how long a task takes at most
   func isShorter(than seconds: Int) -> Bool {
     if asked == nil { ask() }
     if !ends(within: seconds) { return false }
@@ -37,7 +38,8 @@ final class JobTime {
     end = JobTime.left(answer.output).map { Clock.milliseconds() + $0 * 1000 }
   }
 
-  /// Reads squeue's time left (squeue(1), `%L`); `nil` for a job without a limit.
+  /// Reads the time left in squeue's output (squeue(1), `%L`), in seconds; `nil` for a job without
+  /// a limit.
   static func left(_ text: String) -> Int? {
     let word =
       text.split(whereSeparator: { $0 == " " || $0 == "\n" }).first.map { String($0) } ?? ""

@@ -1,38 +1,38 @@
-// Which tasks are to run, run, and have run: a byte for each line, and little more.
+// Which tasks wait, run and have ended. It takes one byte for each line, and little more.
 
 /// The state of all tasks of a pool.
 package final class Ledger {
   private enum State: UInt8 { case none, waiting, out, ended }
 
-  /// A node may die so often under a task before the task is given up.
+  /// Node deaths under one task after which the task is given up.
   package static let mostCrashes = 5
-  /// After so many deaths the task runs alone on its node: what dies with it is not given up for its sake.
+  /// Node deaths after which a task runs alone on its node, so that no other task suffers from it.
   private static let crashesInCompany = 3
 
   private var states: [State]
-  /// The statuses of tasks that an earlier run has ended, by line.
+  /// The statuses of tasks that an earlier run ended, by line.
   private var earlier: [UInt8] = []
   /// The first line that was never handed out.
   private var next = 1
-  /// Tasks that a node gave back: the next to go out. The last is the first.
+  /// Tasks that an agent handed back. They go out next, the last one first.
   private var handedOn: [Int] = []
-  /// Tasks that are to run alone.
+  /// Tasks that must run alone.
   private var suspects: [Int] = []
-  /// Tasks that failed and are to run again, after all others.
+  /// Tasks that failed and run again, after all others.
   private var again: [Int] = []
   private var nextAgain = 0
-  /// How often each task was tried; empty while every task has been tried once at most.
+  /// How often each task was tried; empty while no task was tried twice.
   private var tries: [UInt8] = []
-  /// How many nodes died under a task.
+  /// How many nodes died under each task.
   private var crashes: [Int: Int] = [:]
 
   package let total: Int
-  /// Tasks of an earlier run that count as ended.
+  /// Tasks that an earlier run ended and that do not run again.
   package private(set) var resumed = 0
   package private(set) var ended = 0
   package private(set) var failed = 0
   package private(set) var largestStatus = 0
-  /// Tasks at the agents.
+  /// The number of tasks at the agents.
   package private(set) var out = 0
 
   package init(_ tasks: TaskFile) {
@@ -44,12 +44,13 @@ package final class Ledger {
   package var isFinished: Bool { ended == total }
   package var isOut: Bool { out > 0 }
 
-  /// Takes over what a log says of earlier runs.
+  /// Takes over the records of earlier runs.
   ///
   /// - Parameters:
-  ///   - log: the last record of a task counts
+  ///   - log: the log; the last record of a task counts
+  ///   - tasks: the list of command lines
   ///   - failedToo: whether tasks that failed run again
-  /// - Returns: the number of damaged lines, and of records of other commands than the file has now
+  /// - Returns: the number of damaged lines, and of records whose command differs from the list
   package func resume(
     _ log: JobLog, _ tasks: TaskFile, failedToo: Bool
   ) throws -> (damaged: Int, different: Int) {
@@ -91,7 +92,7 @@ package final class Ledger {
     return task.map { handOut($0) }
   }
 
-  /// Hands out a task that is to run alone; `nil` if none waits.
+  /// Hands out a task that must run alone; `nil` if none waits.
   package func takeSuspect() -> Int? { suspects.popLast().map { handOut($0) } }
 
   private func handOut(_ task: Int) -> Int {
@@ -100,15 +101,15 @@ package final class Ledger {
     return task
   }
 
-  /// Which try of the task this is; 1 for the first.
+  /// The number of the present attempt, from 1.
   package func attempt(_ task: Int) -> Int { tries.isEmpty ? 1 : Int(tries[task]) + 1 }
 
-  /// Whether the task is at an agent; what an agent says of another task is an error.
+  /// Whether a task is at an agent. It is an error if an agent reports any other task.
   package func isOut(_ task: Int) -> Bool {
     task > 0 && task < states.count && states[task] == .out
   }
 
-  /// A task comes back that has not begun, or that was interrupted.
+  /// Takes back a task that has not begun, or that was interrupted.
   package func giveBack(_ task: Int) {
     retire(task, to: .waiting)
     if crashes[task, default: 0] < Ledger.crashesInCompany {
@@ -118,7 +119,7 @@ package final class Ledger {
     }
   }
 
-  /// The node of a task died.
+  /// Notes that a node died under a task.
   ///
   /// - Returns: whether the task runs again
   package func crash(_ task: Int) -> Bool {
@@ -130,7 +131,7 @@ package final class Ledger {
     return true
   }
 
-  /// A task failed and is to run once more.
+  /// Puts a failed task into the queue again.
   package func retry(_ task: Int) {
     retire(task, to: .waiting)
     noteTry(task)
@@ -142,7 +143,7 @@ package final class Ledger {
     if tries[task] < UInt8.max { tries[task] += 1 }
   }
 
-  /// A task has ended for good.
+  /// Notes that a task has ended for good.
   package func end(_ task: Int, status: Int) {
     retire(task, to: .ended)
     if !crashes.isEmpty { crashes[task] = nil }

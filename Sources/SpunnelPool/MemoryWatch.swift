@@ -1,25 +1,29 @@
-// Where Slurm itself watches a job's memory, it kills the whole job. The agent kills one task before that.
+// Slurm kills a whole job that exceeds its memory. The agent prevents this: it kills one task
+// earlier.
 
 import SpunnelSystem
 import Glibc
 
-/// Looks at the memory of an agent's tasks.
+/// Watches the memory of an agent's tasks.
 enum MemoryWatch {
-  /// Milliseconds between two looks.
+  /// Milliseconds between two measurements.
   static let interval = 500
-  /// Slurm's own limit is reached soon after.
+  /// The share of the limit at which a task is killed. Slurm's own limit is close.
   private static let percent = 95
 
   struct Victim: Equatable {
     let process: pid_t
     let kilobytes: Int
-    /// What all tasks use.
+    /// Kilobytes that all tasks use.
     let total: Int
   }
 
-  /// The task that uses the most memory, if all together use nearly all that they may.
+  /// The task that uses the most memory, if all tasks together use almost all of the limit.
   ///
-  /// - Parameter groups: leaders of process groups
+  /// - Parameters:
+  ///   - groups: the leaders of the tasks' process groups
+  ///   - limitKilobytes: the memory that all tasks together may use
+  /// - Returns: `nil` when the tasks use less
   static func victim(among groups: [pid_t], limitKilobytes: Int) -> Victim? {
     if groups.isEmpty { return nil }
     let usage = residentKilobytes(byGroup: Set(groups))
@@ -30,7 +34,7 @@ enum MemoryWatch {
     return Victim(process: largest.key, kilobytes: largest.value, total: total)
   }
 
-  /// Sums /proc/PID/stat, field `rss`, over each process group.
+  /// Sums `rss` of /proc/PID/stat (proc(5)) over each process group.
   private static func residentKilobytes(byGroup groups: Set<pid_t>) -> [pid_t: Int] {
     var usage: [pid_t: Int] = [:]
     let page = sysconf(CInt(_SC_PAGESIZE)) / 1024
@@ -41,7 +45,7 @@ enum MemoryWatch {
         let file = try? FileDescriptor.open("/proc/\(process)/stat", O_RDONLY),
         let text = try? file.read(atMost: 1024)
       else { continue }
-      // Fields from the third on: state, ppid, pgrp, …, rss is the 24th of the whole line.
+      // The fields begin with the third one: state, ppid, pgrp, …; rss is the 24th of the line.
       let fields = ProcessTable.fields(stat: text)
       guard fields.count > 21, let group = pid_t(fields[2]), groups.contains(group),
         let pages = Int(fields[21])

@@ -1,4 +1,4 @@
-// An open descriptor that several objects may hold; it is closed when the last of them goes.
+// An open descriptor that several objects share. It is closed with its last owner.
 
 import Glibc
 import SpunnelSystem
@@ -9,7 +9,7 @@ final class OpenFile {
 
   init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 
-  /// A second descriptor of a stream that this process was given.
+  /// Duplicates a standard stream of this process.
   init(duplicating stream: CInt) throws(SystemError) {
     descriptor = FileDescriptor(
       owning: try check("fcntl") { fcntl(stream, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) })

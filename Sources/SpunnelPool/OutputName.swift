@@ -1,6 +1,6 @@
-// Where a task's output goes: file names as sbatch spells them, `out/%t.txt`.
+// Names of output files with sbatch's patterns, `out/%t.txt`.
 
-/// Why a pattern of file names cannot be used.
+/// An unknown pattern in a file name.
 package struct OutputNameError: Error, Equatable, CustomStringConvertible {
   package let pattern: String
   package let letter: String
@@ -11,11 +11,11 @@ package struct OutputNameError: Error, Equatable, CustomStringConvertible {
   }
 }
 
-/// A pattern of file names.
+/// A file name with patterns.
 package struct OutputName: Equatable, Sendable {
   private enum Part: Equatable { case text([UInt8]), task, job, node }
 
-  /// As it was typed.
+  /// The name as the user typed it.
   package let pattern: String
   private let parts: [Part]
 
@@ -50,10 +50,10 @@ package struct OutputName: Equatable, Sendable {
     self.parts = parts.filter { $0 != .text([]) }
   }
 
-  /// Whether each task has a file of its own. If not, all tasks append to one file.
+  /// Whether each task has its own file. If not, all tasks append to one file.
   package var isApart: Bool { parts.contains(.task) }
 
-  /// The file's path, relative to the job's directory.
+  /// The path of the file, relative to the job's directory.
   package func path(task: Int, job: String, node: String) -> [UInt8] {
     var path: [UInt8] = []
     for part in parts {

@@ -1,9 +1,9 @@
-// A pool as a batch job: what sbatch is given.
+// A pool as a batch job: the input of sbatch.
 
 import Glibc
 import SpunnelSystem
 
-/// A pool that is to be submitted.
+/// A pool that will be submitted.
 package struct PoolJob: Sendable {
   package let options: PoolOptions
   /// The path of `spunnel-pool`, the same on all nodes.
@@ -14,19 +14,20 @@ package struct PoolJob: Sendable {
     self.program = program
   }
 
-  /// Options for sbatch, which the user's own come after: a node that dies does not end the job, and the
-  /// output of a run before a requeue is kept.
+  /// sbatch's options, before the user's own. A node that dies does not end the job, and a requeue
+  /// keeps the output of the earlier run.
   package static let sbatchOptions = ["--no-kill", "--open-mode=append"]
 
-  /// The batch script, for sbatch's standard input. The shell becomes the coordinator at once, so that the
-  /// coordinator has the job's signals and its exit status.
+  /// The batch script, for sbatch's standard input. The shell executes the coordinator in its
+  /// place, so that the coordinator gets the job's signals and gives the job's exit status.
   package var script: String {
     "#!/bin/sh\nexec \(([program] + options.words).map(shellQuoted).joined(separator: " "))\n"
   }
 
-  /// Looks for what the coordinator would refuse, so that it is said before the job waits in the queue.
+  /// Checks what the coordinator would refuse, so that the user learns it before the job waits in
+  /// the queue. Relative paths start at the current directory.
   ///
-  /// - Throws: `PoolUsageError`, `TaskFileError` or `JobLogError`; the paths count from the current directory
+  /// - Throws: `PoolUsageError`, `TaskFileError` or `JobLogError`
   /// - Returns: the number of tasks
   package func check() throws -> Int {
     try options.check()

@@ -1,6 +1,6 @@
-// What a user may ask of a pool, as values and as words of a command line.
+// The options of a pool, as values and as words of a command line.
 
-/// Words that are no options of a pool.
+/// A wrong command line, or a failed start.
 package struct PoolUsageError: Error, Equatable, CustomStringConvertible {
   package let description: String
   package init(_ description: String) { self.description = description }
@@ -8,28 +8,30 @@ package struct PoolUsageError: Error, Equatable, CustomStringConvertible {
 
 /// The options of a pool.
 package struct PoolOptions: Equatable, Sendable {
-  /// The list of command lines; `-` for standard input.
+  /// The path of the list of command lines; `-` for standard input.
   package var file: String
-  /// `nil` for the list's name with `.joblog` behind it.
+  /// The path of the log; `nil` for the list's path with `.joblog` after it.
   package var log: String?
-  /// Whether tasks that the log has as ended are left out.
+  /// Whether to skip tasks that the log records as ended.
   package var resumes = false
-  /// Whether of those the failed ones run again.
+  /// Whether tasks that the log records as failed run again.
   package var retriesFailed = false
-  /// How often a task that fails is run again.
+  /// How often a task that fails runs again.
   package var retries = 0
-  /// How long a task takes at most, in seconds: nothing begins when less is left.
+  /// The longest run time of a task, in seconds. If the job has less time left, no task begins.
   package var taskTime: Int?
+  /// The file for standard output, with patterns; `nil` to print the output.
   package var output: String?
+  /// The file for standard error, with patterns; `nil` for where standard output goes.
   package var error: String?
   /// Whether NUL bytes separate the tasks.
   package var isNullSeparated = false
-  /// Tasks at once on each node; `nil` for as many as Slurm says.
+  /// How many tasks run at once on each node; `nil` for the number that Slurm gives.
   package var tasksPerNode: Int?
 
   package init(file: String) { self.file = file }
 
-  /// The log's path.
+  /// The path of the log.
   package var logPath: String { log ?? (file == "-" ? "pool" : file) + ".joblog" }
 
   /// The words that make the same options again.
@@ -49,7 +51,7 @@ package struct PoolOptions: Equatable, Sendable {
 
   /// Reads a command line.
   ///
-  /// - Parameter words: without the program's name
+  /// - Parameter words: the words after the program's name
   package init(_ words: [String]) throws(PoolUsageError) {
     file = ""
     var files: [String] = []
@@ -130,7 +132,7 @@ package struct PoolOptions: Equatable, Sendable {
     return number
   }
 
-  /// Looks for what is wrong in itself.
+  /// Checks the options that can be checked without files.
   package func check() throws(PoolUsageError) {
     for pattern in [output, error] {
       guard let pattern else { continue }
@@ -144,10 +146,13 @@ package struct PoolOptions: Equatable, Sendable {
   }
 }
 
-/// Times as Slurm writes them (sbatch(1), `--time`).
+/// Reads times as Slurm writes them (sbatch(1), `--time`).
 package enum SlurmTime {
-  /// - Parameter text: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]
-  /// - Returns: seconds; `nil` for anything else
+  /// Reads a time.
+  ///
+  /// - Parameter text: minutes, minutes:seconds, hours:minutes:seconds,
+  ///   days-hours[:minutes[:seconds]]
+  /// - Returns: seconds; `nil` for any other text
   package static func seconds(_ text: String) -> Int? {
     let halves = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
     let fields = halves[halves.count - 1].split(separator: ":", omittingEmptySubsequences: false)

@@ -1,4 +1,4 @@
-// The program spunnel-pool: coordinator, or agent.
+// The program spunnel-pool, which is a coordinator or an agent.
 
 import Glibc
 import SpunnelSystem
@@ -25,10 +25,12 @@ package enum PoolProcess {
 
     """
 
-  /// - Parameter arguments: without the program's name
+  /// Runs the program.
+  ///
+  /// - Parameter arguments: the words after the program's name
   /// - Returns: the exit status
   package static func main(_ arguments: [String]) -> Int {
-    // A shell may have ignored it for a command in the background.
+    // A shell may ignore SIGCHLD for a command in the background.
     Process.keepChildren()
     if arguments.first == "agent" { return runAgent(Array(arguments.dropFirst())) }
     if arguments.contains(where: { $0 == "-h" || $0 == "--help" }) {
@@ -45,7 +47,7 @@ package enum PoolProcess {
 
   private static func coordinate(_ asked: PoolOptions) throws -> Int {
     var options = asked
-    // Slurm has started the job again: it goes on where it was.
+    // If Slurm restarted the job, the pool continues where it stopped.
     let restarts = Process.environment("SLURM_RESTART_COUNT").flatMap { Int($0) } ?? 0
     if restarts > 0 && options.file != "-" { options.resumes = true }
     let tasks = try TaskFile(options.file, isNullSeparated: options.isNullSeparated)
@@ -53,7 +55,7 @@ package enum PoolProcess {
     let log = try JobLog(options.logPath, resumes: options.resumes)
     let ledger = Ledger(tasks)
     if options.resumes {
-      // After a restart the tasks that failed have been tried as often as they may be.
+      // After a restart, failed tasks have used up their retries.
       try resume(ledger, log, tasks, failedToo: options.retriesFailed && restarts == 0)
     }
     let command = AgentCommand(
@@ -101,7 +103,7 @@ package enum PoolProcess {
 }
 
 extension AgentOptions {
-  /// Reads what `AgentCommand` wrote: pairs of a name and a value.
+  /// Reads the words that `AgentCommand` wrote: pairs of a name and a value.
   init(_ words: [String]) throws {
     self.init(slots: 1)
     for index in stride(from: 0, to: words.count - 1, by: 2) {

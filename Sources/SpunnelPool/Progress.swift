@@ -1,4 +1,4 @@
-// How far a pool is: a small file beside the log for other commands, a line for the terminal.
+// The progress of a pool: a file beside the log for other commands, and a line for the terminal.
 
 import Glibc
 import SpunnelSystem
@@ -7,7 +7,7 @@ import SpunnelSystem
 package struct PoolProgress: Equatable, Sendable {
   package enum State: String, Sendable {
     case running
-    /// Nothing new begins, and what runs goes on.
+    /// No new task starts, and running tasks go on.
     case closing
     case ended
   }
@@ -15,18 +15,18 @@ package struct PoolProgress: Equatable, Sendable {
   package var job = "0"
   package var state = State.running
   package var total = 0
-  /// Tasks that have ended, failed ones included.
+  /// The number of tasks that have ended, failed ones included.
   package var done = 0
   package var failed = 0
   package var running = 0
-  /// Tasks a second, lately.
+  /// Tasks that end in a second, averaged over the last ten seconds.
   package var rate = 0.0
   /// When this was written, in seconds since 1970.
   package var time = 0
 
   package init() {}
 
-  /// Seconds until all tasks have ended at this rate; `nil` if nothing has ended lately.
+  /// Seconds until all tasks have ended, at the present rate; `nil` if the rate is 0.
   package var secondsLeft: Int? {
     done >= total ? 0 : rate > 0 ? Int(Double(total - done) / rate + 0.5) : nil
   }
@@ -57,10 +57,10 @@ package struct PoolProgress: Equatable, Sendable {
 }
 
 extension PoolProgress {
-  /// The file beside a log.
+  /// The path of the progress file of a log.
   package static func path(log: String) -> String { log + ".progress" }
 
-  /// Lines of a key and a value.
+  /// The content of the progress file: lines of a key and a value.
   var text: String {
     """
     job \(job)
@@ -76,7 +76,7 @@ extension PoolProgress {
     """
   }
 
-  /// Reads what `text` made; `nil` for anything else.
+  /// Reads what `text` writes; `nil` for any other text.
   package init?(text: String) {
     var values: [Substring: Substring] = [:]
     for line in text.split(separator: "\n") {
@@ -103,7 +103,7 @@ extension PoolProgress {
     return PoolProgress(text: String(decoding: bytes, as: UTF8.self))
   }
 
-  /// Replaces the file beside a log. A disk that is full has no room for it, and the pool goes on.
+  /// Replaces the progress file of a log. If the disk is full, the pool goes on without it.
   func write(log: String) {
     let path = PoolProgress.path(log: log)
     do throws(SystemError) {
@@ -118,13 +118,15 @@ extension PoolProgress {
 /// Measures how many tasks end in a second.
 struct RateMeter {
   private var samples: [(time: Int, ended: Int)] = []
-  /// Milliseconds that count.
+  /// The time over which the rate is measured, in milliseconds.
   private static let window = 10_000
 
+  /// Adds a measurement.
+  ///
   /// - Parameters:
-  ///   - ended: the number of tasks so far
-  ///   - now: milliseconds
-  /// - Returns: tasks a second
+  ///   - ended: the number of tasks that have ended
+  ///   - now: the time in milliseconds
+  /// - Returns: tasks per second
   mutating func measure(ended: Int, now: Int) -> Double {
     samples.append((now, ended))
     while samples.count > 2, samples[1].time < now - RateMeter.window { samples.removeFirst() }

@@ -1,5 +1,5 @@
-// The list of command lines: where each line begins, read again when its turn comes, so that a million lines
-// need eight megabytes.
+// The list of command lines. Only the beginning of each line is kept, and the line is read when it
+// is needed: a million lines take eight megabytes.
 
 import Glibc
 import SpunnelSystem
@@ -28,9 +28,9 @@ package enum TaskFileError: Error, Equatable, CustomStringConvertible {
   }
 }
 
-/// An open file of command lines. Blank lines and lines that begin with `#` are no tasks.
+/// An open list of command lines. Blank lines and lines that begin with `#` are not tasks.
 package final class TaskFile {
-  /// The longest argument that execve(2) takes: MAX_ARG_STRLEN without the NUL.
+  /// The longest argument that execve(2) takes, in bytes: MAX_ARG_STRLEN without the NUL.
   package static let longest = 131_071
   private static let blockSize = 1 << 17
 
@@ -38,21 +38,22 @@ package final class TaskFile {
   private let path: String
   private let isNullSeparated: Bool
   private let identity: (size: Int64, changed: timespec)
-  /// Where each line begins, and one more behind the last line's separator.
+  /// The offset of each line, and one more after the last line's separator.
   private var starts: [Int] = []
   /// Whether each line is a task.
   private var isTask: [Bool] = []
   private var blocks = [Block(), Block()]
   package private(set) var taskCount = 0
 
-  /// The number of lines, whether they are tasks or not.
+  /// The number of lines, tasks and others.
   package var lineCount: Int { isTask.count }
 
-  /// Opens and indexes a file.
+  /// Opens and indexes a list.
   ///
   /// - Parameters:
-  ///   - path: `-` for standard input, which is copied
-  ///   - isNullSeparated: whether a NUL ends a command, which may then hold newlines
+  ///   - path: the path of the list; `-` for standard input, which is copied to a file
+  ///   - isNullSeparated: whether a NUL ends a command, which may then contain newlines
+  /// - Throws: a list that cannot be read, has no task, or has a line that no process can get
   package init(_ path: String, isNullSeparated: Bool) throws(TaskFileError) {
     self.path = path
     self.isNullSeparated = isNullSeparated
@@ -64,12 +65,14 @@ package final class TaskFile {
     if taskCount == 0 { throw .empty(path) }
   }
 
-  /// Whether a line is a task. - Parameter line: counted from 1
+  /// Whether a line is a task.
+  ///
+  /// - Parameter line: the number of the line, from 1
   package func isTask(_ line: Int) -> Bool {
     line >= 1 && line <= isTask.count && isTask[line - 1]
   }
 
-  /// Who reads: those who hand out are ahead of those who write the log, and each has a block of its own.
+  /// The purpose of a read. Handing out is ahead of logging, so each has a block of its own.
   package enum Use: Int { case handOut, log }
 
   private struct Block {
@@ -78,6 +81,11 @@ package final class TaskFile {
   }
 
   /// The command of a line, without its line end.
+  ///
+  /// - Parameters:
+  ///   - line: the number of the line, from 1
+  ///   - use: the purpose of the read
+  /// - Throws: `changed` when the file has changed since it was opened
   package func command(_ line: Int, for use: Use) throws(TaskFileError) -> ArraySlice<UInt8> {
     let (start, end) = (starts[line - 1], starts[line] - 1)
     let block = blocks[use.rawValue]
@@ -143,7 +151,7 @@ package final class TaskFile {
     var status = stat()
     try check("stat") { unsafe fstat(source.raw, &status) }
     if status.st_mode & S_IFMT == S_IFREG, path != "-" { return source }
-    // Lines are read twice, and a pipe can be read once.
+    // Each line is read twice, but a pipe can be read only once.
     let folder = Process.environment("TMPDIR") ?? "/tmp"
     let copy = OpenFile(try FileDescriptor.temporary(in: folder))
     while let bytes = try source.descriptor.read(atMost: blockSize), !bytes.isEmpty {
@@ -161,7 +169,7 @@ package final class TaskFile {
   }
 }
 
-/// What is noticed of a line while it goes by.
+/// Facts about a line, collected byte by byte.
 private struct LineScan {
   var count = 0
   var hasNull = false
@@ -180,7 +188,7 @@ private struct LineScan {
 }
 
 extension FileDescriptor {
-  /// pread(2): fewer bytes at the end of the file alone.
+  /// Reads at an offset by pread(2). Only the end of the file gives fewer bytes.
   func read(at offset: Int, atMost limit: Int) throws(SystemError) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: limit)
     var filled = 0

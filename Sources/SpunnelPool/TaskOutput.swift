@@ -1,16 +1,16 @@
-// Where tasks write: files of the user's, or files without a name whose content the coordinator prints as a
-// whole when the task ends.
+// Where tasks write: files that the user named, or unnamed files whose content the coordinator
+// prints when the task ends.
 
 import Glibc
 import SpunnelSystem
 
-/// The outputs of an agent's tasks.
+/// The output files of an agent's tasks.
 final class TaskOutput {
-  /// The two descriptors of one task.
+  /// The output files of one task.
   struct Target {
     fileprivate let outputFile: OpenFile
     fileprivate let errorFile: OpenFile
-    /// Whether the coordinator is to print the output.
+    /// Whether the coordinator prints the output.
     fileprivate let isSpooled: Bool
 
     var output: CInt { outputFile.raw }
@@ -19,9 +19,9 @@ final class TaskOutput {
 
   private let options: AgentOptions
   private let node: String
-  /// Empty files without a name, for the next tasks.
+  /// Empty unnamed files, ready for the next tasks.
   private var spools: [OpenFile] = []
-  /// Files that all tasks append to, by path.
+  /// Files to which all tasks append, by path.
   private var shared: [[UInt8]: OpenFile] = [:]
 
   init(_ options: AgentOptions, node: String) {
@@ -29,7 +29,7 @@ final class TaskOutput {
     self.node = node
   }
 
-  /// Opens the outputs of a task.
+  /// Opens the output files of a task.
   func open(_ task: Int) throws(SystemError) -> Target {
     let error = try options.error.map { name throws(SystemError) in try file(name, task) }
     let output = try options.output.map { name throws(SystemError) in try file(name, task) }
@@ -37,9 +37,9 @@ final class TaskOutput {
     return Target(outputFile: first, errorFile: error ?? first, isSpooled: output == nil)
   }
 
-  /// Passes on what a task has written for the coordinator.
+  /// Passes a task's output to the coordinator.
   ///
-  /// - Parameter take: is given the output piece by piece
+  /// - Parameter take: is called with each piece of the output
   /// - Returns: the number of bytes
   func close(_ target: Target, _ take: ([UInt8]) -> Void) throws(SystemError) -> Int {
     guard target.isSpooled else { return 0 }
@@ -49,7 +49,7 @@ final class TaskOutput {
       spools.append(file)
       return 0
     }
-    // The file goes: a process that the task left behind may still write into it.
+    // The file is not reused: a process that the task left behind may still write to it.
     var sent = 0
     while sent < size {
       let piece = try file.descriptor.read(at: sent, atMost: min(1 << 16, size - sent))
@@ -69,7 +69,8 @@ final class TaskOutput {
     return OpenFile(try FileDescriptor.temporary(in: "/dev/shm"))
   }
 
-  /// A file of a task's own begins empty at each try. A shared file is appended to.
+  /// Opens a file that the user named. A task's own file is emptied at each attempt. A shared file
+  /// is appended to.
   private func file(_ name: OutputName, _ task: Int) throws(SystemError) -> OpenFile {
     let path = name.path(task: task, job: options.job, node: node)
     if let open = shared[path] { return open }
@@ -88,7 +89,7 @@ final class TaskOutput {
     return file
   }
 
-  /// mkdir(1) `-p`, with the modes that the user's umask leaves.
+  /// Makes folders like mkdir(1) `-p`; the umask decides their modes.
   private static func makeFolders(_ path: ArraySlice<UInt8>) throws(SystemError) {
     var end = path.startIndex
     while end < path.endIndex {

@@ -1,38 +1,38 @@
-// One line of the pool's log: GNU parallel's columns, then what the pool knows besides.
+// One line of the pool's log: the columns of GNU parallel, then columns of the pool.
 
 /// How one task ended.
 package struct TaskRecord: Equatable, Sendable {
-  /// The columns, GNU parallel's joblog first.
+  /// The names of the columns. Those of GNU parallel's joblog come first.
   package static let header =
     "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand"
     + "\tTry\tCPUTime\tMaxRSS\n"
 
-  /// The exit value of a task whose end nobody saw: its node died too often.
+  /// The exit value of a task with an unknown end: its node died too often.
   package static let unknown = 125
-  /// The exit value of a task that could not start.
+  /// The exit value of a task that could not be started.
   package static let notStarted = 126
 
   /// The number of the task's line.
   package var task: Int
   package var host: String
-  /// Milliseconds since 1970.
+  /// The start, in milliseconds since 1970.
   package var start: Int
   package var runMilliseconds: Int
-  /// Bytes of output that the coordinator wrote.
+  /// Bytes of output that the coordinator printed.
   package var received = 0
-  /// 0 if a signal ended the task.
+  /// The exit status; 0 if a signal ended the task.
   package var exitStatus: Int
   package var signal: Int
   package var command: [UInt8]
-  /// 1 for a task that ran once.
+  /// The number of the attempt, from 1.
   package var attempt = 1
   package var processorMilliseconds = 0
   package var peakKilobytes = 0
 
-  /// What a shell would have as `$?`.
+  /// The status as a shell has it in `$?`.
   package var status: Int { signal > 0 ? 128 + signal : exitStatus }
 
-  /// The whole line with its newline.
+  /// The line with its newline.
   package var line: [UInt8] {
     var line: [UInt8] = []
     line.reserveCapacity(command.count + 100)
@@ -57,9 +57,11 @@ package struct TaskRecord: Equatable, Sendable {
     return line
   }
 
-  /// A command as the log has it. Most commands stand there as they are. A command with tabs, newlines or other
-  /// control characters would break the columns, and stands there as bash writes such a word: `$'a\tb'`. No two
-  /// commands look the same.
+  /// A command in the form of the log.
+  ///
+  /// Most commands are written unchanged. Tabs, newlines and other control characters would break
+  /// the columns, so a command with them is written like a word of bash: `$'a\tb'`. Different
+  /// commands always have different forms.
   package static func column(_ command: ArraySlice<UInt8>) -> [UInt8] {
     let quote: [UInt8] = [UInt8(ascii: "$"), UInt8(ascii: "'")]
     let isPlain = !command.contains { $0 < 0x20 || $0 == 0x7F } && !command.starts(with: quote)
@@ -81,17 +83,17 @@ package struct TaskRecord: Equatable, Sendable {
   }
 }
 
-/// What a log says of an earlier run's task, as far as `--resume` needs it.
+/// A task of an earlier run, as far as `--resume` needs it.
 package struct EarlierTask: Equatable {
   package let task: Int
   package let status: Int
-  /// As the log has it, see `TaskRecord.column`.
+  /// The command in the form of `TaskRecord.column`.
   package let command: ArraySlice<UInt8>
 
-  /// Reads a line of this pool's or of GNU parallel's log.
+  /// Reads a line of a pool's log or of GNU parallel's joblog.
   ///
-  /// - Parameter line: without its newline
-  /// - Returns: `nil` for the header, and for a line that is torn or damaged
+  /// - Parameter line: the line without its newline
+  /// - Returns: `nil` for the header, and for a torn or damaged line
   package init?(_ line: ArraySlice<UInt8>) {
     let columns = line.split(
       separator: UInt8(ascii: "\t"), maxSplits: 11, omittingEmptySubsequences: false)
@@ -119,7 +121,7 @@ package struct EarlierTask: Equatable {
 extension [UInt8] {
   /// Appends milliseconds as seconds with three decimals.
   ///
-  /// - Parameter width: at least so many characters, with spaces in front
+  /// - Parameter width: the least number of characters; spaces are put in front
   mutating func appendSeconds(_ milliseconds: Int, width: Int = 0) {
     let first = count
     appendDecimal(milliseconds / 1000)

@@ -1,4 +1,4 @@
-// What the coordinator says: output of tasks, words for the user, progress.
+// The output of the coordinator: output of tasks, lines for the user, and progress.
 
 import Glibc
 import SpunnelSystem
@@ -17,7 +17,7 @@ final class Voice {
   private var isLineShown = false
   private var lastWritten = 0
   private var failures: [Int] = []
-  /// Why tasks' output could not be printed.
+  /// Why the output of tasks could not be printed; `nil` while it can.
   private(set) var outputFailure: SystemError?
 
   init(log: String, job: String) {
@@ -25,7 +25,7 @@ final class Voice {
     self.job = job
   }
 
-  /// Says a line to the user.
+  /// Prints a line for the user.
   func say(_ words: String) {
     clearLine()
     StandardStream.error.write(line: "\(Voice.program): \(words)")
@@ -49,7 +49,7 @@ final class Voice {
     if failures.count <= Voice.mostNamed { failures.append(task) }
   }
 
-  /// Shows how far the pool is: on a terminal, and once a second in the file.
+  /// Shows the progress: on a terminal at each call, and in the file once a second.
   func show(_ progress: PoolProgress) {
     var progress = progress
     let now = Clock.milliseconds()
@@ -65,7 +65,7 @@ final class Voice {
     }
   }
 
-  /// Says how it ended.
+  /// Prints the last line of the pool.
   func end(_ progress: PoolProgress, closing: Closing?) {
     var last = progress
     let seconds = Double(max(1, Clock.milliseconds() - began)) / 1000
