@@ -1,5 +1,5 @@
-// Slurm kills a whole job that exceeds its memory. The agent prevents this: it kills one task
-// earlier.
+// If Slurm itself watches a job's memory, it kills the whole job at the limit. The agent kills one
+// task before that.
 
 import SpunnelSystem
 import Glibc

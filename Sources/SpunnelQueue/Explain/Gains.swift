@@ -1,32 +1,37 @@
-// Asks Slurm what each change of a job's wishes would gain, by one method for all of them.
+// Asks Slurm how much earlier a job would start after each possible change, with one method for all
+// changes.
 
 import SpunnelSystem
 
-/// What a change would gain.
+/// The effect of one change.
 package struct Gain: Equatable, Sendable {
+  /// The change as an option: `--time=30`.
   package let option: String
-  /// When it could start then, in seconds since 1970.
+  /// When the changed job could start, in seconds since 1970.
   package let start: Int
-  /// Seconds earlier than without the change; `nil` when it can never run without.
+  /// How many seconds earlier the changed job starts; `nil` when the unchanged job can never start.
   package let seconds: Int?
 }
 
+/// The best changes of a job.
 package struct Gains: Equatable, Sendable {
-  /// Fewer seconds are no gain worth a change.
+  /// A smaller gain, in seconds, is not worth a change.
   private static let leastGain = 60
   private static let mostGains = 3
-  /// Questions to Slurm at the most.
+  /// The most questions to Slurm.
   private static let mostChanges = 8
 
-  /// When it could start as it is.
+  /// When the unchanged job could start.
   package let asItIs: StartTest
-  /// The greatest first.
+  /// The changes, the earliest start first.
   package let gains: [Gain]
 
+  /// Tests changes one by one.
+  ///
   /// - Parameters:
-  ///   - wishes: the job's
-  ///   - changes: what may be changed
-  ///   - test: asks for the words of sbatch
+  ///   - wishes: what the job asks for
+  ///   - changes: the changes to test
+  ///   - test: asks sbatch, with the words of the changed job
   package init(
     _ wishes: JobWishes, _ changes: [JobWishes.Change],
     test: ([String]) throws(SystemError) -> StartTest
@@ -47,20 +52,22 @@ package struct Gains: Equatable, Sendable {
   }
 }
 
-/// What a job has used of what it had.
+/// How much a job used of what it had.
 package struct Efficiency: Equatable, Sendable {
+  /// The run time in seconds.
   package let elapsed: Int
   package let cpus: Int
   package let cpuMilliseconds: Int
   package let peakKiB: Int
-  /// What it had on a node; `nil`: no bound is known.
+  /// The memory that the job had on a node; `nil` when no limit is known.
   package let memoryKiB: Int?
 
-  /// In parts of a hundred.
+  /// The used share of processor time, in percent.
   package var cpuShare: Int? {
     elapsed > 0 && cpus > 0 ? cpuMilliseconds / (elapsed * cpus * 10) : nil
   }
 
+  /// The used share of memory, in percent.
   package var memoryShare: Int? { memoryKiB.flatMap { $0 > 0 ? peakKiB * 100 / $0 : nil } }
 
   package init(elapsed: Int, cpus: Int, cpuMilliseconds: Int, peakKiB: Int, memoryKiB: Int?) {

@@ -1,10 +1,10 @@
-// Slurm's words for why a job waits, in words for its user, and what to do.
+// Explains Slurm's reason why a job waits, and what the user can do.
 
-/// What a reason means.
+/// The meaning of a reason.
 package struct ReasonWords: Equatable, Sendable {
   /// A sentence without its full stop.
   package let meaning: String
-  /// What the user can do about it; empty: wait.
+  /// What the user can do; empty when only waiting helps.
   package let advice: String
   /// Whether waiting alone never helps.
   package let isForever: Bool
@@ -13,7 +13,7 @@ package struct ReasonWords: Equatable, Sendable {
     (self.meaning, self.advice, self.isForever) = (meaning, advice, isForever)
   }
 
-  /// - Parameter reason: Slurm's word
+  /// - Parameter reason: Slurm's word for the reason
   package init(reason: String) {
     if let known = ReasonWords.table[reason] {
       self = known

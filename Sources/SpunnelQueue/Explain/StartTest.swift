@@ -1,17 +1,19 @@
-// When a job would start, as sbatch --test-only answers, and what changes would bring it forward.
+// When a job would start by `sbatch --test-only`, and which changes may bring the start forward.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// An answer of sbatch --test-only.
+/// The answer of `sbatch --test-only`.
 package enum StartTest: Equatable, Sendable {
-  /// No earlier than then, in seconds since 1970: Slurm looks at the jobs that run.
+  /// The earliest start, in seconds since 1970. Slurm only considers the jobs that run.
   case starts(Int, text: String)
-  /// It can never run so: Slurm's words.
+  /// The job can never run. The text is Slurm's.
   case never(String)
 
-  /// - Parameter output: what sbatch said
+  /// - Parameters:
+  ///   - status: the exit status of sbatch
+  ///   - output: what sbatch printed
   package init(status: Int, output: String) {
     let lines = output.split(separator: "\n").map(String.init)
     for line in lines {
@@ -29,7 +31,7 @@ package enum StartTest: Equatable, Sendable {
       names.reduce(line) { $0.hasPrefix($1) ? String($0.dropFirst($1.count)) : $0 })
   }
 
-  /// Reads `2026-11-30T14:05:00` in the local time zone.
+  /// Reads a time such as `2026-11-30T14:05:00` in the local time zone.
   package static func seconds(_ text: String) -> Int? {
     let numbers = text.split { $0 == "-" || $0 == "T" || $0 == ":" }.map { CInt($0) }
     guard numbers.count == 6, !numbers.contains(nil) else { return nil }
@@ -47,7 +49,7 @@ package enum StartTest: Equatable, Sendable {
   }
 }
 
-/// A job's wishes as sbatch's words, of which some can be changed.
+/// What a job asks for, as options of sbatch. Some of them can be changed.
 package struct JobWishes: Equatable, Sendable {
   package var partition: String?
   package var nodes: Int?
@@ -55,7 +57,7 @@ package struct JobWishes: Equatable, Sendable {
   package var cpusPerTask: Int?
   package var memoryPerNode: Int?
   package var memoryPerCPU: Int?
-  /// In minutes.
+  /// The time limit in minutes; `nil` for none.
   package var minutes: Int?
   package var features = ""
   package var gres = ""
@@ -82,6 +84,7 @@ package struct JobWishes: Equatable, Sendable {
     account = job.account
   }
 
+  /// The options for sbatch.
   package var words: [String] {
     var words: [String] = []
     func add(_ name: String, _ value: String?) {
@@ -103,13 +106,15 @@ package struct JobWishes: Equatable, Sendable {
     return words
   }
 
-  /// A change, and how it is written.
+  /// A change, and the option that makes it.
   package struct Change: Equatable, Sendable {
     package let option: String
     package let wishes: JobWishes
   }
 
-  /// Changes that may bring the job forward.
+  /// Changes that may bring the start forward.
+  ///
+  /// - Parameter partitions: the partitions of the cluster
   package func changes(_ partitions: [PartitionInfo]) -> [Change] {
     var changes: [Change] = []
     func add(_ option: String, _ change: (inout JobWishes) -> Void) {

@@ -1,26 +1,26 @@
-// A job file: a command, what it wants, and options of sbatch by their long names.
+// A job file: a command, its requirements, and options of sbatch by their long names.
 
-/// Which options sbatch has, by their long names.
+/// Whether an option of sbatch takes a value.
 package enum OptionArity: Sendable { case flag, value, optionalValue }
 
-/// What a job file and `--require` say together.
+/// The content of a job file, merged with `--require`.
 package struct JobFile: Equatable, Sendable {
-  /// For a shell, as wq has it.
+  /// The command for a shell, as in wq.
   package private(set) var command: String?
   package private(set) var jobName: String?
   package private(set) var requirements = Requirements()
-  /// For sbatch: `--time=10`.
+  /// Options for sbatch, such as `--time=10`.
   package private(set) var sbatchWords: [String] = []
 
-  /// wq's keys; `_` may be left out of some.
+  /// The keys of wq. Some may be written without `_`.
   package static let ownKeys = [
     "command", "mode", "N", "group", "notgroup", "not_group", "min_cores", "min_mem", "threads",
     "host", "hostfile", "job_name", "X", "priority",
   ]
 
-  /// Why a file is no job file.
+  /// Why a job file is refused.
   package enum Problem: Error, Equatable, Sendable {
-    /// A key that nobody knows.
+    /// A key that neither wq nor sbatch has.
     case unknownKey(String, line: Int, column: Int)
     case value(YAMLError)
   }
@@ -28,8 +28,8 @@ package struct JobFile: Equatable, Sendable {
   package init() {}
 
   /// - Parameters:
-  ///   - mapping: the file's, with what `--require` replaces
-  ///   - arity: what sbatch's option of a name takes; `nil` when sbatch has none of that name
+  ///   - mapping: the content of the file, with the values of `--require` in place
+  ///   - arity: looks up an option of sbatch by its long name; `nil` when sbatch does not have it
   package init(
     _ mapping: YAMLMapping, arity: (String) -> OptionArity?
   ) throws(Problem) {
@@ -44,8 +44,8 @@ package struct JobFile: Equatable, Sendable {
     }
   }
 
-  /// `mode: bynode; N: 5` of `--require`, as wq reads it: a semicolon ends a line, and a colon has a
-  /// space behind it.
+  /// Turns a `--require` such as `mode: bynode; N: 5` into YAML, as wq does: a semicolon ends a
+  /// line, and a space follows each colon.
   package static func requirementText(_ text: String) -> [UInt8] {
     var result = ""
     for character in text {
@@ -55,7 +55,7 @@ package struct JobFile: Equatable, Sendable {
       default: result.append(character)
       }
     }
-    // What stood behind a semicolon would be indented.
+    // A space after a semicolon would become an indent.
     return Array(
       result.split(separator: "\n").map { line in
         String(line.drop { $0 == " " || $0 == "\t" })
@@ -122,7 +122,7 @@ package struct JobFile: Equatable, Sendable {
 }
 
 extension YAMLValue {
-  /// The most cores or nodes that make sense.
+  /// The largest sensible number of cores or nodes.
   private static let mostCount = 10_000_000
 
   func error(_ message: String) -> YAMLError { YAMLError(message, line: line, column: column) }
@@ -142,7 +142,7 @@ extension YAMLValue {
     return number
   }
 
-  /// In MiB; wq's memory is in GB and may have a fraction.
+  /// The value in MiB. wq's memory is in GB, with an optional fraction.
   func gigabytes(_ key: String) throws(YAMLError) -> Int {
     guard case .scalar(let text, isQuoted: false) = content, let number = Double(text),
       number >= 0, number < 1e7

@@ -1,31 +1,31 @@
-// What a job wants, as wq's users write it, and what sbatch is told for it.
+// The requirements of a job in wq's form, and sbatch's options for them.
 
 import SpunnelSlurm
 
-/// How wq chooses nodes and cores.
+/// How wq selects nodes and cores.
 package enum SelectionMode: String, CaseIterable, Sendable {
-  /// N cores, of any nodes.
+  /// N cores on any nodes.
   case bycore
-  /// N cores of one node.
+  /// N cores on one node.
   case bycore1
   /// N whole nodes.
   case bynode
-  /// N cores of the node that `host` names.
+  /// N cores on the node that `host` names.
   case byhost
   /// All nodes of the groups, whole.
   case bygroup
 
-  /// Both spellings: `by_core` as well.
+  /// Reads both spellings: `bycore` and `by_core`.
   package init?(spelling text: String) {
     self.init(rawValue: text.filter { $0 != "_" })
   }
 }
 
-/// wq's four words.
+/// wq's four priorities.
 package enum QueuePriority: String, CaseIterable, Sendable {
   case low, med, high, block
 
-  /// What is added to nice; no user may take anything away from it, only Slurm's operator.
+  /// The value to add to `nice`. Only Slurm's operator may use a negative one.
   package var nice: Int {
     switch self {
     case .low: 1000
@@ -39,14 +39,14 @@ package enum QueuePriority: String, CaseIterable, Sendable {
 /// The requirements of a job.
 package struct Requirements: Equatable, Sendable {
   package var mode = SelectionMode.bycore
-  /// Whether any of them was written, so that sbatch is told anything.
+  /// Whether the user gave a requirement. Without one, sbatch gets no options.
   package var isGiven = false
-  /// Cores, or nodes for bynode.
+  /// The number of cores, or of nodes if the mode is `bynode`.
   package var count = 1
   package var groups: [String] = []
   package var excludedGroups: [String] = []
   package var leastCores = 0
-  /// In MiB.
+  /// The least memory of a node, in MiB.
   package var leastMemory = 0
   package var threads = 1
   package var host: String?
@@ -56,12 +56,12 @@ package struct Requirements: Equatable, Sendable {
 
   package init() {}
 
-  /// Why requirements cannot be met, or make no sense together.
+  /// Why requirements cannot be met, or contradict each other.
   package struct Problem: Error, Equatable, Sendable {
     package let message: String
   }
 
-  /// Whether the nodes must be known to tell sbatch what is wanted.
+  /// Whether sbatch's options depend on the nodes of the cluster.
   package var needsNodes: Bool {
     mode == .bygroup || !excludedGroups.isEmpty || leastMemory > 0
   }
@@ -76,9 +76,10 @@ package struct Requirements: Equatable, Sendable {
     }
   }
 
-  /// What sbatch is told.
+  /// The options for sbatch.
   ///
-  /// - Parameter nodes: the cluster's, where `needsNodes` says so
+  /// - Parameter nodes: the nodes of the cluster; needed only if `needsNodes`
+  /// - Throws: requirements that no node meets, or that contradict each other
   package func words(nodes: [NodeInfo]) throws(Problem) -> [String] {
     if !isGiven { return [] }
     var words = try modeWords(nodes)
@@ -128,7 +129,8 @@ package struct Requirements: Equatable, Sendable {
     }
   }
 
-  /// Slurm has no word for "without this feature" and none for "with memory that is not taken".
+  /// Whether a node is excluded by name. Slurm has no option for "without this feature", and none
+  /// for the memory that a node has rather than the memory that a job takes.
   private func isExcluded(_ node: NodeInfo) -> Bool {
     excludedGroups.contains { node.features.contains($0) } || node.memory < leastMemory
   }

@@ -1,13 +1,14 @@
-// A small YAML text as values with their places: a mapping of scalars and of lists of scalars, which is
-// all that a job file has.
+// Reads a small YAML text: a mapping of scalars and of lists of scalars, which is all that a job
+// file needs. Each value keeps its place in the text.
 
 import CYaml
 
-/// Why a text is no job file: what is wrong, and where.
+/// Why a text is not a job file, and where.
 package struct YAMLError: Error, Equatable, Sendable {
   package let message: String
-  /// From 1; 0: nowhere in particular.
+  /// The line, from 1; 0 if the error has no place.
   package let line: Int
+  /// The column, from 1; 0 if the error has no place.
   package let column: Int
 
   package init(_ message: String, line: Int = 0, column: Int = 0) {
@@ -28,7 +29,7 @@ package struct YAMLValue: Equatable, Sendable {
   package let line: Int
   package let column: Int
 
-  /// What a person would call it: `a list`.
+  /// The kind of the value, in words: `a list`.
   package var kind: String {
     switch content {
     case .scalar: "'\(texts.first ?? "")'"
@@ -36,7 +37,7 @@ package struct YAMLValue: Equatable, Sendable {
     }
   }
 
-  /// One text or several.
+  /// The scalar, or the elements of the list.
   package var texts: [String] {
     switch content {
     case .scalar(let text, _): [text]
@@ -45,7 +46,7 @@ package struct YAMLValue: Equatable, Sendable {
   }
 }
 
-/// A mapping in its order.
+/// A mapping, in the order of the text.
 package struct YAMLMapping: Equatable, Sendable {
   package struct Pair: Equatable, Sendable {
     package let key: String
@@ -58,12 +59,12 @@ package struct YAMLMapping: Equatable, Sendable {
 
   package init() {}
 
-  /// Bytes of the largest text that is read.
+  /// The longest text, in bytes.
   package static let longestText = 4 << 20
-  /// Values in it at the most.
+  /// The most values in a text.
   fileprivate static let mostValues = 10_000
 
-  /// - Parameter text: UTF-8; an empty one is an empty mapping
+  /// - Parameter text: UTF-8 text; an empty text is an empty mapping
   package init(_ text: [UInt8]) throws(YAMLError) {
     if text.count > YAMLMapping.longestText {
       throw YAMLError("it is larger than \(YAMLMapping.longestText >> 20) MiB")
@@ -89,7 +90,7 @@ package struct YAMLMapping: Equatable, Sendable {
     pairs = builder.pairs
   }
 
-  /// The pairs of another mapping replace those of the same keys.
+  /// Replaces the pairs that have a key of another mapping.
   package mutating func replace(with other: YAMLMapping) {
     let keys = Set(other.pairs.map(\.key))
     pairs.removeAll { keys.contains($0.key) }
@@ -97,7 +98,7 @@ package struct YAMLMapping: Equatable, Sendable {
   }
 }
 
-/// An event of libyaml's.
+/// An event of libyaml.
 private struct Event {
   let kind: cyaml_kind
   let text: String
@@ -119,7 +120,7 @@ private struct Event {
   }
 }
 
-/// Makes a mapping of events, and refuses whatever else there is.
+/// Builds a mapping from events, and refuses everything else.
 private final class Builder {
   private enum Place { case outside, keys, value, list, done }
 

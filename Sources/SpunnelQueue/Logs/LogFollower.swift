@@ -1,13 +1,14 @@
-// Hands on what a job writes, from before its start to its end, through requeues.
+// Passes on the output of a job from before its start to its end, across requeues.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
 package struct LogFollower {
-  /// Milliseconds between two looks at the file.
+  /// Milliseconds between two reads of the file.
   private static let glance = 100
-  /// Milliseconds for which the file may still grow after the job's end: it came from another host.
+  /// Milliseconds for which the file may still grow after the job's end, since another host writes
+  /// it.
   private static let afterglow = 500
   private static let piece = 1 << 16
 
@@ -15,7 +16,10 @@ package struct LogFollower {
   private let reference: JobReference
   private let write: ([UInt8]) -> Bool
 
-  /// - Parameter write: takes what was read; false when nobody reads any more
+  /// - Parameters:
+  ///   - board: looks the job up
+  ///   - reference: the job
+  ///   - write: takes what was read; returns false when the reader is gone
   package init(
     _ board: JobBoard, _ reference: JobReference, write: @escaping ([UInt8]) -> Bool
   ) {
@@ -24,12 +28,12 @@ package struct LogFollower {
     self.write = write
   }
 
-  /// Follows one job to its end.
+  /// Follows a job to its end.
   ///
   /// - Parameters:
-  ///   - job: as Slurm told it last
-  ///   - tell: told what happens, a line each
-  /// - Returns: how the job ended; `nil` when nobody reads any more
+  ///   - job: the job as Slurm last described it
+  ///   - tell: is called with each event, one line
+  /// - Returns: how the job ended; `nil` when the reader is gone
   package func follow(_ job: JobInfo, tell: (String) -> Void) -> JobStatus? {
     var job = job
     var file = FollowedFile(job.outputPath)
@@ -83,7 +87,7 @@ package struct LogFollower {
   }
 }
 
-/// A file that grows, or is begun anew.
+/// A file that grows, or that is truncated and written again.
 struct FollowedFile {
   private(set) var path: String
   private var offset = 0
@@ -94,7 +98,7 @@ struct FollowedFile {
     if path != self.path { (self.path, offset) = (path, 0) }
   }
 
-  /// - Returns: what came since the last call; `nil` when nothing has come
+  /// - Returns: the bytes since the last call; `nil` when there are none
   mutating func more(atMost limit: Int, _ tell: (String) -> Void) -> [UInt8]? {
     do throws(SystemError) {
       let file = try FileDescriptor.open(path, O_RDONLY | O_NONBLOCK)

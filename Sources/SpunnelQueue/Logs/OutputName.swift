@@ -1,13 +1,13 @@
-// Where a batch job's output is, by the patterns of sbatch(1), "filename pattern".
+// The path of a batch job's output (sbatch(1), "filename pattern").
 
 import SpunnelSlurm
 import SpunnelSystem
 
 extension JobInfo {
-  /// The path of its output.
+  /// The path of the job's output.
   package var outputPath: String { path(of: output) ?? folder + "/" + defaultOutput }
 
-  /// The path of its errors, where they are apart from its output.
+  /// The path of the job's errors; `nil` if they go to its output.
   package var errorsPath: String? { path(of: errors) }
 
   private var defaultOutput: String {
@@ -21,7 +21,7 @@ extension JobInfo {
     return name.hasPrefix("/") ? name : folder + "/" + name
   }
 
-  /// Puts the job's own values for `%j` and the others; a backslash in the name switches them off.
+  /// Replaces the patterns by the job's own values. A backslash in the name turns patterns off.
   func expanded(_ pattern: String) -> String {
     if pattern.contains("\\") { return pattern.filter { $0 != "\\" } }
     var result = ""

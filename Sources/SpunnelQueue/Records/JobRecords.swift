@@ -1,27 +1,27 @@
-// What the queue notes of jobs, since Slurm forgets them: how they were submitted, what spunnel-run saw
-// on the node, and how Slurm said that they ended. It can be lost without harm.
+// The queue's records of jobs, which Slurm forgets: how they were submitted, what spunnel-run saw
+// on the node, and how they ended. Losing them does no harm.
 //
 //     JOB.submit    the words for sbatch, the script, the folder; written by submit
 //     JOB.run       begin, status, processor time, peak memory; written on the node by spunnel-run
-//     JOB.end       Slurm's record of a job that is over; written by who sees it
+//     JOB.end       Slurm's record of a job that is over; written by any command that sees it
 //
-// JOB is a job's number, or an array's with a task's: 12_3.
+// JOB is a job id, or a task of an array: 12_3.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// The folder of a user's records of one cluster.
+/// The folder of a user's records for one cluster.
 package struct JobRecords: Sendable {
-  /// More files than that are swept, those of the lowest job numbers first.
+  /// The most files. Above it, the files of the lowest job ids are removed.
   private static let mostFiles = 20_000
   private static let longestFile = 64 << 20
 
   package let path: String
 
-  /// - Parameter environment: of the user: `XDG_STATE_HOME`, `HOME`, and `SLURM_CONF`, which tells
-  ///   clusters apart
-  /// - Returns: `nil` without a home
+  /// - Parameter environment: returns a variable of the user: `XDG_STATE_HOME`, `HOME`, and
+  ///   `SLURM_CONF`, which tells clusters apart
+  /// - Returns: `nil` when the user has no home
   package init?(environment: (String) -> String?) {
     let base: String
     if let state = environment("XDG_STATE_HOME"), state.hasPrefix("/") {
@@ -36,7 +36,7 @@ package struct JobRecords: Sendable {
 
   package init(path: String) { self.path = path }
 
-  /// `site`, or the path of another slurm.conf in safe letters.
+  /// The folder's name: `site`, or the path of another slurm.conf in safe characters.
   private static func clusterFolder(_ configuration: String?) -> String {
     guard let configuration, !configuration.isEmpty else { return "site" }
     return String(
@@ -47,7 +47,7 @@ package struct JobRecords: Sendable {
         }))
   }
 
-  /// Makes the folder, for the user alone.
+  /// Makes the folder, with access for the user alone.
   package func create() throws(SystemError) { try Directory.createPath(path) }
 
   /// Replaces a file.
@@ -57,7 +57,9 @@ package struct JobRecords: Sendable {
     try folder.replace(name, with: text.bytes)
   }
 
-  /// - Returns: `nil` when there is none, or none that is whole
+  /// Reads a file.
+  ///
+  /// - Returns: `nil` when the file is missing or torn
   package func read(_ name: String) -> RecordText? {
     do throws(SystemError) {
       let folder = try Directory.open(following: path)
@@ -72,7 +74,7 @@ package struct JobRecords: Sendable {
     } catch { return [] }
   }
 
-  /// Removes the oldest when there are too many.
+  /// Removes the oldest files if there are too many.
   package func sweep() {
     let names = names()
     if names.count <= JobRecords.mostFiles { return }
@@ -92,7 +94,7 @@ package struct SubmittedJob: Equatable, Sendable {
   package var scriptWords: [ByteString]
   package var script: [UInt8]?
   package var folder: String
-  /// The log of a pool, with its progress beside it.
+  /// The log of a pool, which has its progress beside it; `nil` for other jobs.
   package var poolLog: String?
 
   package init(
@@ -124,18 +126,19 @@ package struct SubmittedJob: Equatable, Sendable {
   }
 }
 
-/// What spunnel-run saw of a job.
+/// What spunnel-run saw of a job on its node.
 package struct RunNote: Equatable, Sendable {
   package let host: String
   package let restart: Int
-  /// Seconds since 1970.
+  /// The begin of the job, in seconds since 1970.
   package let begun: Int
+  /// The end of the job, in seconds since 1970; `nil` while it runs.
   package let ended: Int?
-  /// As wait(2) tells it; `nil` while it runs, and when spunnel-run was killed.
+  /// The status as wait(2) returns it; `nil` while the job runs, and if spunnel-run was killed.
   package let status: Int?
   package let userMilliseconds: Int
   package let systemMilliseconds: Int
-  /// Of the largest process.
+  /// The peak memory of the largest process.
   package let peakKiB: Int
 
   package init?(_ text: RecordText) {
@@ -152,7 +155,7 @@ package struct RunNote: Equatable, Sendable {
 }
 
 extension JobInfo {
-  /// What is noted of a job that is over.
+  /// The record of a job that is over.
   package var endText: RecordText {
     var text = RecordText()
     text.add("id", Int(id))
@@ -172,7 +175,7 @@ extension JobInfo {
     return text
   }
 
-  /// - Returns: `nil` for what is no note of a job
+  /// - Returns: `nil` when the text is not such a record
   package init?(end text: RecordText) {
     guard let id = text.number("id").flatMap({ UInt32(exactly: $0) }),
       let user = text.number("user").flatMap({ uid_t(exactly: $0) })

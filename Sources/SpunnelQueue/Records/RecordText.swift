@@ -1,12 +1,12 @@
-// The text of a file of the queue's record: lines of a key and a value, the last one a dot.
+// The text of a record file: lines of a key and a value, ended by a line with a dot.
 
-/// Keys and values in their order; a key may be there several times.
+/// Keys and values in order. A key may occur several times.
 package struct RecordText: Equatable, Sendable {
   private var pairs: [(key: String, value: [UInt8])] = []
 
   package init() {}
 
-  /// - Returns: `nil` for a text that was torn: its last line is no dot
+  /// - Returns: `nil` for a torn text, whose last line is not a dot
   package init?(_ text: [UInt8]) {
     var lines = text.split(separator: 10, omittingEmptySubsequences: false)
     guard lines.popLast()?.isEmpty == true, lines.popLast().map(Array.init) == [UInt8(ascii: ".")]
@@ -51,7 +51,8 @@ package struct RecordText: Equatable, Sendable {
 
   package static func == (left: RecordText, right: RecordText) -> Bool { left.bytes == right.bytes }
 
-  /// A backslash and what ends a line are `\xHH`: no value can make a line of its own.
+  /// Escapes backslashes and control characters as `\xHH`, so that a value cannot contain a line
+  /// end.
   private static func escaped(_ value: [UInt8]) -> [UInt8] {
     let digits = Array("0123456789abcdef".utf8)
     var result: [UInt8] = []

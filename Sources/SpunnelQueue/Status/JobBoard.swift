@@ -1,13 +1,13 @@
-// What is known of a user's jobs now, from all that knows: Slurm, sacct where the site has accounting,
-// the queue's record. All of a user's waits together ask Slurm once a second at the most.
+// The present state of a user's jobs, from every source: Slurm, sacct if the site has accounting,
+// and the queue's records. All waiting commands of a user together ask Slurm at most once a second.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// Looks jobs up.
+/// Looks up jobs.
 package struct JobBoard {
-  /// Milliseconds between two requests of all of a user's waits.
+  /// The least time between two questions of all waiting commands of a user, in milliseconds.
   package static let pause = 1000
 
   private static let sharedColumns = [
@@ -28,13 +28,13 @@ package struct JobBoard {
     self.user = user
   }
 
-  /// Asks Slurm for these jobs now, whoever's they are.
+  /// Asks Slurm at once for jobs of any user.
   package func ask(_ numbers: [UInt32]) throws(SlurmError) -> [JobInfo] {
     try slurm.jobs(.jobs(Array(Set(numbers))))
   }
 
-  /// Waits until the last answer to any of the user's waits is a second old, and takes the next one,
-  /// whoever of them asks for it. Jobs of other users are asked for besides.
+  /// Waits for the next shared answer, at least a second after the last one. Any waiting command of
+  /// the user may ask for it. Jobs of other users are asked for separately.
   package func poll(_ numbers: [UInt32]) throws(SlurmError) -> [JobInfo] {
     guard let records, let gate = SharedAnswer(records) else {
       usleep(UInt32(JobBoard.pause) * 1000)
@@ -48,7 +48,7 @@ package struct JobBoard {
     return missing.isEmpty ? own : own + (try ask(missing))
   }
 
-  /// What the record and accounting tell of a job that Slurm has forgotten.
+  /// The end of a job that Slurm has forgotten, from the records or from accounting.
   package func recall(_ reference: JobReference) -> JobStatus {
     if let records {
       if let end = records.read("\(reference).end"), let job = JobInfo(end: end) {
@@ -62,19 +62,19 @@ package struct JobBoard {
     return .unknown("Slurm has forgotten job \(reference), and no record tells how it ended")
   }
 
-  /// Notes how a job ended, once.
+  /// Writes the record of a job that is over. Jobs of other users are skipped.
   package func note(_ job: JobInfo) {
     guard let records, job.phase == .over, job.user == user else { return }
     try? records.write("\(job.label).end", job.endText)
   }
 
-  /// What spunnel-run told of a job.
+  /// What spunnel-run noted of a job; `nil` without a note.
   package func run(_ label: String) -> RunNote? {
     records?.read("\(label).run").flatMap { RunNote($0) }
   }
 }
 
-/// An answer of Slurm's that all of a user's processes read.
+/// An answer of Slurm that all processes of a user share, in one file.
 struct SharedAnswer: ~Copyable {
   private static let longest = 256 << 20
 
@@ -89,10 +89,12 @@ struct SharedAnswer: ~Copyable {
     } catch { return nil }
   }
 
+  /// The next answer.
+  ///
   /// - Parameters:
-  ///   - milliseconds: how old the last answer must be before the next one is asked for
-  ///   - ask: asks
-  /// - Returns: an answer that was asked for after this call
+  ///   - milliseconds: the least age of the last answer before the next question
+  ///   - ask: asks Slurm
+  /// - Returns: an answer to a question that was asked after this call
   borrowing func take(
     every milliseconds: Int, _ ask: () throws(SlurmError) -> [UInt8]
   ) throws(SlurmError) -> [UInt8] {
@@ -128,9 +130,9 @@ struct SharedAnswer: ~Copyable {
   }
 }
 
-/// sacct, where the site has accounting.
+/// Asks sacct, if the site has accounting.
 enum Accounting {
-  /// - Returns: `nil` when sacct does not know
+  /// - Returns: `nil` when sacct does not know the job, or it has not ended
   static func status(of reference: JobReference) -> JobStatus? {
     guard let sacct = Program.find("sacct") else { return nil }
     let program = Program(
@@ -143,7 +145,7 @@ enum Accounting {
     do throws(SystemError) { result = try program.capture(milliseconds: 20_000) } catch {
       return nil
     }
-    // The last one is that of the job's last start.
+    // The last line belongs to the job's last start.
     guard result.succeeded, let line = result.output.split(separator: "\n").last else { return nil }
     let parts = line.split(separator: "|")
     guard parts.count == 2, let state = parts[0].split(separator: " ").first else { return nil }

@@ -1,7 +1,8 @@
-// A job as a person names it: 12, a task 12_3, a component 12+1.
+// A job as a user names it: 12, a task 12_3, a component 12+1.
 
 import SpunnelSlurm
 
+/// A job, a task of an array, or a component of a heterogeneous job.
 package struct JobReference: Hashable, Sendable, CustomStringConvertible {
   package let job: UInt32
   package let task: UInt32?
@@ -11,7 +12,7 @@ package struct JobReference: Hashable, Sendable, CustomStringConvertible {
     (self.job, self.task, self.component) = (job, task, component)
   }
 
-  /// - Returns: `nil` for anything else
+  /// - Returns: `nil` for any other text
   package init?(_ text: String) {
     let separators: [Character] = ["_", "+"]
     let mark = text.first { separators.contains($0) }
@@ -36,8 +37,8 @@ package struct JobReference: Hashable, Sendable, CustomStringConvertible {
     return String(job)
   }
 
-  /// Those of Slurm's records that are meant. A number alone is an array's before it is a task's: an
-  /// array's last task has the array's own number.
+  /// The records of Slurm that are meant. A number alone first means an array: the last task of an
+  /// array has the array's own number as its job id.
   package func find(in jobs: [JobInfo]) -> [JobInfo] {
     if let task {
       return jobs.filter { $0.array == job && ($0.task == task || $0.waitingTasks.contains(task)) }
@@ -53,7 +54,7 @@ extension JobInfo {
   package var waitingTasks: TaskList { task == nil ? TaskList(tasks) : TaskList("") }
 }
 
-/// Numbers of an array's tasks as Slurm writes them: `1-4,7-15:4%2`.
+/// The numbers of an array's tasks, as Slurm writes them: `1-4,7-15:4%2`.
 package struct TaskList: Sendable {
   private let ranges: [StrideTo<UInt32>]
 

@@ -4,20 +4,21 @@ import SpunnelSlurm
 
 /// The status of a job that is over.
 package enum JobStatus: Equatable, Sendable {
-  /// It ended by itself with this code.
+  /// The job ended by itself, with this exit code.
   case exited(Int)
-  /// This signal killed it.
+  /// A signal killed the job.
   case killed(signal: Int)
-  /// Its time limit, or its deadline.
+  /// The job reached its time limit or its deadline.
   case outOfTime
   case outOfMemory
   case cancelled
-  /// It did not start: no output file, no program, a prolog that failed.
+  /// The job did not start, for example because its output file or program is missing or a prolog
+  /// failed.
   case notStarted(String)
-  /// Nobody knows: why.
+  /// The status is unknown, with the reason.
   case unknown(String)
 
-  /// - Parameter job: one that is over
+  /// - Parameter job: a job that is over
   package init(_ job: JobInfo) {
     let exit = job.exit ?? 0
     switch job.state {
@@ -27,7 +28,7 @@ package enum JobStatus: Equatable, Sendable {
     case "OUT_OF_MEMORY": self = .outOfMemory
     case "BOOT_FAIL": self = .notStarted("BOOT_FAIL")
     case "FAILED":
-      // slurmstepd tells by this signal that it could not open the job's files.
+      // slurmstepd uses this signal number to report that it could not open the job's files.
       if exit & 0x7f == JobStatus.filesFailed {
         self = .notStarted("its output or input file cannot be opened")
       } else if exit == 0 {
@@ -41,13 +42,13 @@ package enum JobStatus: Equatable, Sendable {
 
   private static let filesFailed = 53
 
-  /// - Parameter status: as wait(2) tells it
+  /// - Parameter status: a status as wait(2) returns it
   package init(wait status: Int) {
     let signal = status & 0x7f
     self = signal != 0 ? .killed(signal: signal) : .exited((status >> 8) & 0xff)
   }
 
-  /// The exit status that stands for it.
+  /// The exit status for a command that waits for the job.
   package var code: Int {
     switch self {
     case .exited(let code): code
@@ -60,7 +61,7 @@ package enum JobStatus: Equatable, Sendable {
     }
   }
 
-  /// What is said of it: `exit status 3`.
+  /// The status in words: `exit status 3`.
   package var words: String {
     switch self {
     case .exited(let code): "exit status \(code)"

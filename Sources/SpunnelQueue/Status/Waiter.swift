@@ -1,10 +1,10 @@
-// Waits for jobs to end, and tells how each of them did.
+// Waits for jobs to end, and reports how each of them ended.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// The end of one job, or of one task of an array.
+/// The end of a job, or of a task of an array.
 package struct JobEnd: Equatable, Sendable {
   package let label: String
   package let status: JobStatus
@@ -14,17 +14,18 @@ package struct JobEnd: Equatable, Sendable {
 
 /// Waits for several jobs.
 package struct Waiter {
-  /// Milliseconds between two looks at the notes of spunnel-run, which cost Slurm nothing.
+  /// Milliseconds between two reads of spunnel-run's notes. These reads cost Slurm nothing.
   private static let glance = 100
-  /// Milliseconds between two requests while each job has a note that will tell of its end.
+  /// Milliseconds between two questions to Slurm while every job has a note that will report its
+  /// end.
   private static let notedPause = 5000
-  /// Milliseconds that slurmctld may take to hear of an end that the note tells.
+  /// Milliseconds that slurmctld may need to learn of an end that a note reports.
   private static let settling = 150
 
   private let board: JobBoard
   private let references: [JobReference]
   private var ends: [JobReference: JobEnd] = [:]
-  /// Tasks and components that were seen, or are known from the submission.
+  /// The tasks and components that Slurm showed, or that the submission names.
   private var expected: [JobReference: [JobReference]] = [:]
   private var isLost = false
 
@@ -36,10 +37,10 @@ package struct Waiter {
     }
   }
 
-  /// Waits until all are over.
+  /// Waits until all jobs are over.
   ///
-  /// - Parameter tell: told when slurmctld does not answer, once each time
-  /// - Returns: in the order of the jobs, tasks by their number
+  /// - Parameter tell: is called once each time when slurmctld stops answering
+  /// - Returns: the ends in the order of the jobs; tasks in the order of their numbers
   package mutating func wait(tell: (String) -> Void) -> [JobEnd] {
     var isFirst = true
     while true {
@@ -65,7 +66,7 @@ package struct Waiter {
     JobEnd(label: "\(reference)", status: .unknown(error.description))
   }
 
-  /// The exit status of several ends: the first that failed.
+  /// The status of several ends: that of the first failure.
   package static func status(of ends: [JobEnd]) -> JobStatus {
     ends.first { $0.status.code != 0 }?.status ?? (ends.isEmpty ? .unknown("no job") : .exited(0))
   }
@@ -76,7 +77,9 @@ package struct Waiter {
       ? [ends[reference]].compactMap { $0 } : parts.compactMap { ends[$0] }
   }
 
-  /// Takes in what Slurm tells of one job.
+  /// Notes what Slurm says of one job.
+  ///
+  /// - Returns: whether the job is over
   private mutating func isOver(_ reference: JobReference, _ jobs: [JobInfo]) -> Bool {
     let records = reference.find(in: jobs)
     var parts = Set(expected[reference] ?? [])
@@ -124,7 +127,7 @@ package struct Waiter {
     return [JobReference(job: job.id)]
   }
 
-  /// The tasks that an array was submitted with.
+  /// The tasks with which an array was submitted.
   private static func tasks(of reference: JobReference, _ board: JobBoard) -> [JobReference] {
     guard let text = board.records?.read("\(reference.job).submit"),
       let submitted = SubmittedJob(text), let list = submitted.arrayList
@@ -132,7 +135,8 @@ package struct Waiter {
     return TaskList(list).numbers.map { JobReference(job: reference.job, task: $0) }
   }
 
-  /// Rests until it is time to ask again: after a second, or as soon as a note tells of an end.
+  /// Waits until a note reports an end, or for `notedPause`. If a job has no note, it returns at
+  /// once: `JobBoard.poll` then limits the rate.
   private func pause(for open: [JobReference], _ jobs: [JobInfo]) {
     let labels = open.flatMap { reference in
       reference.find(in: jobs).filter { $0.phase != .over }.map(\.label)
@@ -152,14 +156,14 @@ package struct Waiter {
 }
 
 extension JobReference {
-  /// Whether a part of a job is meant as well.
+  /// Whether the reference includes a part of a job.
   func covers(_ part: JobReference) -> Bool {
     (task == nil && component == nil) || self == part
   }
 }
 
 extension SubmittedJob {
-  /// The numbers of `--array`, the last one that sbatch was told.
+  /// The numbers of `--array`; the last one counts, as for sbatch.
   package var arrayList: String? {
     var list: String?
     var isNext = false

@@ -1,12 +1,13 @@
-// The batch script that runs a command line: words that no shell reads a second time.
+// The batch script that runs a command line. Its words are quoted, so that the shell does not
+// interpret them.
 
 import SpunnelSystem
 
-/// What a job runs.
+/// The work of a job.
 package enum JobWork: Equatable, Sendable {
-  /// A program with its arguments, as they were typed.
+  /// A program and its arguments, as the user typed them.
   case words([ByteString])
-  /// A text for a shell, as a job file has it.
+  /// A command for a shell, as in a job file.
   case shell(String)
 }
 
@@ -15,13 +16,13 @@ package struct JobScript: Equatable, Sendable {
   package let bytes: [UInt8]
 
   /// - Parameters:
-  ///   - work: what runs
-  ///   - runner: the path of spunnel-run; the job goes without it where the node has none
-  ///   - records: the folder for its note
-  ///   - hostFile: where `%hostfile%` is written; `nil`: in a file of the job's own
-  ///   - threads: what `%threads%` stands for
-  ///   - lines: a file; each task of the array has the line of its number in `$SPUNNEL_LINE`, and
-  ///     instead of a word that is `{}`
+  ///   - work: what the job runs
+  ///   - runner: the path of spunnel-run; if a node does not have it, the job runs without it
+  ///   - records: the folder for the note of spunnel-run
+  ///   - hostFile: the path that `%hostfile%` gets; `nil` for a file of the job's own
+  ///   - threads: the value of `%threads%`
+  ///   - lines: a file with one line for each task of the array; the line is in `$SPUNNEL_LINE`,
+  ///     and replaces a word `{}`
   package init(
     _ work: JobWork, runner: String?, records: String?, hostFile: String? = nil,
     threads: Int = 1, lines: String? = nil
@@ -69,7 +70,7 @@ package struct JobScript: Equatable, Sendable {
     return (text.contains("%hostfile%"), text.contains("%threads%"))
   }
 
-  /// A line for each core that the job has on a host.
+  /// Shell lines that write a host file: one line for each core that the job has on a host.
   private static func hostFileLines(_ file: String?) -> String {
     let path = file.map { shellQuoted($0) } ?? "\"$PWD/hostfile-$SLURM_JOB_ID\""
     return """
@@ -94,7 +95,7 @@ package struct JobScript: Equatable, Sendable {
 
     mutating func add(_ text: String) { bytes += text.utf8 }
 
-    /// What stands in single quotes is taken literally, whatever it is.
+    /// Adds a word in single quotes, which the shell takes literally.
     mutating func add(word: ByteString) {
       bytes.append(UInt8(ascii: "'"))
       for byte in word.bytes {
@@ -106,7 +107,7 @@ package struct JobScript: Equatable, Sendable {
 }
 
 extension String {
-  /// Puts another text wherever some text stands.
+  /// Replaces each occurrence of a text.
   fileprivate func replacing(_ mark: String, with text: String) -> String {
     var result: [UInt8] = []
     var rest = Array(utf8)[...]

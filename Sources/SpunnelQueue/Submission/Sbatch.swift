@@ -1,18 +1,18 @@
-// The site's own sbatch: its wrapper, filters, defaults and SPANK options hold.
+// Runs the site's own sbatch, so that its wrapper, filters, defaults and SPANK options apply.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
-/// A submission, as sbatch is told of it.
+/// A submission, as sbatch gets it.
 package struct Submission: Sendable {
-  /// sbatch's options.
+  /// The options for sbatch.
   package var words: [ByteString]
-  /// A script in a file, with its arguments.
+  /// The path of a script and its arguments; empty if the script is on standard input.
   package var scriptWords: [ByteString]
-  /// The script for sbatch's standard input; `nil`: sbatch reads a file.
+  /// The script for sbatch's standard input; `nil` if sbatch reads a file.
   package var script: [UInt8]?
-  /// `NAME=value` entries; `nil` for this process's own.
+  /// `NAME=value` entries; `nil` for the environment of this process.
   package var environment: [ByteString]?
 
   package init(
@@ -25,26 +25,26 @@ package struct Submission: Sendable {
     self.environment = environment
   }
 
-  /// What came of it.
+  /// The result of a submission.
   package enum Outcome: Equatable, Sendable {
-    /// The job's number, and the cluster's name if sbatch told one.
+    /// The job id, and the name of the cluster if sbatch printed one.
     case submitted(UInt32, cluster: String?)
-    /// sbatch has said why on standard error.
+    /// sbatch refused the job, and said why on standard error.
     case refused(status: Int)
   }
 
   package typealias Said = (status: Int, output: String)
 
-  /// open(2); Swift does not see the macro.
+  /// `O_TMPFILE` of open(2), a macro that Swift does not import.
   private static let temporaryFile: CInt = 0o20000000 | O_DIRECTORY
 
-  /// Runs sbatch. What it says on standard error goes to that of this process.
+  /// Runs sbatch. Its standard error goes to that of this process.
   ///
-  /// - Parameter sbatch: the path of the program
+  /// - Parameter sbatch: the path of sbatch
   package func submit(sbatch: ByteString) throws(SystemError) -> Outcome {
     let result = try run(sbatch: sbatch, extra: ["--parsable"], mergesErrors: false)
     guard result.status == 0 else { return .refused(status: result.status) }
-    // A site's wrapper may say more on the lines before.
+    // A site's wrapper may print other lines before the job id.
     for line in result.output.split(separator: "\n").reversed() {
       let parts = line.split(separator: ";", maxSplits: 1)
       if let number = parts.first.flatMap({ UInt32($0) }) {
@@ -54,7 +54,7 @@ package struct Submission: Sendable {
     return .refused(status: 125)
   }
 
-  /// Asks when the job would start, without a job (sbatch(1), `--test-only`).
+  /// Asks when the job would start, without submitting it (sbatch(1), `--test-only`).
   package func test(sbatch: ByteString) throws(SystemError) -> Said {
     try run(sbatch: sbatch, extra: ["--test-only"], mergesErrors: true)
   }
@@ -90,7 +90,7 @@ package struct Submission: Sendable {
 
   private static func drop(_ end: consuming FileDescriptor) { _ = consume end }
 
-  /// A file without a name, to be read from its beginning. The caller closes it.
+  /// An unnamed file with some content, positioned at its beginning. The caller closes it.
   private static func file(of bytes: [UInt8]) throws(SystemError) -> CInt {
     let folder = Process.environment("TMPDIR").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "/tmp"
     let file = try FileDescriptor.open(folder, temporaryFile | O_RDWR)
