@@ -1,5 +1,5 @@
-/* What differs between Slurm 20.11 and 26.05, for everything here that is compiled against Slurm.
- * Tests/slurm-versions compiles all of it against the declarations of each of them. */
+/* The differences between Slurm 20.11 and 26.05, for all code that is compiled against Slurm.
+ * Tests/slurm-versions compiles that code against the headers of each release. */
 #ifndef SLURM_VERSIONS_H
 #define SLURM_VERSIONS_H
 
@@ -11,37 +11,37 @@
 #define SLURM_SINCE(major, minor) \
 	(SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(major, minor, 0))
 
-/* slurm.h: until 23.02 the name stands for a pointer, from 23.11 on for the structure. */
+/* In slurm.h, hostlist_t is a pointer until 23.02, and the structure itself from 23.11 on. */
 #if SLURM_SINCE(23, 11)
 typedef hostlist_t *host_list;
 #else
 typedef hostlist_t host_list;
 #endif
 
-/* Since 26.05: a job that has ended and may be run again at once. */
+/* Since 26.05: a job that has ended and may run again at once. */
 #ifndef JOB_EXPEDITING
 #define JOB_EXPEDITING 0
 #endif
 
-/* Since 24.05: a job whose steps are managed on its own nodes. What manages them knows neither the batch step nor
- * the extern step (slurmctld answered for these before). */
+/* Since 24.05: a job whose steps are managed on its own nodes (stepmgr). The step manager does not
+ * know the batch step and the extern step. Before, slurmctld answered for these. */
 #ifndef STEPMGR_ENABLED
 #define STEPMGR_ENABLED 0
 #endif
 
 /** Names a step for Slurm.
- *  @param step NO_VAL: the job as a whole */
+ *  @param step NO_VAL: the whole job */
 static inline slurm_step_id_t step_named(uint32_t job, uint32_t step)
 {
-	/* Also a component of a heterogeneous step since 20.11, and a `sluid`, which stays 0, since
-	 * 24.11. */
+	/* Slurm 20.11 added the component of a heterogeneous step. Slurm 24.11 added `sluid`,
+	 * which stays 0. */
 	slurm_step_id_t id = {.job_id = job, .step_id = step, .step_het_comp = NO_VAL};
 
 	return id;
 }
 
-/** Asks slurmctld for one job; a job array answers with a record for each of its tasks that has
- *  one, a heterogeneous job with one for each component. Federations are not asked.
+/** Asks slurmctld for one job. A job array gives one record for each task that has a record, a
+ *  heterogeneous job one for each component. Federations are not asked.
  *  @param message to be freed with slurm_free_job_info_msg
  *  @return 0, or -1 (errno) */
 static inline int load_job(job_info_msg_t **message, uint32_t job)
@@ -53,7 +53,7 @@ static inline int load_job(job_info_msg_t **message, uint32_t job)
 #endif
 }
 
-/** Tells how much of a node is in use.
+/** Reports how much of a node is in use.
  *  @param cpus filled
  *  @param memory filled, in MiB */
 static inline void node_use(const node_info_t *node, uint16_t *cpus, uint64_t *memory)
@@ -73,8 +73,8 @@ static inline void node_use(const node_info_t *node, uint16_t *cpus, uint64_t *m
 #endif
 }
 
-/** Makes Slurm's library ready in a program of our own; it ends the program when there is no
- *  configuration. Later releases of 20.11 have it as well, and none of them needs it. */
+/** Initialises Slurm's library in a program of our own. Without a configuration the library ends
+ *  the program. The last releases of 20.11 also have slurm_init; no release before 21.08 needs it. */
 static inline void start_slurm(void)
 {
 #if SLURM_SINCE(21, 8)

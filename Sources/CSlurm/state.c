@@ -1,4 +1,4 @@
-/* What Slurm's job states mean for a tunnel, and their names. */
+/* The meaning of Slurm's job states for a tunnel, and their names. */
 #define _GNU_SOURCE
 #include "state.h"
 
@@ -7,16 +7,16 @@
 
 #include "slurm-versions.h"
 
-/* It has ended and goes back to the queue, where SPECIAL_EXIT and REQUEUE_HOLD keep it until
- * somebody releases it. */
+/* The job has ended and goes back to the queue. SPECIAL_EXIT and REQUEUE_HOLD keep it there until
+ * a user releases it. */
 #define RETURNING (JOB_REQUEUE | JOB_REQUEUE_HOLD | JOB_SPECIAL_EXIT | JOB_EXPEDITING)
 
-/* The nodes are its own, but boot, or run their prolog. */
+/* The job has its nodes, but they boot or run their prolog. */
 #define STARTING (JOB_CONFIGURING | JOB_POWER_UP_NODE)
 
 enum phase job_phase(uint32_t state)
 {
-	/* Another cluster of the federation has it. */
+	/* Another cluster of the federation runs the job. */
 	if (state & JOB_REVOKED)
 		return PHASE_OVER;
 	if (state & RETURNING)
@@ -27,7 +27,7 @@ enum phase job_phase(uint32_t state)
 	case JOB_RUNNING:
 		return state & STARTING ? PHASE_PENDING : PHASE_RUNNING;
 	case JOB_SUSPENDED:
-		/* It keeps its nodes, and is resumed where it was. */
+		/* A suspended job keeps its nodes and continues there later. */
 		return PHASE_RUNNING;
 	default:
 		return PHASE_OVER;
@@ -55,8 +55,8 @@ const char *job_state_word(uint32_t state)
 	}
 }
 
-/* libslurm exports the words for the reasons and slurm.h does not declare them, so a release may
- * be without: then there is no word. */
+/* Looks the function up by name: libslurm exports it, but slurm.h does not declare it, and a
+ * release may lack it. Without it there is no word. */
 const char *job_reason_word(uint32_t reason)
 {
 	static const char *const names[] = {

@@ -1,4 +1,4 @@
-/* What a job's state means for a tunnel. For the plugin and for spunnel-jobs. */
+/* The meaning of a job's state for a tunnel. For the plugin and for spunnel-jobs. */
 #ifndef STATE_H
 #define STATE_H
 
@@ -7,26 +7,26 @@
 
 #include <slurm/slurm.h>
 
-/** What a tunnel can do with a job: wait for it, reach it, forget it. */
+/** The phases of a job: a tunnel waits for it, reaches it, or is over. */
 enum phase { PHASE_PENDING, PHASE_RUNNING, PHASE_OVER };
 
 /** The phase of a job.
- *  @param state job_info's job_state, a base with flags */
+ *  @param state job_state of job_info: a base state with flags */
 enum phase job_phase(uint32_t state);
 
-/** Slurm's word for a state: "PENDING". */
+/** Slurm's word for a state, such as "PENDING". */
 const char *job_state_word(uint32_t state);
 
-/** Slurm's word for the number of a reason: "Resources".
- *  @return NULL for no reason, and where the release does not tell its words */
+/** Slurm's word for a reason, such as "Resources".
+ *  @return NULL for no reason, or if this release of Slurm does not offer its words */
 const char *job_reason_word(uint32_t reason);
 
-/** Why a job waits or has failed: what the state's description says, else the reason's word.
+/** The reason why a job waits or has failed: the state's description, or the reason's word.
  *  @return borrowed, or NULL */
 const char *job_reason(const slurm_job_info_t *job);
 
-/** Says a job's state, and the reason if there is one, in Slurm's words on one line.
- *  @param text filled, and cut to `size` bytes with its end */
+/** Describes a job's state and reason in Slurm's words on one line.
+ *  @param text filled, and cut to `size` bytes including the NUL */
 void job_describe(const slurm_job_info_t *job, char *text, size_t size);
 
 #endif

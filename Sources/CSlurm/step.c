@@ -1,5 +1,5 @@
-/* What is asked of Slurm about a step: its nodes. The allocation's first node may not be one of
- * them, and no environment variable has them all when the plugin needs them. */
+/* Slurm's node lists. The allocation's first node may not belong to the step, and no environment
+ * variable has all of its nodes when the plugin needs them. */
 #include "step.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ char *expand_nodes(const char *ranges)
 	int failure = ENOENT;
 
 	if (list == NULL) {
-		/* Slurm promises none of its own. */
+		/* slurm_hostlist_create does not promise to set errno. */
 		errno = EINVAL;
 		return NULL;
 	}
@@ -25,7 +25,7 @@ char *expand_nodes(const char *ranges)
 		char *longer = realloc(names, length + more + 2);
 
 		if (longer == NULL) {
-			/* Without all of them the first would be the wrong one. */
+			/* A part of the list would be wrong, because its first node may differ. */
 			free(name);
 			free(names);
 			names = NULL;

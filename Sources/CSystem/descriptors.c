@@ -1,4 +1,4 @@
-/* Calls on descriptors that are variadic, made of macros, or hidden behind _GNU_SOURCE. */
+/* Functions on descriptors that are variadic in C, need macros, or are hidden behind _GNU_SOURCE. */
 #define _GNU_SOURCE
 #include "csystem.h"
 

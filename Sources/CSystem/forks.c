@@ -1,5 +1,5 @@
-/* Descriptors that no fork inherits: the kernel knows close-on-exec alone. vfork(2), by which this library
- * starts programs, runs no such handler, and hands them on. */
+/* Descriptors that fork(2) does not pass on: the kernel has only close-on-exec. This library
+ * starts programs with vfork(2), which runs no atfork handlers and passes the descriptors on. */
 #include "csystem.h"
 
 #include <pthread.h>
@@ -7,7 +7,7 @@
 
 enum { WORD = 64, HIGHEST = 1 << 16 };
 
-/* A bit for each descriptor; changed by nobody while somebody forks. */
+/* One bit for each descriptor. It does not change while another thread forks. */
 static uint64_t withheld[HIGHEST / WORD];
 static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 
@@ -21,7 +21,8 @@ static void unlock(void)
 	(void)pthread_mutex_unlock(&guard);
 }
 
-/* Only what is async-signal-safe: other threads are gone, and what they had locked stays so. */
+/* Runs in the child of a fork. Only async-signal-safe functions are allowed: the other threads are
+ * gone, and their locks stay locked. */
 static void close_withheld(void)
 {
 	for (int i = 0; i < HIGHEST / WORD; i++)

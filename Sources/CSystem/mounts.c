@@ -1,4 +1,5 @@
-/* Opening without crossing a mount: a system call that the C library has no function for. */
+/* Opening a file without crossing a mount point: openat2(2), for which the C library has no
+ * function. */
 #define _GNU_SOURCE
 #include "csystem.h"
 
@@ -13,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* linux/openat2.h, which headers before Linux 5.6 lack. */
+/* From linux/openat2.h, which kernel headers before Linux 5.6 lack. */
 struct how {
 	uint64_t flags;
 	uint64_t mode;
@@ -38,7 +39,8 @@ int csystem_open_within(int directory, const char *name, int flags, mode_t mode)
 	while (fd < 0 && errno == EINTR);
 	if (fd >= 0)
 		return (int)fd;
-	/* Some containers answer EPERM to every system call that is newer than they are (seccomp(2)). */
+	/* In some containers, seccomp(2) answers EPERM to system calls that its profile does not
+	 * know. */
 	if (errno != ENOSYS && errno != EPERM)
 		return -errno;
 	is_missing = errno == ENOSYS;
@@ -65,7 +67,8 @@ int csystem_mount_of(int descriptor)
 	return found ? atoi(found + strlen("mnt_id:")) : -1;
 }
 
-/* Without /proc the device has to do. It is asked of the file system, and bind mounts are not told apart. */
+/* Without /proc the device numbers are compared. This asks the file system, and it cannot tell
+ * bind mounts apart. */
 static int is_on_mount_of(int directory, int fd)
 {
 	int mount = csystem_mount_of(directory);
@@ -78,7 +81,7 @@ static int is_on_mount_of(int directory, int fd)
 
 int csystem_open_within_by_number(int directory, const char *name, int flags, mode_t mode)
 {
-	/* O_PATH opens the place and nothing of the file. */
+	/* O_PATH opens only the location, not the file itself. */
 	int fd = csystem_openat(directory, name, O_PATH | O_NOFOLLOW, 0), is_here;
 
 	if (fd < 0 && !(fd == -ENOENT && flags & O_CREAT))
@@ -90,7 +93,7 @@ int csystem_open_within_by_number(int directory, const char *name, int flags, mo
 			return -EXDEV;
 	}
 	fd = csystem_openat(directory, name, flags | O_NOFOLLOW, mode);
-	/* Another user may have mounted a file system there meanwhile. */
+	/* Another user may have mounted a file system there in the meantime. */
 	if (fd >= 0 && !is_on_mount_of(directory, fd)) {
 		close(fd);
 		return -EXDEV;

@@ -1,5 +1,5 @@
-/* Starting processes: what runs between vfork and exec may only use async-signal-safe calls, and
- * runs in its caller's memory. */
+/* Starting programs. Code between vfork and exec may call only async-signal-safe functions, and it
+ * runs in its parent's memory. */
 #define _GNU_SOURCE
 #include "csystem.h"
 
@@ -65,7 +65,8 @@ static void close_from(int first)
 	if (syscall(SYS_close_range, (unsigned)first, ~0U, 0U) == 0)
 		return;
 #endif
-	/* Linux before 5.9. A huge limit would take seconds, and srun opens its files from below. */
+	/* Before Linux 5.9 each descriptor is closed by itself. With a huge limit this would take
+	 * seconds, so only the first 65536 are closed: srun's descriptors have low numbers. */
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 65536)
 		limit.rlim_cur = 65536;
 	for (int fd = first; fd < (int)limit.rlim_cur; fd++)
@@ -80,8 +81,8 @@ static void reset_handlers(void)
 		(void)sigaction(number, &action, NULL);
 }
 
-/* Last of all: whoever dies by a signal before exec lets its parent go on in memory that the other
- * child still uses. */
+/* Unblocks all signals, as the last step before exec. If a signal kills a vfork child
+ * before exec, its parent continues, while a second vfork child may still use the same memory. */
 static void unblock_signals(void)
 {
 	sigset_t none;
@@ -90,7 +91,8 @@ static void unblock_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Asks for the signal, and dies by it at once when the parent was already gone before the asking. */
+/* Asks for a signal when the parent dies. If the parent died before this call, the signal is
+ * raised now. */
 static void die_with_parent(int signal_number, pid_t parent)
 {
 	if (signal_number == 0)
@@ -100,13 +102,14 @@ static void die_with_parent(int signal_number, pid_t parent)
 		(void)raise(signal_number);
 }
 
-/* Puts the wanted descriptors at 0, 1, 2 … and `report` behind them, and closes the rest. */
+/* Moves the wanted descriptors to 0, 1, 2 … and `report` after them, and closes the rest. */
 static int place_descriptors(const struct csystem_program *program, int report)
 {
 	int count = (int)program->descriptor_count;
 	int above[count + 1];
 
-	/* First all of them out of the way: a source may stand where another one belongs. */
+	/* First all are copied out of the way, because a source may lie where another descriptor
+	 * belongs. */
 	for (int i = 0; i <= count; i++) {
 		int source = i < count ? program->descriptors[i] : report;
 		above[i] = fcntl(source, F_DUPFD, count + 1);
@@ -157,7 +160,8 @@ static _Noreturn void run_child(const struct csystem_program *program, int repor
 	give_up(report, errno);
 }
 
-/* vfork, not fork: srun's page tables are large, and a copy of them costs more than the whole rest. */
+/* vfork, not fork: srun's page tables are large, and copying them would cost more than all other
+ * steps. */
 pid_t csystem_spawn(const struct csystem_program *program)
 {
 	int report[2], failure = 0, status = 0;
@@ -167,7 +171,8 @@ pid_t csystem_spawn(const struct csystem_program *program)
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return -errno;
-	/* No handler of the host process may run in the child before its signals are reset. */
+	/* Signals stay blocked until the child has reset its handlers: no handler of the host
+	 * process may run there. */
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	child = vfork();
@@ -177,7 +182,7 @@ pid_t csystem_spawn(const struct csystem_program *program)
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	(void)close(report[1]);
 	if (child > 0) {
-		/* End of file: exec closed the pipe. */
+		/* If exec succeeds, the pipe closes and the read finds end of file. */
 		do
 			got = read(report[0], &failure, sizeof failure);
 		while (got < 0 && errno == EINTR);
@@ -188,7 +193,7 @@ pid_t csystem_spawn(const struct csystem_program *program)
 				;
 			child = 0;
 		}
-		/* Killed from outside before it had a child of its own. */
+		/* The child was killed from outside before it had started the detached process. */
 		if (failure == 0 && status != 0)
 			failure = ECHILD;
 	}

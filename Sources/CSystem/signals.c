@@ -1,4 +1,4 @@
-/* Waiting in a process whose signals are somebody else's: for input, and for a child. */
+/* Waiting for input and for children in a process whose signals belong to the host program. */
 #define _GNU_SOURCE
 #include "csystem.h"
 
@@ -21,7 +21,7 @@ static void see(int number)
 	seen[number] = any_seen = 1;
 }
 
-/* In milliseconds. */
+/* The monotonic clock in milliseconds. */
 static int64_t now(void)
 {
 	struct timespec time;
@@ -49,7 +49,8 @@ int csystem_poll_interruptibly(int descriptor, int milliseconds)
 		(void)sigaction(interrupts[i], &ours, &before[i]);
 		(void)sigdelset(&during, interrupts[i]);
 	}
-	/* The kernel prefers the main thread to another that waits in sigwait(3). */
+	/* The kernel delivers a process signal to the main thread rather than to a thread in
+	 * sigwait(3). */
 	do {
 		left = end > now() ? end - now() : 0;
 		patience = (struct timespec){left / 1000, left % 1000 * 1000000};
@@ -84,7 +85,8 @@ int csystem_keep_children(struct sigaction *before)
 void csystem_leave_children(const struct sigaction *before)
 {
 	(void)sigaction(SIGCHLD, before, NULL);
-	/* A child of the host process that ended meanwhile was kept as well, and nobody will wait for it. */
+	/* Children of the host process that ended in the meantime became zombies too, and the host
+	 * will not wait for them. */
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 }

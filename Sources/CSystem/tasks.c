@@ -1,4 +1,4 @@
-/* Command lines started by the thousand: vfork(2), and as few calls as possible between it and exec. */
+/* Starting thousands of command lines: vfork(2), with as few calls as possible before exec. */
 #define _GNU_SOURCE
 #include "csystem.h"
 
@@ -11,8 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* If memory runs out, the kernel kills the task rather than the process that started it. The kernel does not
- * pass the value on to the parent, although a vfork child shares its memory (fs/proc/base.c). */
+/* Makes the kernel kill the task before the process that started it, if memory runs out. A vfork
+ * child shares its parent's memory, but the kernel does not apply the value to the parent
+ * (fs/proc/base.c). */
 static void prefer_for_oom_kill(void)
 {
 	int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -23,7 +24,8 @@ static void prefer_for_oom_kill(void)
 	(void)close(file);
 }
 
-/* The parent sleeps until exec, and both share their memory: `failure` is the parent's own variable. */
+/* Runs in the vfork child. The parent sleeps until exec, and both share their memory: `failure` is
+ * the parent's variable. */
 static _Noreturn void run_task(const struct csystem_task *task, pid_t parent, volatile int *failure)
 {
 	char *const argv[] = {(char *)"sh", (char *)"-c", (char *)task->command, NULL};

@@ -1,8 +1,9 @@
-/* What sbatch answers its user, read on its way to the standard output.
+/* Reads sbatch's answer on its way to standard output.
  *
- * SPANK tells a plugin in sbatch neither the job's number nor that there is a job; sbatch's own answer
- * does, and sbatch gives it only when slurmctld has accepted the job. `stdout` is a variable in the GNU C
- * library (its manual, "Standard Streams"): the stream that is put there passes everything on unchanged. */
+ * SPANK tells a plugin in sbatch neither the job's number nor whether a job exists. sbatch's own
+ * answer does, and sbatch prints it only after slurmctld has accepted the job. In the GNU C
+ * library `stdout` is a variable (its manual, "Standard Streams"). The stream that we put there
+ * passes everything on unchanged. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
@@ -17,14 +18,14 @@ static struct {
 	FILE *stream;
 	pid_t process;
 	void (*heard)(uint32_t job);
-	char line[4096];  /* what is not written yet */
+	char line[4096];  /* text that is not written yet */
 	size_t length;
-	int is_rest;      /* of a line that had no room */
+	int is_rest;      /* the line continues one that was too long */
 	int is_finished;
 } self;
 
-/* Reads `Submitted batch job 12`, or `12` with --parsable, and a cluster's name behind either (sbatch.c,
- * main; the same from 20.11 to 26.05). Returns 0 for any other line. */
+/* Parses `Submitted batch job 12`, or `12` with --parsable, both perhaps followed by a cluster's
+ * name (sbatch.c, main; the same from 20.11 to 26.05). Returns 0 for any other line. */
 static uint32_t told_number(const char *line)
 {
 	static const char words[] = "Submitted batch job ";
@@ -42,7 +43,7 @@ static uint32_t told_number(const char *line)
 	return number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
-/* Writes what is held. Returns 0, or -1 (errno). */
+/* Writes the held text. Returns 0, or -1 (errno). */
 static int write_out(void)
 {
 	size_t done = 0;
@@ -57,7 +58,7 @@ static int write_out(void)
 	return 0;
 }
 
-/* Writes the line, and hears it: an answer that could not be written is true all the same. */
+/* Writes the line and parses it. The answer counts even if it could not be written. */
 static int end_line(int is_whole)
 {
 	void (*heard)(uint32_t job) = self.heard;
@@ -79,8 +80,9 @@ static int end_line(int is_whole)
 	return result;
 }
 
-/* As a stream of fopencookie(3) writes. Lines are held here rather than in the stream: Slurm's log flushes
- * stdout, also from within `heard`, and a stream that is being flushed would write its text again. */
+/* Takes text as a stream of fopencookie(3) does. Lines are held here and not in the stream:
+ * Slurm's log flushes stdout, even from within `heard`, and a stream that is being flushed would
+ * write its text again. */
 static ssize_t pass_on(void *cookie, const char *text, size_t size)
 {
 	int result = 0;

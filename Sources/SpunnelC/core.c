@@ -1,4 +1,4 @@
-/* How the plugin reaches the core: one dlopen(3), of one file, beside the plugin itself. */
+/* Loads the core: one dlopen(3) of one file that lies beside the plugin. */
 #define _GNU_SOURCE
 #include "shim.h"
 
@@ -22,7 +22,7 @@ const char *core_directory(void)
 		return directory;
 	if (dladdr(&core, &self) == 0 || self.dli_fname == NULL || strrchr(self.dli_fname, '/') == NULL)
 		return NULL;
-	/* A site may have put a link to the plugin among Slurm's own. */
+	/* Slurm's plugin folder may have only a symbolic link to the plugin. */
 	file = realpath(self.dli_fname, NULL);
 	path = file != NULL ? file : self.dli_fname;
 	(void)snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(path, '/') - path), path);
@@ -60,18 +60,18 @@ const struct core *core_load(const struct spunnel_host *host)
 
 	if (is_loaded)
 		return &core;
-	/* Never from the directory that srun happens to run in. */
+	/* A relative path would load a file from srun's working directory, so the load is refused. */
 	if (core_directory() == NULL)
 		return refuse(host, "nobody knows where the plugin lies");
 	(void)snprintf(path, sizeof path, "%s/libSpunnel.so", core_directory());
-	/* NODELETE: a Swift runtime cannot be taken out of a process again. LOCAL: its symbols are
-	 * nobody else's business. */
+	/* RTLD_NODELETE: a Swift runtime cannot be unloaded. RTLD_LOCAL: the host must not see its
+	 * symbols. */
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (library == NULL)
 		return refuse(host, dlerror());
 	for (size_t index = 0; index < sizeof functions / sizeof *functions; index++) {
 		*functions[index].address = dlsym(library, functions[index].name);
-		/* The words for the last failure alone are kept, and they name the function. */
+		/* dlerror(3) keeps only the last message, which names the function. */
 		if (*functions[index].address == NULL)
 			return refuse(host, dlerror());
 	}

@@ -1,9 +1,8 @@
-/* The SPANK plugin (spank(8)): what Slurm calls, and nothing that it need not do.
+/* The SPANK plugin (spank(8)): the functions that Slurm calls.
  *
  * Every srun, salloc, sbatch, slurmd and slurmstepd of a cluster loads this file, the last two as
- * root. There it registers its option, because the far side would warn otherwise, and does
- * nothing else. The core is loaded in srun, salloc and sbatch alone, and only when a tunnel was asked
- * for. */
+ * root. In these two the plugin only registers its option, because Slurm would warn otherwise. The
+ * core is loaded only in srun, salloc and sbatch, and only if a tunnel was requested. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
@@ -20,28 +19,28 @@
 
 SPANK_PLUGIN(spunnel, 1)
 
-/* What Slurm puts into the environment of what salloc starts: its own prefix, the plugin's name
- * and the option's. */
+/* The variable in which Slurm passes the option to salloc's children: its own prefix, the plugin's
+ * name and the option's name. */
 #define INHERITED_OPTION "SLURM_SPANK__SLURM_SPANK_OPTION_spunnel_tunnel"
 
-/* A spec for every srun of the user that has no --tunnel. */
+/* A spec for every srun of the user without --tunnel. */
 #define DEFAULT_SPEC "SPUNNEL_TUNNEL"
 
 static struct {
 	spank_context_t context;
-	pid_t process;          /* which Slurm has initialised; a fork of it is none of ours */
+	pid_t process;          /* the process that Slurm has initialised; a fork of it is ignored */
 	int argument_count;
 	char **arguments;       /* Slurm's, valid as long as the plugin stack */
 	char *inherited;        /* a spec from the environment that is not claimed yet */
-	int calls;              /* of the option's callback */
-	int claimed;            /* a spec, by the command line or by the environment */
+	int calls;              /* number of calls of the option's callback */
+	int claimed;            /* a spec, from the command line or the environment */
 } self;
 
 static void say(enum spunnel_level level, const char *line)
 {
 	if (level == SPUNNEL_ERROR)
 		slurm_error("%s", line);
-	/* An error to Slurm as well (log.c), which --quiet leaves. */
+	/* slurm_spank_log writes at error level (log.c), so --quiet would not silence it. */
 	else if (!program_is_quiet())
 		slurm_spank_log("%s", line);
 }
@@ -59,9 +58,9 @@ static struct spunnel_host host(void)
 	return host;
 }
 
-/* Slurm replays the option from the environment first and from the command line after, and does so once
- * more for each component of a heterogeneous job. What it hands over then is the variable itself
- * (plugstack.c, spank_process_env_options). */
+/* Whether a spec comes from the environment. Slurm replays the option first from the environment
+ * and then from the command line, and once more for each component of a heterogeneous job. A
+ * replayed spec is the variable itself (plugstack.c, spank_process_env_options). */
 static int is_inherited(const char *spec)
 {
 	const char *inherited = getenv(INHERITED_OPTION);
@@ -69,7 +68,7 @@ static int is_inherited(const char *spec)
 	return inherited != NULL && (spec == inherited || self.calls == 1);
 }
 
-/* On a compute node a tunnel would begin at the wrong end. */
+/* Whether this srun runs on a compute node: a tunnel would begin at the wrong host there. */
 static int on_compute_node(void)
 {
 	return getenv("SLURMD_NODENAME") != NULL;
@@ -86,7 +85,7 @@ static int in_allocator(const char *spec, const struct spunnel_host *host)
 	case ALLOCATOR_SBATCH:
 		return submission_claim(spec, host);
 	case ALLOCATOR_SALLOC:
-		/* It hands the option on to the srun that it starts; here it is only read. */
+		/* salloc passes the option on to its srun; here the spec is only checked. */
 		core = core_load(host);
 		return core != NULL ? core->check(spec, host) : -1;
 	case ALLOCATOR_SCRONTAB:
@@ -112,7 +111,7 @@ static int in_srun(const char *spec, const struct spunnel_host *host)
 	if (is_inherited(spec)) {
 		if (on_compute_node() || self.claimed)
 			return 0;
-		/* Another one may follow from the command line; see slurm_spank_init_post_opt. */
+		/* The command line may give another spec later; see slurm_spank_init_post_opt. */
 		self.inherited = strdup(spec);
 		return self.inherited != NULL ? 0 : -1;
 	}
@@ -121,8 +120,8 @@ static int in_srun(const char *spec, const struct spunnel_host *host)
 	return core != NULL ? core->claim(spec, SPUNNEL_TYPED, host) : -1;
 }
 
-/* Called for --tunnel, and in slurmstepd for what srun was given. An error from here ends the
- * command before anything is queued, under "optional" as well. */
+/* Takes --tunnel; slurmstepd calls it for srun's option too. An error from here ends the command
+ * before anything is queued, even if plugstack.conf says "optional". */
 static int take_option(int value, const char *spec, int remote)
 {
 	struct spunnel_host ours;
@@ -163,7 +162,7 @@ int slurm_spank_init(spank_t spank, int argument_count, char **arguments)
 	return spank_option_register(spank, &tunnel_option) == ESPANK_SUCCESS ? 0 : -1;
 }
 
-/* What the environment asks for is claimed once it is known that the command line does not; once, for all
+/* Claims the environment's spec once the command line is known to have none. One claim serves all
  * components of a heterogeneous job. */
 static int claim_from_environment(void)
 {
@@ -207,9 +206,10 @@ int slurm_spank_init_post_opt(spank_t spank, int argument_count, char **argument
 	return submission_settle(&ours);
 }
 
-/* The step's node, when its allocation has no other: then slurmctld need not be asked. srun sets this
- * variable before it calls, from what slurmctld has granted (srun.c, setup_one_job_env; the same from 20.11
- * to 26.05). Where SLURM_JOB_NODELIST was there before, srun goes by that, and it may be of another job. */
+/* The step's node if its allocation has only one: then slurmctld need not be asked. srun sets this
+ * variable before the call, from slurmctld's answer (srun.c, setup_one_job_env; the same from
+ * 20.11 to 26.05). If SLURM_JOB_NODELIST was set before, srun uses that one, and it may belong to
+ * another job. */
 static char *only_node(void)
 {
 	const char *nodes = getenv("SLURM_NODELIST");
@@ -220,8 +220,8 @@ static char *only_node(void)
 	return strdup(nodes);
 }
 
-/* Finds out which step it is, and its nodes, to be freed by the caller. Returns 0, or -1 after an error
- * was said. */
+/* Finds the job, the step and its nodes, which the caller must free. Returns 0, or -1 after an
+ * error was printed. */
 static int ask_step(spank_t spank, uint32_t *job, uint32_t *step, char **nodes)
 {
 	char line[512];
@@ -274,7 +274,8 @@ int slurm_spank_exit(spank_t spank, int argument_count, char **arguments)
 	(void)spank;
 	(void)argument_count;
 	(void)arguments;
-	/* Registered with atexit(3): a fork of the command that ends by exit(3) comes here as well. */
+	/* Slurm calls this from atexit(3), so a fork of the command that calls exit(3) comes here
+	 * too. */
 	if (self.process != getpid())
 		return 0;
 	self.process = 0;

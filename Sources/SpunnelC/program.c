@@ -1,4 +1,4 @@
-/* Which of Slurm's programs has loaded the plugin. */
+/* Tells which of Slurm's programs has loaded the plugin. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -7,9 +7,9 @@
 
 #include "shim.h"
 
-/* sbatch, salloc and scrontab export their symbols, as plugins find Slurm's functions there, and each has a
- * structure of options of its own. A wrapper may have moved the program to any name: the name tells only where
- * that fails. */
+/* Recognises sbatch, salloc and scrontab by their symbols. They export their symbols for plugins,
+ * and each has its own option structure. A wrapper may have renamed the program, so the name is
+ * used only if the symbols do not help. */
 enum allocator allocator_program(void)
 {
 	const char *name = program_invocation_short_name;
@@ -25,7 +25,8 @@ enum allocator allocator_program(void)
 	return strstr(name, "salloc") != NULL ? ALLOCATOR_SALLOC : ALLOCATOR_UNKNOWN;
 }
 
-/* libslurm exports this and slurm.h does not declare it (read_config.h, the same from 20.11 to 26.05). */
+/* libslurm exports slurm_conf_get_aliases, but slurm.h does not declare it (read_config.h; the same
+ * from 20.11 to 26.05). */
 bool program_runs_on_node(void)
 {
 	static int known = -1;
@@ -44,7 +45,7 @@ bool program_runs_on_node(void)
 	return known;
 }
 
-/* From slurm's log.h, which is not installed: LOG_LEVEL_INFO. */
+/* LOG_LEVEL_INFO of Slurm's log.h, which is not installed. */
 #define LEVEL_INFO 3
 
 int program_is_quiet(void)

@@ -1,6 +1,6 @@
-/* The parts of the plugin: what Slurm calls (plugin.c), which program that is (program.c), what it does in
- * sbatch (submission.c) and hears there (answer.c), what it asks of Slurm (step.c, state.c), and how it reaches
- * the core (core.c). */
+/* The parts of the plugin: the calls from Slurm (plugin.c), the host program (program.c), sbatch
+ * (submission.c) and its answer (answer.c), the questions to Slurm (step.c, state.c), and the core
+ * (core.c). */
 #ifndef SHIM_H
 #define SHIM_H
 
@@ -18,49 +18,51 @@ struct core {
 	void (*close)(const struct spunnel_host *host);
 };
 
-/** Loads libSpunnel.so from the folder that this plugin lies in, once.
- *  @return the core, or NULL after an error was said through the host's `say` */
+/** Loads libSpunnel.so from the plugin's own folder, once.
+ *  @return the core, or NULL after an error was printed with the host's `say` */
 const struct core *core_load(const struct spunnel_host *host);
 
-/** The core if it was loaded, else NULL. */
+/** The core if it is loaded, otherwise NULL. */
 const struct core *core_loaded(void);
 
-/** The folder that this plugin's file lies in, whatever link to it Slurm has loaded.
- *  @return static storage, or NULL when the loader does not know */
+/** The folder of the plugin's file, even if Slurm has loaded a symbolic link to it.
+ *  @return static storage, or NULL if the loader does not know */
 const char *core_directory(void);
 
 /** The programs of SPANK's allocator context. */
 enum allocator { ALLOCATOR_UNKNOWN, ALLOCATOR_SBATCH, ALLOCATOR_SALLOC, ALLOCATOR_SCRONTAB };
 
-/** Tells which of them this process is, by whatever name it was started. */
+/** The program that this process runs, under any name. */
 enum allocator allocator_program(void);
 
 /** Whether the host of this process is one of the cluster's nodes, as slurm.conf says. */
 bool program_runs_on_node(void);
 
-/** Whether Slurm's program was told --quiet. Such an sbatch tells no number of its job. */
+/** Whether Slurm's program runs with --quiet. sbatch then does not print its job's number. */
 int program_is_quiet(void);
 
-/** Reads what this process prints, which is passed on unchanged, for the number of a submitted job.
+/** Watches this process's output for the number of a submitted job. The output is passed on
+ *  unchanged.
  *  @param heard called once, when the line is written
  *  @return 0, or -1 (errno) */
 int answer_await(void (*heard)(uint32_t job));
 
-/** Writes what is not written yet, and calls `heard` for no number after that. */
+/** Writes the rest of the output. `heard` is not called any more. */
 void answer_finish(void);
 
-/** In sbatch, when --tunnel was read: claims its ports. Before submission_settle another call replaces
- *  the spec, as the command line does the script's lines; a line that the command line will replace is
- *  only checked. When sbatch tells the number of its job, the core follows that job, or one line says why
- *  there is no tunnel.
- *  @return 0, or -1 after an error was said */
+/** Claims the ports of --tunnel in sbatch. Before submission_settle another call replaces the
+ *  spec, as the command line replaces the script's lines. A line that the command line will
+ *  replace is only checked. When sbatch prints its job's number, the core follows that job, or one
+ *  line says why there is no tunnel.
+ *  @return 0, or -1 after an error was printed */
 int submission_claim(const char *spec, const struct spunnel_host *host);
 
-/** In sbatch, when all options were read; of each component of a heterogeneous job.
- *  @return 0, or -1 after an error was said */
+/** Notes that sbatch has read all options; called for each component of a heterogeneous job.
+ *  @return 0, or -1 after an error was printed */
 int submission_settle(const struct spunnel_host *host);
 
-/** In sbatch, at its end: gives the ports up if no job was told. Without a claim it does nothing. */
+/** Ends sbatch's part: releases the ports if no job number was printed. Without a claim it does
+ *  nothing. */
 void submission_end(const struct spunnel_host *host);
 
 #endif

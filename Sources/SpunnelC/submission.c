@@ -1,8 +1,8 @@
-/* What the plugin does in sbatch.
+/* The plugin in sbatch.
  *
- * The ports are claimed when the option is read, before anything is queued. When sbatch tells the number
- * of its job (answer.c), a keeper gets them. If sbatch tells none, there is no tunnel: no other job of the
- * user's is ever taken for this one. */
+ * The ports are claimed when the option is read, before anything is queued. When sbatch prints its
+ * job's number (answer.c), a keeper gets them. If sbatch prints none, there is no tunnel: another
+ * job of the user is never mistaken for this one. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,8 +19,8 @@
 
 static struct {
 	int is_claimed;
-	int is_settled;   /* the command line has been read as well */
-	int exit_status;  /* of sbatch; -1: it has not ended */
+	int is_settled;   /* the command line has been read too */
+	int exit_status;  /* of sbatch; -1: it still runs */
 	char *spec;       /* for messages */
 	char *held;       /* a line of the script that the command line seems to replace */
 	struct spunnel_host host;
@@ -31,7 +31,7 @@ static void take(uint32_t number);
 static int say(const struct spunnel_host *host, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Returns -1, for a caller that ends with it. */
+/* Prints an error. Returns -1, so that the caller can return it. */
 static int say(const struct spunnel_host *host, const char *format, ...)
 {
 	char line[1024];
@@ -50,7 +50,8 @@ static void note_exit(int status, void *unused)
 	self.exit_status = status;
 }
 
-/* Makes ready to hear of the job: what is certain to fail is refused before anything is queued. */
+/* Prepares to read the job's number. A request that is certain to fail is refused before anything
+ * is queued. */
 static int prepare(const struct spunnel_host *host)
 {
 	if (program_is_quiet())
@@ -64,9 +65,10 @@ static int prepare(const struct spunnel_host *host)
 	return 0;
 }
 
-/* The last spec on sbatch's command line, owned, or NULL. Slurm reads the script's lines first, and
- * a port that the script names may be taken when another one is typed for that very reason. What
- * stands behind the script's name is found as well, and is none. */
+/* The last spec on sbatch's command line, owned, or NULL. Slurm reads the script's lines first. A
+ * port in the script may be in use, and that may be why another is typed. A --tunnel after the
+ * script's name is an argument of the script. It is found too, so submission_settle claims a spec
+ * that was not replaced after all. */
 static char *typed_spec(void)
 {
 	static const char option[] = "--tunnel";
@@ -93,7 +95,7 @@ static char *typed_spec(void)
 	return spec;
 }
 
-/* Notes a spec that another one follows. Returns whether it does. */
+/* Notes a spec of the script that a typed spec seems to replace. Returns whether it does. */
 static int is_replaced(const char *spec)
 {
 	char *typed = self.is_settled ? NULL : typed_spec();
@@ -139,7 +141,8 @@ int submission_claim(const char *spec, const struct spunnel_host *host)
 	return core != NULL ? core->check(spec, host) : -1;
 }
 
-/* SLURM_EXPORT_ENV is sbatch's --export, once all options are read. */
+/* Warns if --export keeps SPUNNEL_PORT from the job. SLURM_EXPORT_ENV has the value of --export
+ * once sbatch has read all options. */
 static void say_export(const struct spunnel_host *host)
 {
 	const char *list = getenv("SLURM_EXPORT_ENV");
@@ -162,8 +165,9 @@ int submission_settle(const struct spunnel_host *host)
 	return result;
 }
 
-/* With --clusters Slurm's library asks another cluster from then on, for all that follows. A job's
- * number means another job there. Looked up by name: not each host of the plugin has it. */
+/* Whether sbatch used --clusters. Then Slurm's library asks another cluster from that point on,
+ * and the job's number means another job here. The variable is looked up by name, because not
+ * every host of the plugin has it. */
 static int went_elsewhere(void)
 {
 	void *const *cluster = dlsym(RTLD_DEFAULT, "working_cluster_rec");
@@ -175,14 +179,14 @@ static int say_array(const slurm_job_info_t *job)
 {
 	unsigned long task = job->array_task_id;
 
-	/* Tasks that wait have one record, with a list of them. */
+	/* Waiting tasks share one record with a list of them. */
 	if (task == NO_VAL)
 		task = job->array_task_str != NULL ? strtoul(job->array_task_str, NULL, 10) : 1;
 	return say(&self.host, "spunnel: no tunnel: job arrays have none: open one for a task, as in "
 		   "spunnelctl open %u_%lu %s", job->array_job_id, task, self.spec);
 }
 
-/* Hands the job over to the core. Returns 0, or -1 after an error was said. */
+/* Passes the job to the core. Returns 0, or -1 after an error was printed. */
 static int follow(uint32_t number, const slurm_job_info_t *job)
 {
 	char state[256];
@@ -216,13 +220,13 @@ static int lead_to(uint32_t number)
 	return result;
 }
 
-/* sbatch has told the number of the job that it has submitted. */
+/* Takes the job's number that sbatch has printed. */
 static void take(uint32_t number)
 {
 	if (!self.is_claimed)
 		return;
 	self.is_claimed = 0;
-	/* Ports that were handed over are the keeper's. */
+	/* If the ports were passed on, the keeper has them. */
 	if (lead_to(number) != 0)
 		core_loaded()->close(&self.host);
 }
@@ -233,7 +237,8 @@ void submission_end(const struct spunnel_host *host)
 	if (!self.is_claimed)
 		return;
 	self.is_claimed = 0;
-	/* Otherwise sbatch has said why it submitted nothing. With --test-only there is no job either. */
+	/* With another status, sbatch has said why it submitted nothing. With --test-only there is
+	 * no job. */
 	if (self.exit_status == 0)
 		host->say(SPUNNEL_INFO, "spunnel: no tunnel: sbatch has told no job's number");
 	core_loaded()->close(host);

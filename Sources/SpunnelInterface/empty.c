@@ -1,2 +1,2 @@
-/* SwiftPM wants a source in every C target; this one is its header alone. */
+/* SwiftPM needs a source file in every C target; this target is only a header. */
 #include "spunnel.h"

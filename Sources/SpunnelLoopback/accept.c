@@ -1,7 +1,7 @@
-/* Keeps a user's own daemons the user's own: preloaded into them (ld.so(8)), accept(2) gives them connections of
- * their own user's alone. Any user of the host can connect to a port of 127.0.0.1; Slurm would keep a thread
- * for each such connection and write a line of its log. In a cluster of several hosts SPUNNEL_PEERS has the
- * addresses of the others. */
+/* Protects a user's own daemons from other users. Preloaded into a daemon (ld.so(8)), accept(2)
+ * returns only connections of the daemon's own user. Every user of the host can connect to a port
+ * of 127.0.0.1, and Slurm would use a thread and a log line for each such connection. In a cluster
+ * of several hosts SPUNNEL_PEERS lists the addresses of the other hosts. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -19,13 +19,13 @@
 
 #include "loopback.h"
 
-/* The kernel's LOOPBACK_IFINDEX; sockets that are bound to no interface are found as well. */
+/* The kernel's LOOPBACK_IFINDEX. The query also finds sockets that are bound to no interface. */
 enum { LOOPBACK_INTERFACE = 1, NOBODY = -1 };
 
-/* Connections that are dropped in one call of accept before the daemon gets its turn. */
+/* Connections that one call of accept drops before it returns to the daemon. */
 enum { MOST_IN_A_ROW = 64 };
 
-/* An end of a connection, as sock_diag(7) wants it. */
+/* One end of a connection, in the form of sock_diag(7). */
 struct end {
 	int family;
 	size_t size;
@@ -47,7 +47,7 @@ static int end_of(const struct sockaddr_storage *address, struct end *end)
 	}
 	if (address->ss_family != AF_INET6)
 		return 0;
-	/* A socket of both families: the other end is one of IPv4. */
+	/* A socket for both families: the other end uses IPv4. */
 	is_mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
 	*end = (struct end){.family = is_mapped ? AF_INET : AF_INET6, .size = is_mapped ? 4 : 16,
 			    .port = v6->sin6_port};
@@ -55,7 +55,8 @@ static int end_of(const struct sockaddr_storage *address, struct end *end)
 	return 1;
 }
 
-/* Asks the kernel who has the socket at the far end of a connection. Returns the uid or NOBODY. */
+/* Asks the kernel for the owner of the socket at the far end of a connection. Returns the uid or
+ * NOBODY. */
 static long long owner_of(const struct end *peer, const struct end *local)
 {
 	struct {
@@ -83,22 +84,23 @@ static long long owner_of(const struct end *peer, const struct end *local)
 	memset(id->idiag_cookie, 0xff, sizeof id->idiag_cookie);
 	memcpy(id->idiag_src, peer->bytes, peer->size);
 	memcpy(id->idiag_dst, local->bytes, local->size);
-	/* The kernel answers within the call. */
+	/* The kernel answers within the send call. */
 	if (send(netlink, &request, sizeof request, 0) == (ssize_t)sizeof request)
 		count = recv(netlink, &reply, sizeof reply, MSG_DONTWAIT);
 	close(netlink);
 	if (count < (ssize_t)sizeof reply || reply.header.nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return NOBODY;
-	/* Instead of a connection that is gone the kernel may tell of a listener on its port. */
+	/* If the connection is gone, the kernel may report a listener on its port instead. */
 	if (reply.message.id.idiag_sport != peer->port || reply.message.id.idiag_dport != local->port)
 		return NOBODY;
-	/* A socket that was closed; older kernels then say uid 0. */
+	/* The socket was closed by its process. Older kernels then report uid 0. */
 	if (reply.message.idiag_inode == 0 && reply.message.idiag_uid == 0)
 		return NOBODY;
 	return reply.message.idiag_uid;
 }
 
-/* Whether both directions of a connection are over: its other end may be another's by now. */
+/* Whether both directions of a connection are closed. If so, another socket may now
+ * have the far end's port. */
 static int is_over(int fd)
 {
 	struct pollfd entry = {.fd = fd};
@@ -124,7 +126,7 @@ static int is_own(int fd)
 	return owner_of(&peer, &local) == (long long)geteuid() && !is_over(fd);
 }
 
-/* Whether the other end is one of the cluster's hosts. Who it is there, munge tells. */
+/* Whether the far end is one of the cluster's hosts. munge then authenticates the user there. */
 static int is_peer(int fd)
 {
 	const char *list = getenv("SPUNNEL_PEERS"), *comma;
@@ -152,7 +154,7 @@ static void drop(int fd)
 	close(fd);
 }
 
-/* What a daemon takes for "none was there after all", without a line of its log. */
+/* Fails as if the connection had gone before accept(2): the daemon logs nothing. */
 static int none(int listener)
 {
 	errno = fcntl(listener, F_GETFL) & O_NONBLOCK ? EAGAIN : EINTR;
@@ -173,7 +175,8 @@ static int accept_own(int listener, struct sockaddr *address, socklen_t *length,
 	for (turn = 0; turn < MOST_IN_A_ROW; turn++) {
 		struct pollfd entry = {.fd = listener, .events = POLLIN};
 
-		/* A listener that waits was asked before because somebody came: that was a stranger. */
+		/* The first accept(2) may block, as the daemon expects. After a dropped connection a
+		 * blocking listener must not wait again. */
 		if (turn > 0 && poll(&entry, 1, 0) <= 0)
 			break;
 		if (length)

@@ -1,4 +1,5 @@
-/* Bounds what a user's own daemons write: Slurm and sshd rotate no log, and nobody else is there to do it. */
+/* Bounds the log files of a user's own daemons: neither Slurm nor sshd rotates its log, and no
+ * administrator does it here. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +15,11 @@
 
 #include "loopback.h"
 
-/* Bytes of a log, and of its end that is kept beside it. */
+/* The most bytes of a log, and the bytes of its end that are kept. */
 enum { MOST = 8 << 20, KEPT = 1 << 20 };
 
-/* Keeps the end of the log under another name. The daemon appends (O_APPEND), so it can be emptied under its hands;
- * what it writes meanwhile is lost. */
+/* Keeps the end of the log under another name and empties the log. The daemon opened it with
+ * O_APPEND, so this is safe; lines written in the meantime are lost. */
 static void shorten(const char *path, off_t size)
 {
 	char old[PATH_MAX];

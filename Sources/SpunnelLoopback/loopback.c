@@ -1,9 +1,9 @@
-/* Keeps daemons off the network: preloaded into them (ld.so(8)), it turns "listen on every address"
- * into "listen on 127.0.0.1".
+/* Keeps daemons off the network. Preloaded into a daemon (ld.so(8)), bind(2) uses 127.0.0.1
+ * instead of all addresses.
  *
- * Slurm can listen on one address only (NoInAddrAny), and that is the one that the host's own name
- * leads to: on a laptop none, or one of the network that it happens to be in. With SPUNNEL_PEERS the cluster
- * has other hosts, and the daemons are on the network. */
+ * Slurm can also listen on one address only (NoInAddrAny), but that is the address of the host's
+ * own name. On a laptop this may be none, or an address of the current network. If SPUNNEL_PEERS
+ * is set, the cluster has other hosts, and the daemons listen on the network. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -30,8 +30,8 @@ static int bind_v6(int (*next)(int, const struct sockaddr *, socklen_t), int fd,
 	struct sockaddr_in6 copy;
 
 	memcpy(&copy, address, sizeof copy);
-	/* The IPv4 address as a socket of both families knows it: all of Slurm's own addresses here
-	 * are 127.0.0.1. */
+	/* The IPv4-mapped form of 127.0.0.1, for a socket of both families: all of Slurm's own
+	 * addresses here are 127.0.0.1. */
 	if (IN6_IS_ADDR_UNSPECIFIED(&copy.sin6_addr))
 		(void)inet_pton(AF_INET6, "::ffff:127.0.0.1", &copy.sin6_addr);
 	return next(fd, (struct sockaddr *)&copy, sizeof copy);

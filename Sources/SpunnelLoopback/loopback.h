@@ -1,8 +1,9 @@
-/* What the files of loopback.so know of each other. */
+/* The declarations that the files of loopback.so share. */
 #ifndef SPUNNEL_LOOPBACK_H
 #define SPUNNEL_LOOPBACK_H
 
-/* Shortens the daemon's logs when they have grown too long; to be called now and then. */
+/* Shortens the daemon's log files if they are too long. To be called now and then; it checks at
+ * most once a second. */
 void bound_logs(void);
 
 #endif

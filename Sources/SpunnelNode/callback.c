@@ -1,10 +1,10 @@
-/* Connects spunnel-sshd back to the keeper that started it, so that the tunnel's bytes need not go
+/* Connects spunnel-sshd back to the keeper that started it, so that the tunnel's bytes do not go
  * through srun.
  *
- * The keeper listens on one port for a moment. Slurm tells the step on which address its srun is
- * reached. Both sides prove who they are with one-time secrets before sshd and ssh see the
- * connection: a stranger that connects to the port, or that has taken it, costs the tunnel nothing.
- * What ssh and sshd then say to each other is their own affair: they know each other by key. */
+ * The keeper listens on one port for a moment. Slurm tells the step the address of its srun. Both
+ * sides prove themselves with one-time secrets before sshd and ssh use the connection. So a
+ * stranger that connects to the port, or that listens on it, cannot harm the tunnel. ssh and sshd
+ * then authenticate each other by key. */
 #include "node.h"
 
 #include <arpa/inet.h>
@@ -20,13 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Milliseconds: for everything, for one attempt (the kernel repeats a lost SYN after one second), and
- * between two attempts. */
+/* Milliseconds: for all attempts; for one attempt (the kernel repeats a lost SYN after one
+ * second); and between two attempts. */
 #define PATIENCE 4500
 #define ATTEMPT 2000
 #define PAUSE 100
 
-/* Where srun is, as slurmstepd tells the step: the address that the step's own output goes to. */
+/* The variables with srun's address, as slurmstepd sets them: the step's own output goes there. */
 static const char *const addresses[] = {"SLURM_LAUNCH_NODE_IPADDR", "SLURM_SRUN_COMM_HOST"};
 #define ADDRESSES (sizeof addresses / sizeof *addresses)
 
@@ -67,7 +67,7 @@ int parse_callback(const char *text, struct callback *callback)
 	return 0;
 }
 
-/* The time does not tell how many of the bytes are right. */
+/* Compares in constant time: the time does not depend on how many bytes are equal. */
 static int same_secret(const char *one, const char *other)
 {
 	unsigned char differences = 0;
@@ -77,8 +77,8 @@ static int same_secret(const char *one, const char *other)
 	return differences == 0;
 }
 
-/* Waits for the connection, for the attempt's end or for a signal.
- * @return 1, 0 when the time is over, -1 when this program is to end */
+/* Waits for the connection, for the attempt's deadline or for a signal.
+ * @return 1; 0 if the deadline has passed; -1 if this program must end */
 static int await(const struct attempt *attempt, short events)
 {
 	struct pollfd watched[] = {
@@ -104,7 +104,7 @@ static enum outcome prove(struct attempt *attempt)
 	char heard[SECRET_LENGTH];
 	size_t count = 0;
 
-	/* So few bytes have room in every new socket. */
+	/* A new socket always has room for so few bytes. */
 	if (send(attempt->fd, attempt->callback->question, SECRET_LENGTH, MSG_NOSIGNAL) !=
 	    SECRET_LENGTH) {
 		attempt->failure = strerror(errno);
@@ -136,7 +136,8 @@ static enum outcome prove(struct attempt *attempt)
 	return CONNECTED;
 }
 
-/* An IPv4 or IPv6 address with the keeper's port. @return its length, or 0 when it is none */
+/* Parses an IPv4 or IPv6 address and adds the port. @return its length, or 0 if it is not an
+ * address */
 static socklen_t resolve(const char *text, uint16_t port, struct sockaddr_storage *address)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
@@ -172,7 +173,7 @@ static enum outcome try_address(struct attempt *attempt, const char *text)
 		attempt->failure = strerror(errno);
 		return REFUSED;
 	}
-	/* Small answers are not held back, and a host that vanished is noticed in the end. */
+	/* Small answers must not wait (Nagle's algorithm), and a vanished host must be detected. */
 	(void)setsockopt(attempt->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	(void)setsockopt(attempt->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 	if (connect(attempt->fd, (struct sockaddr *)&address, length) == 0)
@@ -195,7 +196,7 @@ static enum outcome try_address(struct attempt *attempt, const char *text)
 	return failure == ECONNRESET ? AGAIN : REFUSED;
 }
 
-/* The addresses that Slurm tells, each once. @return how many */
+/* The addresses from Slurm, without duplicates. @return the number of addresses */
 static size_t candidates(const char *found[ADDRESSES])
 {
 	size_t count = 0;
@@ -236,7 +237,7 @@ int call_back(const struct callback *callback, int signals)
 				return -2;
 			goes_on |= outcome == AGAIN;
 		}
-		/* Without a connection: the pause, cut short by a signal. */
+		/* attempt.fd is -1: this only waits for the pause or a signal. */
 		attempt.deadline = now() + PAUSE;
 		if (goes_on && await(&attempt, 0) < 0)
 			return -2;

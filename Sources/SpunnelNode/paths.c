@@ -1,5 +1,6 @@
-/* The unix sockets that sshd listens on for remote forwards (`R:/path`): cleared before sshd binds them,
- * and removed at the end. sshd itself removes none, or whatever has the name (StreamLocalBindUnlink). */
+/* The unix sockets on which sshd listens for remote forwards (`R:/path`). They are cleared before
+ * sshd binds them, and removed at the end. sshd itself either removes no file, or with
+ * StreamLocalBindUnlink any file of that name. */
 #include "node.h"
 
 #include <errno.h>
@@ -12,15 +13,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The answers that the keeper knows (RemotePath.swift). */
+/* The exit statuses that the keeper knows (RemotePath.swift). */
 enum { FREE = 40, TAKEN = 44, BUSY = 45, REFUSED = 1 };
 
-/* What the keeper's command begins with, and what stands before the path. */
+/* The start of the keeper's command, and the text before the path. */
 #define BEGINNING "exec /bin/sh -c '"
 #define BEFORE_PATH "' sh '"
 
-/* Takes the path out of the keeper's command, in which no path has a quote.
- * @return the path, within the text; NULL for any other command */
+/* Takes the path out of the keeper's command, in which a path never contains a quote.
+ * @return the path within the text; NULL for any other command */
 static char *path_of(char *command)
 {
 	char *path = NULL, *found = command;
@@ -37,7 +38,7 @@ static char *path_of(char *command)
 	return strpbrk(path, "'\n") == NULL ? path : NULL;
 }
 
-/* Notes a path for the end, when this command is long over. */
+/* Notes a path for the end of the tunnel, when this command no longer runs. */
 static void note(const char *path)
 {
 	const char *name = getenv(PATHS);
@@ -49,8 +50,8 @@ static void note(const char *path)
 	(void)close(file);
 }
 
-/* Whether some process has a socket of that name (proc(5), /proc/net/unix). Connecting would use up a
- * listener that accepts once. */
+/* Whether a process has bound a socket of that name (proc(5), /proc/net/unix). A test connection
+ * would use up a listener that accepts only once. */
 static int is_bound(const char *path)
 {
 	FILE *list = fopen("/proc/net/unix", "re");
@@ -106,7 +107,7 @@ void remove_sockets(int paths)
 			continue;
 		(void)strcpy(address.sun_path, path);
 		end = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		/* Another tunnel may listen there by now. */
+		/* Another tunnel may listen there in the meantime. */
 		if (end >= 0 && connect(end, (struct sockaddr *)&address, sizeof address) != 0 &&
 		    errno == ECONNREFUSED)
 			(void)unlink(path);

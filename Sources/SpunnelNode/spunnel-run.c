@@ -1,10 +1,11 @@
-/* Runs a job's command on the node and notes how it ended: status, processor time, peak memory. Slurm
- * forgets a job some minutes after its end, and without accounting it never knows the last two.
+/* Runs a job's command on the node and notes how it ended: status, processor time, peak memory.
+ * Slurm forgets a job some minutes after its end, and without accounting it never knows the last
+ * two.
  *
  *     spunnel-run FOLDER COMMAND [ARGUMENT…]
  *
- * The note is FOLDER/JOB.run, lines of a key and a value; the last line of a whole one is `.`. A folder
- * that cannot be written costs the note and not the job. */
+ * The note is FOLDER/JOB.run, with a key and a value on each line. The last line of a complete
+ * note is `.`. If the folder cannot be written, the job runs without a note. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 
 static volatile sig_atomic_t child;
 
-/* sbatch --signal=B: and scancel --batch reach this process alone. */
+/* Passes signals on: sbatch --signal=B: and scancel --batch send them to this process only. */
 static void pass_on(int number)
 {
 	if (child > 0)
@@ -36,7 +37,7 @@ static void catch_signals(void)
 		(void)sigaction(numbers[index], &action, NULL);
 }
 
-/* Digits alone, so that no environment can name another file. */
+/* The variable's value if it has only digits, so that the environment cannot name another file. */
 static const char *number_of(const char *variable)
 {
 	const char *value = getenv(variable);
@@ -66,7 +67,7 @@ static long long milliseconds(struct timeval time)
 	return time.tv_sec * 1000LL + time.tv_usec / 1000;
 }
 
-/* Replaces the note as a whole. */
+/* Replaces the note in one step. */
 static void note(int folder, const char *job, long long begun, const int *status,
 		 const struct rusage *usage)
 {
@@ -97,7 +98,8 @@ static void note(int folder, const char *job, long long begun, const int *status
 		(void)unlinkat(folder, draft, 0);
 }
 
-/* As a shell ends that did not find its command, or may not run it. */
+/* Runs the command. On failure it exits like a shell: 127 if the command is not found, 126
+ * otherwise. */
 static void run(char **command)
 {
 	(void)execvp(command[0], command);
@@ -105,7 +107,7 @@ static void run(char **command)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-/* The process ends as its child did. */
+/* Ends the process in the same way as its child: by the same signal or with the same status. */
 static int end_as(int status)
 {
 	if (WIFSIGNALED(status)) {
@@ -138,10 +140,10 @@ int main(int count, char **words)
 	if (started == 0)
 		run(words + 2);
 	if (started < 0)
-		run(words + 2); /* without a note */
+		run(words + 2); /* if fork fails, the command runs without a note */
 	child = started;
 	catch_signals();
-	/* Nothing is read or written here: the files are the command's. */
+	/* The command uses the standard streams; this process does not. */
 	while (wait4(started, &status, 0, &usage) < 0)
 		if (errno != EINTR)
 			return 125;

@@ -1,11 +1,12 @@
-/* The node's end of a tunnel where nobody may log in by ssh: an sshd of the user's own, inside the
- * job (see docs/design.md, "A tunnel through srun").
+/* The node's end of a tunnel if ssh logins are forbidden: the user's own sshd inside the job (see
+ * docs/design.md, "A tunnel through srun").
  *
- * srun starts this program as a job step with two keys in its environment, made for this tunnel
- * alone. The program connects to the keeper's port on srun's host, starts `sshd -i` on that
- * connection and waits for its end (callback.c). Where it cannot connect, sshd gets srun's own input
- * and output instead. sshd finds its configuration in files that have no name (memfd_create(2)),
- * reached through this process: nothing is written to the node's disk, and nothing can be left there. */
+ * srun starts this program as a job step. Its environment has two keys that are made for this
+ * tunnel only. The program connects to the keeper's port on srun's host (callback.c). It starts
+ * `sshd -i` on that connection and waits until sshd ends. If it cannot connect, sshd gets srun's
+ * own input and output. sshd reads its configuration from files without a name (memfd_create(2))
+ * through this process's /proc entry. So nothing is written to the node's disk, and nothing can be
+ * left there. */
 #include "node.h"
 
 #include <errno.h>
@@ -26,21 +27,21 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What the keeper puts into the environment (TunnelKeys.swift): the host key's base64 without its
- * frame, and the tunnel's public key as type and base64. */
+/* Variables that the keeper sets (TunnelKeys.swift): the host key's base64 without its frame, and
+ * the tunnel's public key as type and base64. */
 #define HOST_KEY "SPUNNEL_HOST_KEY"
 #define CLIENT_KEY "SPUNNEL_CLIENT_KEY"
-/* Set by spunnelctl proxy alone: the program that sshd runs for each shell and command. Without it there are
- * none, only forwards. */
+/* Set only by spunnelctl proxy: the program that sshd runs for each shell and command. Without it
+ * sshd allows forwards only. */
 #define ENTER "SPUNNEL_ENTER"
 
-/* Where the keeper waits, and what proves who is who (callback.c); an older keeper says nothing. */
+/* The keeper's port and the secrets (callback.c). An older keeper does not set it. */
 #define CALLBACK "SPUNNEL_CALLBACK"
 
-/* Longest base64 of a key that is taken: an ed25519 key has 400 characters. */
+/* The longest base64 text of a key. An ed25519 key has 400 characters. */
 #define LONGEST_KEY 8192
 
-/* Milliseconds that sshd has for its end before it is killed. */
+/* Milliseconds between TERM and KILL for sshd. */
 #define PATIENCE 500
 
 #ifndef MFD_NOEXEC_SEAL
@@ -49,8 +50,8 @@
 
 static int memory_file(const char *name)
 {
-	/* Some hosts refuse a file that could be executed (sysctl vm.memfd_noexec), and Linux before
-	 * 6.3 does not know the flag that says so. */
+	/* Some hosts refuse memory files that can be executed (sysctl vm.memfd_noexec). Linux
+	 * before 6.3 does not know this flag. */
 	int fd = memfd_create(name, MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL)
@@ -69,8 +70,8 @@ void say(const char *format, ...)
 	(void)fprintf(stderr, "spunnel-sshd: %s\n", line);
 }
 
-/* A file without a name, for this user alone, with a text in it.
- * @return its descriptor, or -1 after a line was said */
+/* Makes a file without a name, readable only by this user, with a text in it.
+ * @return its descriptor, or -1 after a line was printed */
 __attribute__((format(printf, 2, 3))) static int file_of(const char *name, const char *format, ...)
 {
 	char text[LONGEST_KEY + 4096];
@@ -81,7 +82,7 @@ __attribute__((format(printf, 2, 3))) static int file_of(const char *name, const
 	length = vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
 	fd = memory_file(name);
-	/* sshd takes no host key that others could read. */
+	/* sshd refuses a host key that other users could read. */
 	if (fd < 0 || fchmod(fd, 0600) != 0 || write(fd, text, (size_t)length) != length) {
 		say("make a file in memory for %s: %s: use ssh to the node instead (transport=ssh)", name,
 		    strerror(errno));
@@ -91,9 +92,9 @@ __attribute__((format(printf, 2, 3))) static int file_of(const char *name, const
 	return fd;
 }
 
-/* Takes a key out of the environment: no other process of the node shall read it there.
- * @param allowed the characters it may have: it becomes part of a file that sshd reads
- * @return memory to be freed by the caller, or NULL after a line was said */
+/* Takes a key out of the environment, so that no other process of the node can read it there.
+ * @param allowed the characters it may have, because it becomes part of a file that sshd reads
+ * @return memory to be freed by the caller, or NULL after a line was printed */
 static char *take(const char *name, const char *allowed)
 {
 	char *value = getenv(name), *copy;
@@ -103,7 +104,7 @@ static char *take(const char *name, const char *allowed)
 		return NULL;
 	}
 	copy = strdup(value);
-	/* Also where /proc/PID/environ shows it. */
+	/* This clears it from /proc/PID/environ too. */
 	explicit_bzero(value, strlen(value));
 	(void)unsetenv(name);
 	if (copy == NULL || *copy == '\0' || strlen(copy) > LONGEST_KEY ||
@@ -118,7 +119,7 @@ static char *take(const char *name, const char *allowed)
 
 #define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
-/* The first sshd that can be run: where systems put it, then on PATH.
+/* The first executable sshd: in the usual places, then in PATH.
  * @return an absolute path in static storage, or NULL */
 static const char *find_sshd(void)
 {
@@ -132,7 +133,7 @@ static const char *find_sshd(void)
 	while (path != NULL && *path != '\0') {
 		size_t length = strcspn(path, ":");
 
-		/* Relative ones, too, would be searched from wherever the step was started. */
+		/* Relative entries are skipped: they would depend on the step's working directory. */
 		if (*path == '/' &&
 		    snprintf(found, sizeof found, "%.*s/sshd", (int)length, path) < (int)sizeof found &&
 		    access(found, X_OK) == 0)
@@ -144,9 +145,11 @@ static const char *find_sshd(void)
 
 #define PATH_CHARACTERS BASE64 "._-"
 
-/* What a tunnel's login may run: this program, which clears the path of a remote forward (paths.c).
- * @param lines receives the lines; without sessions where this program's path cannot stand there
- * @return 0, or -1 when there is no room */
+/* The sshd_config lines for a tunnel: the only command is this program, which clears the path of a
+ * remote forward (paths.c).
+ * @param lines receives the lines; sessions are forbidden if this program's path has unusual
+ * characters
+ * @return 0, or -1 if there is no room */
 static int allow_clearing(char *lines, size_t size)
 {
 	char path[4096];
@@ -161,10 +164,11 @@ static int allow_clearing(char *lines, size_t size)
 	return length < (int)size ? 0 : -1;
 }
 
-/* Where sshd may be used as a login: what stands first in its configuration counts.
- * @param path the program of SPUNNEL_ENTER, or NULL for forwards alone
+/* The sshd_config lines that allow logins. They come first in the file, because sshd uses the
+ * first value of each keyword.
+ * @param path the program of SPUNNEL_ENTER, or NULL for forwards only
  * @param lines receives the lines
- * @return 0, or -1 after a line was said */
+ * @return 0, or -1 after a line was printed */
 static int allow_shell(const char *path, char *lines, size_t size)
 {
 	int length;
@@ -187,8 +191,9 @@ static int allow_shell(const char *path, char *lines, size_t size)
 	return length < (int)size ? 0 : -1;
 }
 
-/* sshd_config(5): the key of this tunnel, and nothing but forwarding unless a shell is allowed. An sshd that
- * is not root can let in its own user alone. Keywords are those of OpenSSH 8.0. */
+/* Makes the configuration (sshd_config(5)): only this tunnel's key, and only forwarding unless a
+ * shell is allowed. An sshd that is not root can log in only its own user. All keywords exist in
+ * OpenSSH 8.0. */
 static int configuration(int host_key, int authorized, int paths, int is_direct)
 {
 	int self = (int)getpid();
@@ -200,7 +205,7 @@ static int configuration(int host_key, int authorized, int paths, int is_direct)
 		       "%s"
 		       "HostKey /proc/%d/fd/%d\n"
 		       "AuthorizedKeysFile /proc/%d/fd/%d\n"
-		       /* Of the path to the key, which is /proc. */
+		       /* The mode check of the key's path, which lies in /proc. */
 		       "StrictModes no\n"
 		       "PidFile none\n"
 		       "UsePAM no\n"
@@ -213,7 +218,7 @@ static int configuration(int host_key, int authorized, int paths, int is_direct)
 		       "LoginGraceTime 30\n"
 		       "AllowTcpForwarding yes\n"
 		       "AllowStreamLocalForwarding yes\n"
-		       /* It would remove whatever has the name. */
+		       /* With "yes" sshd would remove any file of that name. */
 		       "StreamLocalBindUnlink no\n"
 		       "GatewayPorts no\n"
 		       "AllowAgentForwarding no\n"
@@ -225,8 +230,9 @@ static int configuration(int host_key, int authorized, int paths, int is_direct)
 		       "PermitUserEnvironment no\n"
 		       "PrintMotd no\n"
 		       "UseDNS no\n"
-		       /* A submit host that vanished. Through srun anybody may stall everything for five
-			* minutes: srun waits so long for the first bytes of a connection to its port. */
+		       /* Detects a submit host that has vanished. Through srun the limit is
+		        * longer: a stranger who connects to srun's port can stall srun for five
+		        * minutes, because srun waits so long for the connection's first bytes. */
 		       "ClientAliveInterval %d\n"
 		       "ClientAliveCountMax %d\n"
 		       "SetEnv " PATHS "=/proc/%d/fd/%d\n"
@@ -235,8 +241,8 @@ static int configuration(int host_key, int authorized, int paths, int is_direct)
 		       is_direct ? 3 : 12, self, paths);
 }
 
-/* In the child: becomes sshd.
- * @param connection to the keeper, or -1: standard input and output are it */
+/* Becomes sshd, in the child.
+ * @param connection to the keeper, or -1: standard input and output */
 static void run_sshd(const char *path, int config, int connection, pid_t parent)
 {
 	char file[64];
@@ -244,12 +250,14 @@ static void run_sshd(const char *path, int config, int connection, pid_t parent)
 	char *environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", NULL};
 	sigset_t blocked;
 
-	/* A group of its own, to be ended as one; it ends with this program by whatever death. */
+	/* The child gets its own process group, so that it can be ended as a whole. It ends when
+	 * this program dies in any way. */
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(0);
-	/* It needs its end, its children, and the alarm of LoginGraceTime; the rest is not meant for it. */
+	/* sshd needs TERM, its children's exits, and the alarm of LoginGraceTime. Other signals of
+	 * the step are not meant for it. */
 	sigfillset(&blocked);
 	for (const int *number = (const int[]){SIGTERM, SIGCHLD, SIGALRM, 0}; *number != 0; number++)
 		sigdelset(&blocked, *number);
@@ -258,7 +266,8 @@ static void run_sshd(const char *path, int config, int connection, pid_t parent)
 	if (connection >= 0) {
 		(void)dup2(connection, STDIN_FILENO);
 		(void)dup2(connection, STDOUT_FILENO);
-		/* A stranger can stall srun's output, and with it whoever waits to be heard there. */
+		/* A stranger can stall srun's output. sshd must not block while it writes a
+		 * message there. */
 		(void)fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) | O_NONBLOCK);
 	}
 	(void)execve(path, arguments, environment);
@@ -280,8 +289,8 @@ static void end(pid_t child)
 	(void)kill(-child, SIGKILL);
 }
 
-/* Reads what is there.
- * @return whether it was the end */
+/* Reads the available bytes and drops them.
+ * @return whether the input is at its end */
 static int is_at_end(int fd)
 {
 	char bytes[512];
@@ -290,8 +299,8 @@ static int is_at_end(int fd)
 	return count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN);
 }
 
-/* Waits until sshd ends, somebody wants it to, or srun has gone.
- * @param input srun's, where sshd does not read it; -1 */
+/* Waits until sshd ends, a signal asks this program to end, or srun is gone.
+ * @param input srun's input if sshd does not read it, otherwise -1 */
 static void attend(pid_t child, int signals, int input)
 {
 	struct pollfd watched[] = {
@@ -310,7 +319,7 @@ static void attend(pid_t child, int signals, int input)
 		if (info.ssi_signo != SIGCHLD)
 			return end(child);
 		if (waitpid(child, NULL, WNOHANG) == child) {
-			/* What sshd itself had started. */
+			/* This ends the processes that sshd has started. */
 			(void)kill(-child, SIGKILL);
 			return;
 		}
@@ -321,7 +330,7 @@ static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
 
-	/* Each connection is one descriptor of sshd's. */
+	/* sshd needs one descriptor for each connection. */
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
@@ -329,7 +338,7 @@ static void raise_descriptor_limit(void)
 }
 
 /* Takes the keeper's port and secrets out of the environment.
- * @return 1, 0 when there are none, or -1 after a line was said */
+ * @return 1; 0 if there are none; -1 after a line was printed */
 static int take_callback(struct callback *callback)
 {
 	char *text;
@@ -349,13 +358,13 @@ static int take_callback(struct callback *callback)
 	return result == 0 ? 1 : -1;
 }
 
-/* The keys, as files.
- * @return 0, or -1 after a line was said */
+/* Writes the keys into files.
+ * @return 0, or -1 after a line was printed */
 static int take_keys(int *host, int *authorized)
 {
 	char *host_key = take(HOST_KEY, BASE64);
 	int has_shell = getenv(ENTER) != NULL;
-	/* Of several keys each has a line. */
+	/* If a shell is allowed, there may be several keys, one on each line. */
 	char *client_key = take(CLIENT_KEY, has_shell ? BASE64 "- \n" : BASE64 "- ");
 
 	*host = *authorized = -1;
@@ -373,8 +382,8 @@ static int take_keys(int *host, int *authorized)
 	return *host < 0 || *authorized < 0 ? -1 : 0;
 }
 
-/* Starts sshd on the connection and waits for its end.
- * @param connection to the keeper, or -1: srun's input and output are it */
+/* Starts sshd on the connection and waits until it ends.
+ * @param connection to the keeper, or -1: srun's input and output */
 static void serve(const char *path, int config, int connection, int signals)
 {
 	pid_t self = getpid(), child = fork();
@@ -386,15 +395,16 @@ static void serve(const char *path, int config, int connection, int signals)
 		return;
 	}
 	(void)setpgid(child, child);
-	/* The stream is sshd's alone, and ends with it. What is left of srun's tells when srun goes. */
+	/* Only sshd holds the connection, so it closes when sshd ends. The remaining input from
+	 * srun shows when srun goes. */
 	(void)close(connection >= 0 ? connection : STDIN_FILENO);
 	(void)close(STDOUT_FILENO);
 	attend(child, signals, connection >= 0 ? STDIN_FILENO : -1);
 }
 
-/* What scancel --signal sends to all steps of a job is not meant for a tunnel; TERM is how Slurm ends
- * a step.
- * @return a descriptor that tells of TERM and of children, or -1 after a line was said */
+/* Blocks all signals. scancel --signal sends signals to all steps of a job, but they are not meant
+ * for a tunnel. Slurm ends a step with TERM.
+ * @return a descriptor for TERM and SIGCHLD, or -1 after a line was printed */
 static int watch_signals(void)
 {
 	sigset_t all, watched;
@@ -411,8 +421,8 @@ static int watch_signals(void)
 	return signals;
 }
 
-/* The exit status of a step counts in its job's DerivedExitCode, and a job is none the worse for
- * the end of a tunnel: what is wrong is said, and the status is 0. */
+/* Returns 0 in every case: a step's exit status counts in the job's DerivedExitCode, and the end
+ * of a tunnel must not change it. Errors are printed. */
 int main(int count, char **words)
 {
 	struct callback callback;
