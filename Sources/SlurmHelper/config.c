@@ -1,5 +1,5 @@
-/* spunnel-jobs config: where Slurm's configuration is, as Slurm's library has found it, and what it
- * says. One record. slurmctld is not asked. */
+/* spunnel-jobs config: the place and the content of Slurm's configuration, as Slurm's library
+ * finds them, in one record. slurmctld is not asked. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
@@ -51,8 +51,8 @@ static const struct column columns[] = {
 	ROW(kill_wait), ROW(built_for), {0},
 };
 
-/* The library's own, which it exports without a declaration; a release without it is asked for that
- * of slurmctld. */
+/* Finds the library's own configuration. The library exports it without a declaration. If a
+ * release lacks it, slurmctld is asked for its configuration. */
 static const slurm_conf_t *find_configuration(void)
 {
 	const slurm_conf_t *own = dlsym(RTLD_DEFAULT, "slurm_conf");

@@ -1,4 +1,4 @@
-/* What is asked of Slurm about a job. */
+/* Questions to Slurm about a job. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,8 @@
 #include "../CSlurm/step.h"
 #include "jobs.h"
 
-/* Tasks that wait share one record, with a list of them such as "1-4,7-15:4%2". */
+/* Whether a list of tasks has a task. Waiting tasks share one record with such a list, as in
+ * "1-4,7-15:4%2". */
 static int lists_task(const char *list, uint32_t task)
 {
 	while (list != NULL && *list >= '0' && *list <= '9') {
@@ -60,7 +61,7 @@ static char *nodes_of_record(const slurm_job_info_t *record, uint32_t step)
 	return NULL;
 }
 
-/* What is true only while the job runs. */
+/* Finds the facts that exist only while the job runs. */
 static enum answer ask_nodes(const slurm_job_info_t *record, const struct job_name *name,
 			     struct facts *facts)
 {
@@ -70,7 +71,7 @@ static enum answer ask_nodes(const slurm_job_info_t *record, const struct job_na
 			facts->nodes = nodes_of_record(record, name->step);
 		if (facts->nodes == NULL) {
 			switch (errno) {
-			/* The last two: the job has changed since it was asked for. */
+			/* In the last two cases the job has changed since its record was read. */
 			case ESLURM_INVALID_JOB_ID:
 			case ESLURM_ALREADY_DONE:
 			case ESLURM_JOB_PENDING:

@@ -1,4 +1,4 @@
-/* spunnel-jobs list: jobs as Slurm tells them, a record each. */
+/* spunnel-jobs list: jobs as Slurm describes them, one record for each. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ static void put_nice(uint32_t nice)
 	put_number(nice < NICE_OFFSET ? NICE_OFFSET - nice : nice - NICE_OFFSET);
 }
 
-/* Slurm says by the highest bit that the memory is for each CPU. */
+/* Slurm marks memory for each CPU by the highest bit. */
 static void put_memory(uint64_t memory, int is_per_cpu)
 {
 	if (memory != NO_VAL64 && ((memory & MEM_PER_CPU) != 0) == is_per_cpu)
@@ -116,10 +116,10 @@ static const struct column columns[] = {
 	ROW(priority), ROW(nice), ROW(restarts), {0},
 };
 
-/* What is asked. */
+/* The parsed request. */
 struct request {
 	const char *columns;
-	uint32_t user; /* NO_VAL: everybody's jobs */
+	uint32_t user; /* NO_VAL: the jobs of all users */
 	uint32_t jobs[MOST_JOBS];
 	size_t job_count; /* 0: all jobs */
 };
@@ -146,7 +146,8 @@ static int read_request(int count, char **words)
 	return 0;
 }
 
-/* An array's and a heterogeneous job's number name all of it. */
+/* Whether the request selects a job. The number of an array or a heterogeneous job selects all of
+ * it. */
 static int is_wanted(const slurm_job_info_t *job)
 {
 	if (request.user != NO_VAL && job->user_id != request.user)
@@ -161,7 +162,8 @@ static int is_wanted(const slurm_job_info_t *job)
 	return request.job_count == 0;
 }
 
-/* One job alone is asked for alone. For several, one request for all is kinder to slurmctld. */
+/* Loads the job records. A single job is requested by its number. For several jobs, one request
+ * for all jobs is less load for slurmctld. */
 static int load(job_info_msg_t **message)
 {
 	const uint16_t flags = SHOW_ALL | SHOW_LOCAL;
@@ -181,7 +183,7 @@ enum ending list(int count, char **words)
 		return ENDING_USAGE;
 	errno = 0;
 	if (load(&message) != 0) {
-		/* There is no such job: an answer without records. */
+		/* There is no such job: the answer has no records. */
 		if (request.job_count != 1 || errno != ESLURM_INVALID_JOB_ID)
 			return complain_of_request("jobs");
 		message = NULL;
@@ -191,6 +193,6 @@ enum ending list(int count, char **words)
 	for (uint32_t index = 0; message != NULL && index < message->record_count; index++)
 		if (is_wanted(&message->job_array[index]))
 			records_add(&message->job_array[index]);
-	/* The memory goes with the program. */
+	/* The memory is freed when the program exits. */
 	return records_end();
 }

@@ -1,5 +1,5 @@
-/* spunnel-jobs: what Slurm knows, in lines that a program reads. The only program of Spunnel that links
- * Slurm. */
+/* spunnel-jobs: prints what Slurm knows, in lines for programs. It is the only program of Spunnel
+ * that links Slurm. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,18 +12,19 @@ static const char usage[] =
 	"usage: spunnel-jobs show JOB, watch JOB [RECORDS], list [--user UID] [--job ID]… "
 	"[--columns NAMES], nodes [NAMES], partitions [NAMES], config [NAMES] or version";
 
-/* Makes Slurm's library ready; what it says on the way is kept back. */
+/* Initialises Slurm's library, and keeps its messages back. */
 static void begin(void)
 {
-	/* Who reads us has gone: that is an end, and not a signal's. */
+	/* If the reader of our output has gone, the program must end by a write error, not by
+	 * SIGPIPE. */
 	(void)signal(SIGPIPE, SIG_IGN);
-	/* Lists of an array's tasks are cut at 64 characters otherwise. */
+	/* Without this Slurm cuts lists of an array's tasks at 64 characters. */
 	(void)setenv("SLURM_BITSTR_LEN", "0", 1);
 	voice_start();
 	start_slurm();
 }
 
-/* Of one job: show and watch. */
+/* Answers show and watch, for one job. */
 static enum ending tell_job(int count, char **words)
 {
 	struct job_name name;
@@ -40,7 +41,7 @@ static enum ending tell_job(int count, char **words)
 	return watches ? watch(&name, words[3]) : show(&name);
 }
 
-/* Many records: list, nodes, partitions and config. */
+/* Answers list, nodes, partitions and config, with many records. */
 static enum ending tell_records(int count, char **words)
 {
 	static const struct {
@@ -69,7 +70,7 @@ int main(int count, char **words)
 {
 	enum ending ending = ENDING_USAGE;
 
-	/* Of what release it is, in the words of srun --version. */
+	/* Prints the release for which it was built, in the words of srun --version. */
 	if (count == 2 && strcmp(words[1], "version") == 0) {
 		printf("slurm %d.%02d.%d\n", (SLURM_VERSION_NUMBER >> 16) & 0xff,
 		       (SLURM_VERSION_NUMBER >> 8) & 0xff, SLURM_VERSION_NUMBER & 0xff);

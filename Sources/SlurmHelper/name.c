@@ -1,11 +1,11 @@
-/* How a job is named on the command line, read strictly. */
+/* Parses a job's name on the command line strictly. */
 #include <stdint.h>
 #include <string.h>
 
 #include "../CSlurm/slurm-versions.h"
 #include "jobs.h"
 
-/* Reads digits up to the first other character, and moves there. */
+/* Parses digits and moves to the first other character. */
 static int read_number(const char **text, uint32_t limit, uint32_t *number)
 {
 	const char *at = *text;

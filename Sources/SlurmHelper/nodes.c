@@ -1,4 +1,4 @@
-/* spunnel-jobs nodes: the cluster's nodes, a record each. */
+/* spunnel-jobs nodes: the cluster's nodes, one record for each. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -41,7 +41,7 @@ static const char *state_word(const node_info_t *node)
 	switch (node->node_state & NODE_STATE_BASE) {
 	case NODE_STATE_DOWN: return "DOWN";
 	case NODE_STATE_IDLE: return "IDLE";
-	/* slurmctld leaves it to its clients to find out that a part is idle. */
+	/* slurmctld does not report MIXED here: its clients must check whether a part is idle. */
 	case NODE_STATE_ALLOCATED: return used_cpus(node) < node->cpus ? "MIXED" : "ALLOCATED";
 	case NODE_STATE_ERROR: return "ERROR";
 	case NODE_STATE_MIXED: return "MIXED";
@@ -73,7 +73,7 @@ static void put_flags(uint32_t state)
 	}
 }
 
-/* Whether a job can begin there. */
+/* Whether a job can start on the node. */
 static int is_usable(uint32_t state)
 {
 	uint32_t base = state & NODE_STATE_BASE;
@@ -124,7 +124,7 @@ enum ending list_nodes(const char *chosen)
 	for (uint32_t index = 0; index < message->record_count; index++) {
 		const node_info_t *node = &message->node_array[index];
 
-		/* Slurm leaves gaps in the array for nodes that are gone. */
+		/* The array has gaps for nodes that no longer exist. */
 		if (node->name != NULL)
 			records_add(node);
 	}

@@ -1,4 +1,4 @@
-/* spunnel-jobs partitions: the cluster's partitions, a record each. */
+/* spunnel-jobs partitions: the cluster's partitions, one record for each. */
 #include <errno.h>
 
 #include "../CSlurm/slurm-versions.h"
@@ -71,7 +71,7 @@ enum ending list_partitions(const char *chosen)
 	partition_info_msg_t *message = NULL;
 
 	errno = 0;
-	/* Without SHOW_ALL: those that this user may see and use. */
+	/* Without SHOW_ALL, Slurm returns the partitions that this user may see and use. */
 	if (slurm_load_partitions(0, &message, SHOW_LOCAL) != 0)
 		return complain_of_request("partitions");
 	if (records_begin("partitions", columns, chosen) != 0)

@@ -54,12 +54,12 @@ void put_limit(uint64_t value, uint64_t none)
 
 void put_time(time_t time)
 {
-	/* NO_VAL and INFINITE stand for no time as well. */
+	/* NO_VAL and INFINITE also mean that there is no time. */
 	if (time > 0 && time < 0xfffffff0)
 		put_number((uint64_t)time);
 }
 
-/* Finds a column by a name that a comma or the end follows. */
+/* Finds a column by its name, which ends at a comma or at the end of the text. */
 static const struct column *find_column(const struct column *columns, const char *name, size_t length)
 {
 	for (; columns->name != NULL; columns++)

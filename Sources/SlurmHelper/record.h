@@ -1,16 +1,17 @@
-/* The one format in which spunnel-jobs answers list, nodes, partitions and config. A program reads it.
+/* The format in which spunnel-jobs answers list, nodes, partitions and config. Programs read it.
  *
- * Lines of fields, with a tab between two. A line's first field says what it is:
+ * An answer is lines of fields, separated by tabs. The first field of a line tells its type:
  *
- *     F <tab> spunnel-jobs <tab> 1 <tab> KIND     the format's number, and what the records are
+ *     F <tab> spunnel-jobs <tab> 1 <tab> KIND     the format's number, and the kind of the records
  *     C <tab> NAME …                              the names of the columns
  *     R <tab> VALUE …                             a record: a value for each column
  *     E <tab> COUNT                               the end, with the number of records
  *
- * An answer without an E line was cut. In a value each tab, newline, other control character and
- * backslash is `\xHH`: a job's name cannot end a field or a line. What is not known is empty. Times are
- * seconds since 1970, memory is in MiB, time limits are in minutes or `unlimited`. The number goes up
- * when a column changes its meaning or is taken away; new columns may come at any time. */
+ * An answer without an E line is incomplete. In a value each tab, newline, other control character
+ * and backslash is written as `\xHH`, so that a job's name cannot end a field or a line. Unknown
+ * values are empty. Times are seconds since 1970. Memory is in MiB. Time limits are in minutes, or
+ * `unlimited`. The format's number increases when a column changes its meaning or is removed. New
+ * columns may be added at any time. */
 #ifndef RECORD_H
 #define RECORD_H
 
@@ -20,37 +21,37 @@
 
 #include "jobs.h"
 
-/** A column: its name, and what writes its value. */
+/** A column: its name, and the function that writes its value. */
 struct column {
 	const char *name;
 	void (*write)(const void *record);
 };
 
-/** Puts a text, escaped; NULL is empty. */
+/** Writes a text with escapes. NULL writes nothing. */
 void put_text(const char *text);
 
-/** Puts a number. */
+/** Writes a number. */
 void put_number(uint64_t value);
 
-/** Puts a number that is empty when it is `none`, and `unlimited` when it is one above, as Slurm's
- *  NO_VAL and INFINITE are in each width. */
+/** Writes a number. `none` is written as an empty value and `none` + 1 as `unlimited`: Slurm's
+ *  NO_VAL and INFINITE are such pairs in each width. */
 void put_limit(uint64_t value, uint64_t none);
 
-/** Puts a time; 0 and what no clock shows is empty. */
+/** Writes a time. 0 and values beyond any real time are written as empty. */
 void put_time(time_t time);
 
 /** Begins an answer.
- *  @param kind what the records are: "jobs"
- *  @param columns all that there are, ended by one without a name
- *  @param chosen the names of those that are wanted, with commas between them; NULL: all
- *  @return 0, or -1 after a complaint: a name is of no column */
+ *  @param kind the kind of the records, such as "jobs"
+ *  @param columns all columns; the last has no name
+ *  @param chosen the names of the wanted columns, separated by commas; NULL: all
+ *  @return 0, or -1 after a complaint about an unknown name */
 int records_begin(const char *kind, const struct column *columns, const char *chosen);
 
 /** Writes one record. */
 void records_add(const void *record);
 
 /** Writes the end.
- *  @return how the program ends: all was written, or it is complained */
+ *  @return ENDING_DONE, or ENDING_FAILED after a complaint */
 enum ending records_end(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* spunnel-jobs show: the facts of a job, once. */
+/* spunnel-jobs show: prints the facts of a job once. */
 #include <errno.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-/* What this program says when something fails: one line, its own or the last of Slurm's library,
- * which writes to standard error as well and ends the program when it has no configuration. */
+/* Error messages: one line, either this program's own or the last line of Slurm's library. The
+ * library also writes to standard error, and ends the program if it has no configuration. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ enum ending complain_of_request(const char *what)
 	return ENDING_FAILED;
 }
 
-/* The library has called exit(3). */
+/* Prints the library's last line, if the library has called exit(3). */
 static void pass_on_last_words(void)
 {
 	char text[1024], *line, *end, *fatal;

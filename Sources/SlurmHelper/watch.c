@@ -1,6 +1,7 @@
-/* spunnel-jobs watch: the state of a job, now and at each change, for one who holds both ends.
+/* spunnel-jobs watch: prints the state of a job now and at each change, while its standard input
+ * and output are open.
  *
- * It asks again after a while: Slurm tells nobody of a job's changes but the srun or salloc that
+ * It asks Slurm again and again: Slurm reports a job's changes only to the srun or salloc that
  * waits for it. */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -16,29 +17,30 @@
 #include "../CSlurm/slurm-versions.h"
 #include "jobs.h"
 
-/* All in milliseconds. A job often begins in the first seconds; later nobody minds a moment. */
+/* All times in milliseconds. A job often starts in the first seconds; later a short delay does not
+ * matter. */
 enum {
 	FIRST_PAUSE = 250,
 	LONGEST_PAUSE = 4000,
-	STEPS = 8,            /* from the first pause to the longest */
-	SETTLED = INT_MAX,    /* whatever the longest is */
-	SHORTEST_PAUSE = 250, /* however often somebody asks */
-	SHARE = 1000,         /* of each tunnel, when the user has many */
+	STEPS = 8,            /* steps from the first pause to the longest */
+	SETTLED = INT_MAX,    /* longer than any longest pause */
+	SHORTEST_PAUSE = 250, /* even if the reader asks more often */
+	SHARE = 1000,         /* for each tunnel, if the user has many */
 	MOST_TUNNELS = 600,
 };
 
 struct watcher {
 	const struct job_name *name;
 	const char *tunnels; /* a folder, borrowed; or NULL */
-	char *said;       /* the last line, owned; NULL when it is to be said again */
+	char *said;       /* the last line, owned; NULL: print the next line in any case */
 	int is_lost;
 	int step_seen;
 	enum ending ending;
 	int pause;
-	long long asked;  /* when, on the monotonic clock */
+	long long asked;  /* time of the last question, monotonic clock */
 };
 
-/* Of a user's tunnels into jobs: a record is named after its job and the extern step. */
+/* Counts the user's tunnels into jobs. A record's name is its job and the extern step. */
 static int count_tunnels(const char *folder)
 {
 	static const char whole_job[] = ".4294967292";
@@ -58,8 +60,8 @@ static int count_tunnels(const char *folder)
 	return count;
 }
 
-/* Slurm may allow a user two requests in a second, all his commands together (slurm.conf(5),
- * rl_refill_rate): all his tunnels make one. */
+/* The longest pause. Slurm may allow a user two requests a second for all commands together
+ * (slurm.conf(5), rl_refill_rate). All tunnels of the user together make one request a second. */
 static int longest_pause(const struct watcher *watcher)
 {
 	int share = SHARE * count_tunnels(watcher->tunnels);
@@ -75,7 +77,7 @@ static long long now(void)
 	return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
 }
 
-/* Prints a line unless it was the last one. Returns 0, or -1 when nobody reads any more. */
+/* Prints a line unless it is equal to the last one. Returns 0, or -1 if the reader has gone. */
 static int say(struct watcher *watcher, const char *word, const char *value)
 {
 	char *line;
@@ -100,7 +102,8 @@ static int say(struct watcher *watcher, const char *word, const char *value)
 	return 0;
 }
 
-/* A step that was never there may be about to begin; one that was there is over. */
+/* The phase of a step. If the step was never seen, it may be about to start. If it was seen, it is
+ * over. */
 static enum phase step_phase(struct watcher *watcher, enum answer answer, const struct facts *facts)
 {
 	if (watcher->name->step == NO_VAL || facts->phase != PHASE_RUNNING)
@@ -112,7 +115,7 @@ static enum phase step_phase(struct watcher *watcher, enum answer answer, const 
 	return PHASE_RUNNING;
 }
 
-/* Asks and says. Returns 1 when there is nothing more to say, or nobody to say it to. */
+/* Asks Slurm and prints the news. Returns 1 if the watch is over or the reader has gone. */
 static int look(struct watcher *watcher)
 {
 	struct facts facts;
@@ -143,7 +146,7 @@ static int look(struct watcher *watcher)
 	}
 	switch (step_phase(watcher, answer, &facts)) {
 	case PHASE_PENDING:
-		/* Back from running: it may begin again at once. */
+		/* The job ran before and was requeued: it may start again at once. */
 		if (watcher->said == NULL || strcmp(watcher->said, "pending\n") != 0)
 			watcher->pause = FIRST_PAUSE;
 		ends = say(watcher, "pending", NULL) < 0;
@@ -162,12 +165,12 @@ static int look(struct watcher *watcher)
 	return ends;
 }
 
-/* Waits until it is time to look again. Returns -1 when the other side has gone. */
+/* Waits until it is time to ask again. Returns -1 if the reader has gone. */
 static int rest(struct watcher *watcher)
 {
 	struct pollfd ends[] = {
 		{.fd = STDIN_FILENO, .events = POLLIN},
-		{.fd = STDOUT_FILENO}, /* an error when its reader has gone */
+		{.fd = STDOUT_FILENO}, /* an error if the reader has gone */
 	};
 	int longest = longest_pause(watcher);
 	int pause = watcher->pause < longest ? watcher->pause : longest;
@@ -177,7 +180,8 @@ static int rest(struct watcher *watcher)
 	watcher->pause = pause + longest / STEPS;
 	while ((left = until - now()) > 0) {
 		if (poll(ends, 2, (int)left) < 0) {
-			/* What came before is still in `ends`, and a read for it would wait. */
+			/* `ends` still has the events of the last call, and a read because of them
+			 * would block. */
 			if (errno == EINTR)
 				continue;
 			return -1;
@@ -198,7 +202,7 @@ static int rest(struct watcher *watcher)
 
 enum ending watch(const struct job_name *name, const char *tunnels)
 {
-	/* What is watched is one job, whose number Slurm itself has told. */
+	/* The watch is for one job, whose number came from Slurm itself. */
 	struct job_name exact = *name;
 	struct watcher watcher = {.name = &exact, .tunnels = tunnels, .pause = FIRST_PAUSE};
 

@@ -1,11 +1,11 @@
-// The submit ports, bound before the job is queued and held until the keeper has them; and a look at
-// where the submit sockets will be.
+// The submit ports: bound before the job is queued, and held until the keeper has them. The places
+// of submit sockets are only checked.
 
 import Glibc
 import SpunnelSystem
 import SpunnelTunnel
 
-/// Bound sockets of all submit ports that a spec names.
+/// The bound sockets of all submit ports that a spec names.
 struct Claim: ~Copyable {
   /// As it was typed.
   let typed: TunnelSpec
@@ -14,10 +14,10 @@ struct Claim: ~Copyable {
   let settings: Settings
   let sockets: [SubmitSocket]
 
-  /// Binds every submit port on 127.0.0.1 and ::1, all or nothing. Whether a record can be made, and
-  /// a socket at each path that is known by now, is looked at first: it would be found out only after
-  /// the job has waited in the queue. A path is not bound here: if srun was killed nobody would remove
-  /// its file.
+  /// Binds every submit port on 127.0.0.1 and ::1, all or none. First it checks that a record can
+  /// be made, and a socket at each path that is known now. Otherwise these errors would appear only
+  /// after the job has waited in the queue. A path is not bound here: if srun was killed, nothing
+  /// would remove its file.
   ///
   /// - Parameter chosen: chooses the ports that the spec leaves open; `nil`: the keeper does
   init(
@@ -42,7 +42,8 @@ struct Claim: ~Copyable {
     self.spec = filled
     self.settings = settings
     self.sockets = sockets
-    // srun forks a helper that lives as long as itself: a port that the tunnel gives up would stay bound there.
+    // srun forks a helper that lives as long as srun. A copy there would keep a port bound that the
+    // tunnel releases.
     for socket in sockets { socket.descriptor.withholdFromForks(true) }
   }
 
@@ -50,7 +51,8 @@ struct Claim: ~Copyable {
     for socket in sockets { socket.descriptor.withholdFromForks(false) }
   }
 
-  /// If the kernel does not tell who connects, the keeper could admit no client.
+  /// Checks that the kernel reports the owner of a connection. If it does not, the keeper cannot
+  /// admit any client.
   private static func verifyLookup() throws(SubmitError) {
     if UserNamespace.isUnknown(getuid()) { throw .unknownUser(getuid()) }
     do throws(SystemError) { try PeerLookup.verify() } catch { throw .system(error) }
@@ -62,7 +64,7 @@ struct Claim: ~Copyable {
     for path in paths { try SubmitSocket.verify(path: path) }
   }
 
-  /// Frees the ports that no keeper was given.
+  /// Releases the ports that no keeper has taken.
   borrowing func release() {
     for socket in sockets { socket.end() }
   }

@@ -1,6 +1,6 @@
-// What happens inside srun: claim the ports, start the keeper, wait for its word, let it go.
+// A tunnel inside srun: claims the ports, starts the keeper, waits for its report, and ends it.
 //
-// No thread, nothing that runs while the job runs.
+// It has no thread, and no code of it runs while the job runs.
 
 import Glibc
 import SpunnelSlurm
@@ -15,11 +15,11 @@ struct Voice: Sendable {
   func error(_ line: String) { level(true, "spunnel: \(line)") }
 }
 
-/// One srun's tunnel, from the claim to the end.
+/// The tunnel of one srun, from the claim to the end.
 final class CommandTunnel {
   /// Milliseconds that the end may take before srun goes on without waiting.
   private static let endPatience = 2000
-  /// Bytes of what the keeper reported in between that are looked at, the last.
+  /// The most bytes of the keeper's reports that are kept; the last ones count.
   private static let longestReports = 1 << 16
 
   let process = getpid()
@@ -30,6 +30,8 @@ final class CommandTunnel {
   private let arguments: [String]
   private var lifeline: FileDescriptor?
 
+  /// Takes over the bound ports.
+  ///
   /// - Parameters:
   ///   - claim: the bound ports
   ///   - arguments: of plugstack.conf, for the keeper
@@ -39,18 +41,19 @@ final class CommandTunnel {
     self.arguments = arguments
   }
 
-  /// Starts the keeper and waits until the tunnel is ready, or until it is on its way when the user
-  /// or the site wants that.
+  /// Starts the keeper and waits until the tunnel is ready. If the user or the site does not want
+  /// to wait, it waits only until the ports are bound.
   ///
   /// - Parameters:
   ///   - step: the step that srun starts
   ///   - nodes: of the step, in Slurm's order
-  ///   - directory: where the plugin lies
+  ///   - directory: the plugin's folder
+  /// - Returns: false after an error was printed
   func open(_ step: StepName, _ nodes: [NodeName], directory: String, _ voice: Voice) -> Bool {
-    // The steps of a heterogeneous job come one by one; the first has the tunnel.
+    // The steps of a heterogeneous job come one by one. The first one has the tunnel.
     guard let claim = claim.take() else { return true }
     do throws(KeeperFailure) {
-      // The tasks cannot be told a port that is not chosen yet.
+      // The tasks need the number of a chosen port, so they must wait until it is chosen.
       let waits = CommandTunnel.waits(claim.settings, voice) || spec.wantsExecPort
       let keeper = try start(
         claim, waits ? .lifeline : .patientLifeline, step, nodes, directory)
@@ -65,7 +68,7 @@ final class CommandTunnel {
       tell(report, nodes: nodes.count, claim.settings.quiet ? nil : voice)
       return true
     } catch {
-      // Not by closing alone: a keeper that does not answer has copies.
+      // Closing the sockets is not enough: a keeper that does not answer has copies.
       claim.release()
       voice.error("no tunnel: \(error.reason)")
       voice.info("the job goes on without it, unless plugstack.conf says 'required'")
@@ -92,6 +95,8 @@ final class CommandTunnel {
   }
 
   /// Starts a keeper that waits for a batch job and ends with it.
+  ///
+  /// - Returns: false after an error was printed
   func follow(_ job: UInt32, directory: String, _ voice: Voice) -> Bool {
     guard let claim = claim.take() else { return true }
     do throws(KeeperFailure) {
@@ -108,7 +113,8 @@ final class CommandTunnel {
       return true
     } catch {
       claim.release()
-      // One that is only slow would go on with ports that listen no more.
+      // A keeper that is only slow would continue with ports that no longer listen, so it is asked
+      // to exit.
       let step = StepName.wholeJob(job)
       let base = claim.settings.stateDirectory
       let state = try? StateDirectory.find(holding: step, in: base, user: getuid())
@@ -132,7 +138,7 @@ final class CommandTunnel {
       listeners: claim.sockets.map { $0.descriptor.raw }, logout: logout)
   }
 
-  /// Whether the tasks wait for the tunnel: as the user says, else as the site says.
+  /// Whether the tasks wait for the tunnel: as the user says, otherwise as the site says.
   private static func waits(_ settings: Settings, _ voice: Voice) -> Bool {
     switch Process.environment("SPUNNEL_WAIT") {
     case "0", "no": return false
@@ -144,7 +150,7 @@ final class CommandTunnel {
     }
   }
 
-  /// Tells the tasks, which get srun's environment, and the user.
+  /// Sets the tasks' variables in srun's environment, and tells the user.
   private func tell(_ report: KeeperReport, nodes: Int, _ voice: Voice?) {
     let forwards: [Forward]
     switch report {
@@ -174,8 +180,8 @@ final class CommandTunnel {
     if let command = announcement.command { voice.info("on your own computer: \(command)") }
   }
 
-  /// The variables of chosen ports: `SPUNNEL_PORT` on the node, and the submit end that leads there. Where none
-  /// was chosen, the submit end of the first forward that has one.
+  /// The variables of chosen ports: `SPUNNEL_PORT` on the node, and the submit end that leads
+  /// there. If no port was chosen: the submit end of the first forward that has one.
   ///
   /// - Parameter chosen: the forwards whose exec ports the spec left open, in its order
   static func variables(
@@ -196,9 +202,9 @@ final class CommandTunnel {
     return variables
   }
 
-  /// What `SPUNNEL_FORWARDS` says.
+  /// The value of `SPUNNEL_FORWARDS`.
   ///
-  /// - Returns: `nil` when it would be too long: no program can be started with a variable above 128 KiB
+  /// - Returns: `nil` if it is too long: with a variable above 128 KiB no program can be started
   ///   (execve(2), `MAX_ARG_STRLEN`)
   static func told(_ forwards: [Forward]) -> String? {
     let text = forwards.map(\.description).joined(separator: ",")
@@ -207,7 +213,8 @@ final class CommandTunnel {
 
   /// The forwards whose exec ports the spec left open, in its order.
   ///
-  /// - Parameter nodes: how many the step has: a forward to all of them is one for each
+  /// - Parameter nodes: the number of nodes of the step; a forward to all nodes gives one forward
+  ///   for each
   private func chosenForwards(_ forwards: [Forward], nodes: Int) -> [Forward] {
     var chosen: [Forward] = []
     var rest = forwards[...]
@@ -219,17 +226,17 @@ final class CommandTunnel {
     return chosen
   }
 
-  /// Ends the tunnel and waits until the ports are free, a bounded time.
+  /// Ends the tunnel and waits a bounded time until the ports are free.
   ///
-  /// - Parameter voice: says why a tunnel that nobody waited for never came up
+  /// - Parameter voice: prints why the tunnel never came up, if srun did not wait for it
   func close(_ voice: Voice) {
     claim?.release()
     claim = nil
     guard let raw = lifeline?.raw else { return }
-    // The keeper reads end of file, tears down, and closes its own end last.
+    // The keeper reads end of file, ends everything, and closes its own end last.
     _ = shutdown(raw, CInt(SHUT_WR))
     let deadline = Clock.milliseconds() + CommandTunnel.endPatience
-    // What it reported meanwhile comes first: nothing was read, and said, while the job ran.
+    // The reports that came while the job ran were not read yet, so they come first.
     var heard: [UInt8] = []
     while lifeline?.waitReadable(milliseconds: max(0, deadline - Clock.milliseconds())) ?? false,
       let report = try? lifeline?.read(atMost: 4096), !report.isEmpty

@@ -1,4 +1,5 @@
-// The contract of spunnel.h, implemented: what the C plugin calls inside srun, salloc and sbatch.
+// Implements the contract of spunnel.h: the functions that the C plugin calls inside srun, salloc
+// and sbatch.
 
 import Glibc
 import SpunnelInterface
@@ -7,14 +8,14 @@ import SpunnelSystem
 import SpunnelTunnel
 import Synchronization
 
-/// The one tunnel of this process. A heterogeneous job calls from a second thread.
+/// The only tunnel of this process. A heterogeneous job calls from a second thread.
 private let running = Mutex<Slot>(Slot())
 
 private struct Slot: ~Copyable {
   var tunnel: CommandTunnel?
 }
 
-/// Reads spec and arguments and says what is wrong with them.
+/// Checks the spec and the arguments, and prints what is wrong with them.
 @c @implementation
 public func spunnel_check(
   _ spec: UnsafePointer<CChar>, _ host: UnsafePointer<spunnel_host>
@@ -23,7 +24,7 @@ public func spunnel_check(
   return host.read(unsafe String(cString: spec), SPUNNEL_TYPED) == nil ? -1 : 0
 }
 
-/// Reads spec and arguments and binds the submit ports.
+/// Checks the spec and the arguments, and binds the submit ports.
 @c @implementation
 public func spunnel_claim(
   _ spec: UnsafePointer<CChar>, _ origin: spunnel_origin, _ host: UnsafePointer<spunnel_host>
@@ -47,7 +48,7 @@ public func spunnel_claim(
       slot.tunnel = tunnel
       return 0
     } catch {
-      // Nobody asked for a tunnel of this very step.
+      // The user did not request a tunnel for this very step.
       if origin == SPUNNEL_INHERITED || origin == SPUNNEL_ENVIRONMENT {
         host.voice.info("this step has no tunnel of its own: \(error)")
         return 0
@@ -92,7 +93,7 @@ public func spunnel_follow(_ job: UInt32, _ host: UnsafePointer<spunnel_host>) -
   }
 }
 
-/// Ends the tunnel and gives up the claim.
+/// Ends the tunnel and releases the claim.
 @c @implementation
 public func spunnel_close(_ host: UnsafePointer<spunnel_host>) {
   let host = unsafe HostView(host)
@@ -103,7 +104,7 @@ public func spunnel_close(_ host: UnsafePointer<spunnel_host>) {
   }
 }
 
-/// The host's words, copied out of C.
+/// A copy of the C host's data.
 private struct HostView: Sendable {
   let directory: String
   let arguments: [String]
@@ -121,14 +122,14 @@ private struct HostView: Sendable {
         arguments.append(unsafe String(cString: word))
       }
     }
-    // The last one counts.
+    // If an argument is given twice, the last one counts.
     self.arguments = arguments + Settings.choice()
     voice = Voice { isError, line in
       unsafe line.withCString { unsafe say(isError ? SPUNNEL_ERROR : SPUNNEL_INFO, $0) }
     }
   }
 
-  /// Reads spec and arguments; says what is wrong with them.
+  /// Parses the spec and the arguments. Prints what is wrong with them.
   func read(_ text: String, _ origin: spunnel_origin) -> (TunnelSpec, Settings)? {
     do throws(SettingsError) {
       let settings = try Settings(arguments: arguments)

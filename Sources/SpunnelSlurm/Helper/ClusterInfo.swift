@@ -1,24 +1,24 @@
-// A cluster as Slurm tells it: nodes, partitions and the configuration.
+// The cluster as Slurm describes it: nodes, partitions and the configuration.
 
-/// A node.
+/// A node of the cluster.
 package struct NodeInfo: Sendable {
   package let name: String
   package let address: String
   package let host: String
-  /// Slurm's word: `IDLE`, `MIXED`, `ALLOCATED`, `DOWN`.
+  /// Slurm's word for the state, such as `IDLE`, `MIXED`, `ALLOCATED` or `DOWN`.
   package let state: String
-  /// What the word does not say: `DRAIN`, `NO_RESPOND`.
+  /// Flags in addition to the state, such as `DRAIN` or `NO_RESPOND`.
   package let flags: [String]
-  /// Whether a job can begin there.
+  /// Whether a job can start on the node.
   package let isUsable: Bool
   package let cpus: Int
   package let cpusUsed: Int
   package let threadsPerCore: Int
-  /// In MiB: configured, given to jobs, and not used by any process.
+  /// Memory in MiB: configured, allocated to jobs, and free in the operating system.
   package let memory: Int
   package let memoryUsed: Int
   package let memoryFree: Int?
-  /// A hundredth is 1.
+  /// The CPU load in hundredths.
   package let load: Int?
   package let features: [String]
   package let gres: String
@@ -46,31 +46,31 @@ package struct NodeInfo: Sendable {
   }
 }
 
-/// A partition.
+/// A partition of the cluster.
 package struct PartitionInfo: Sendable {
   package let name: String
   /// `UP`, `DOWN`, `DRAIN` or `INACTIVE`.
   package let state: String
   package let isDefault: Bool
-  /// As `n[1-2]`.
+  /// A node list such as `n[1-2]`.
   package let nodes: String
   package let nodeCount: Int
   package let cpus: Int
-  /// In minutes.
+  /// Both time limits in minutes.
   package let timeLimit: Limit?
   package let timeDefault: Limit?
   package let mostNodes: Limit?
   package let leastNodes: Int?
   package let mostCPUsPerNode: Limit?
-  /// In MiB.
+  /// All four memory values in MiB.
   package let defaultMemoryPerNode: Int?
   package let defaultMemoryPerCPU: Int?
   package let mostMemoryPerNode: Int?
   package let mostMemoryPerCPU: Int?
-  /// Empty: every account.
+  /// Empty: every account is allowed.
   package let accounts: [String]
   package let accountsDenied: [String]
-  /// Empty: every group.
+  /// Empty: every group is allowed.
   package let groups: [String]
   package let qos: [String]
 
@@ -97,15 +97,16 @@ package struct PartitionInfo: Sendable {
   }
 }
 
-/// Slurm's configuration as its library reads it on this host.
+/// Slurm's configuration, as its library reads it on this host.
 package struct ConfigurationInfo: Sendable {
-  /// Of slurm.conf: `$SLURM_CONF`, the place that Slurm was built for, or /run/slurm/conf, as Slurm's
-  /// own library decides.
+  /// The path of slurm.conf: `$SLURM_CONF`, the place that Slurm was built for, or /run/slurm/conf.
+  /// Slurm's own library decides.
   package let path: String
   package let cluster: String
-  /// Of plugstack.conf; empty when slurm.conf names none: it lies beside slurm.conf then.
+  /// The path of plugstack.conf. If slurm.conf does not name it, this is empty, and the file lies
+  /// beside slurm.conf.
   package let plugstack: String
-  /// `accounting_storage/slurmdbd`, or one that keeps nothing.
+  /// `accounting_storage/slurmdbd`, or a plugin that stores nothing.
   package let accounting: String
   package let gathering: String
   package let priorities: String
@@ -114,7 +115,7 @@ package struct ConfigurationInfo: Sendable {
   package let arraySize: Int
   package let endedJobsAge: Int
   package let killWait: Int
-  /// The release of Slurm that spunnel-jobs is built for: `22.05`.
+  /// The Slurm release for which spunnel-jobs was built, such as `22.05`.
   package let builtFor: String
 
   init(_ record: HelperRecord) {
@@ -131,12 +132,12 @@ package struct ConfigurationInfo: Sendable {
     builtFor = record.text("built_for")
   }
 
-  /// Whether sacct knows ended jobs.
+  /// Whether sacct has records of ended jobs.
   package var hasAccounting: Bool { accounting.hasSuffix("slurmdbd") }
 }
 
 extension HelperRecord {
-  /// Words with commas between them.
+  /// The words of a column, separated by commas.
   func list(_ column: String) -> [String] {
     text(column).split(separator: ",").map(String.init)
   }

@@ -1,18 +1,18 @@
-// A job as Slurm tells it.
+// A job as Slurm describes it.
 
 import Glibc
 
-/// What is left to happen to a job.
+/// The phase of a job.
 package enum JobPhase: String, Sendable {
   case pending, running, over
 }
 
-/// A bound that may be none.
+/// A limit that may be unlimited.
 package enum Limit: Equatable, Sendable {
   case unlimited
   case of(Int)
 
-  /// The number; `nil` without a bound.
+  /// The number; `nil` if unlimited.
   package var value: Int? {
     if case .of(let value) = self { return value }
     return nil
@@ -20,7 +20,7 @@ package enum Limit: Equatable, Sendable {
 }
 
 extension HelperRecord {
-  /// A number or `unlimited`; `nil` when it is not known.
+  /// A number or `unlimited`; `nil` if it is unknown.
   package func limit(_ column: String) -> Limit? {
     if let value = number(column) { return .of(value) }
     return text(column) == "unlimited" ? .unlimited : nil
@@ -31,60 +31,61 @@ extension HelperRecord {
   }
 }
 
-/// One record of Slurm's job table. The tasks of an array that wait share one record.
+/// One record of Slurm's job table. The waiting tasks of an array share one record.
 package struct JobInfo: Sendable {
   /// The job's own number.
   package var id: UInt32
-  /// The array's number.
+  /// The number of its array.
   package var array: UInt32?
-  /// The number within the array; `nil` for tasks that wait together.
+  /// The task number in the array; `nil` for tasks that wait together.
   package var task: UInt32?
-  /// The numbers of tasks that wait together: `1-4,7-15:4`.
+  /// The task numbers that wait together, such as `1-4,7-15:4`.
   package var tasks = ""
-  /// How many tasks of the array may run at once.
+  /// The most tasks of the array that may run at once.
   package var throttle: Int?
-  /// A heterogeneous job's number, and the component within it.
+  /// The number of its heterogeneous job, and its component number.
   package var het: UInt32?
   package var component: UInt32?
   package var name = ""
   package var user: uid_t
   package var account = ""
   package var phase: JobPhase
-  /// Slurm's word: `PENDING`.
+  /// Slurm's word for the state, such as `PENDING`.
   package var state = ""
-  /// Whether its processes and epilog are still being ended.
+  /// Whether its processes and epilog are still ending.
   package var isCompleting = false
-  /// Slurm's word for why it waits or has failed: `Resources`.
+  /// Slurm's word for the reason why it waits or has failed, such as `Resources`.
   package var reason = ""
-  /// Slurm's sentence for it, where there is one.
+  /// Slurm's sentence for the reason, if there is one.
   package var explanation = ""
   package var partition = ""
   package var qos = ""
-  /// The nodes that it has or had: `n[1-2]`.
+  /// The nodes that it has or had, such as `n[1-2]`.
   package var nodes = ""
   package var nodeCount: Int?
   package var cpus: Int?
   package var tasksWanted: Int?
   package var cpusPerTask: Int?
   package var tasksPerNode: Int?
-  /// In MiB; one of the two.
+  /// In MiB. Only one of the two is set.
   package var memoryPerNode: Int?
   package var memoryPerCPU: Int?
   package var comment = ""
-  /// Seconds since 1970. Of a job that waits, `started` is when Slurm plans to start it.
+  /// Times in seconds since 1970. For a waiting job, `started` is the time for which Slurm plans
+  /// it.
   package var submitted: Int?
   package var eligible: Int?
   package var started: Int?
-  /// Of a job that runs: when its time limit is reached.
+  /// For a running job: when its time limit is reached.
   package var ended: Int?
   /// In minutes.
   package var limit: Limit?
-  /// As wait(2) tells it.
+  /// The status as wait(2) gives it.
   package var exit: Int?
-  /// The highest of its steps.
+  /// The highest status of its steps.
   package var derivedExit: Int?
   package var folder = ""
-  /// The patterns or paths of its files, as Slurm keeps them.
+  /// The patterns or paths of its files, as Slurm stores them.
   package var output = ""
   package var errors = ""
   package var input = ""
@@ -92,7 +93,7 @@ package struct JobInfo: Sendable {
   package var isBatch = false
   package var batchHost = ""
   package var features = ""
-  /// What it wants of each node besides: `gres:gpu:2`.
+  /// Further resources that it requests on each node, such as `gres:gpu:2`.
   package var gres = ""
   package var tres = ""
   package var tresUsed = ""
@@ -102,19 +103,21 @@ package struct JobInfo: Sendable {
   package var excludedNodes = ""
   package var plannedNodes = ""
   package var reservation = ""
-  /// 0: held.
+  /// 0: the job is held.
   package var priority: Int?
   package var nice = 0
   package var restarts = 0
 
-  /// A job of which nothing else is known.
+  /// Describes a job of which nothing else is known.
   package init(id: UInt32, user: uid_t, phase: JobPhase) {
     self.id = id
     self.user = user
     self.phase = phase
   }
 
-  /// - Returns: `nil` for a record that lacks what each job has
+  /// Reads a record.
+  ///
+  /// - Returns: `nil` if the record lacks a column that each job has
   package init?(_ record: HelperRecord) {
     guard let id = record.identifier("id"), let user = record.identifier("user"),
       let phase = JobPhase(rawValue: record.text("phase"))
@@ -188,7 +191,7 @@ package struct JobInfo: Sendable {
     isBatch = record.number("batch") == 1
   }
 
-  /// The job as Slurm's commands write it: `12`, `12_3`, `12_[1-4%2]`, `12+1`.
+  /// The job as Slurm's commands write it, such as `12`, `12_3`, `12_[1-4%2]` or `12+1`.
   package var label: String {
     if let array {
       if let task { return "\(array)_\(task)" }

@@ -1,12 +1,12 @@
-// Reads what spunnel-jobs answers to list, nodes, partitions and config. The format is described in
-// Sources/SlurmHelper/record.h.
+// Reads the answers of spunnel-jobs to list, nodes, partitions and config.
+// Sources/SlurmHelper/record.h describes the format.
 
 /// One record of an answer: a value for each column.
 package struct HelperRecord {
-  /// Where each column is, by its name.
+  /// The index of each column by name.
   private(set) var columns: [String: Int] = [:]
   fileprivate(set) var bytes: [UInt8] = []
-  /// Where each value begins and ends in the bytes.
+  /// The range of each value in the bytes.
   fileprivate var bounds: [Range<Int>] = []
 
   fileprivate init() {}
@@ -16,10 +16,10 @@ package struct HelperRecord {
     for (index, name) in names.enumerated() { columns[name] = index }
   }
 
-  /// Where a column is; `nil` when the answer lacks it.
+  /// The index of a column; `nil` if the answer lacks it.
   package func index(of column: String) -> Int? { columns[column] }
 
-  /// The value of a column as text, empty when it is not known.
+  /// The value of a column as text; empty if it is unknown.
   package func text(_ column: String) -> String {
     guard let index = columns[column] else { return "" }
     return text(at: index)
@@ -27,13 +27,14 @@ package struct HelperRecord {
 
   /// The value of a column as a whole number.
   ///
-  /// - Returns: `nil` when it is not known, is too large or is `unlimited`
+  /// - Returns: `nil` if it is unknown, too large or `unlimited`
   package func number(_ column: String) -> Int? {
     guard let index = columns[column] else { return nil }
     return number(at: index)
   }
 
-  /// The same for a column that was looked up before: an answer may have a hundred thousand records.
+  /// The text of a column whose index is known. An answer may have a hundred thousand records, so
+  /// the name is looked up only once.
   package func text(at index: Int) -> String {
     let value = bytes[bounds[index]]
     if !value.contains(UInt8(ascii: "\\")) { return String(decoding: value, as: UTF8.self) }
@@ -60,19 +61,19 @@ package struct HelperRecord {
 
 /// Reads an answer piece by piece.
 package struct RecordReader {
-  /// Why an answer makes no sense.
+  /// Why an answer is invalid.
   package enum Problem: Error, Equatable {
-    /// It is in a format that this Spunnel does not know.
+    /// The answer has a format version that this Spunnel does not know.
     case format(String)
-    /// The line with this number is none of the format.
+    /// The line with this number does not fit the format.
     case line(Int)
-    /// The answer ends before its end line, or counts other records.
+    /// The answer has no end line, or its count of records is wrong.
     case cut
   }
 
   private static let newline = UInt8(ascii: "\n")
   private static let tab = UInt8(ascii: "\t")
-  /// No record of Slurm's is longer by far.
+  /// The longest line in bytes; Slurm's records are far shorter.
   private static let longestLine = 16 << 20
 
   private let kind: String
@@ -83,10 +84,12 @@ package struct RecordReader {
   private var hasFormat = false
   private var hasEnd = false
 
-  /// - Parameter kind: what the records are to be: `jobs`
+  /// Prepares to read an answer.
+  ///
+  /// - Parameter kind: the expected kind of records, such as `jobs`
   package init(kind: String) { self.kind = kind }
 
-  /// Takes the next bytes, and hands over each record that is whole.
+  /// Takes the next bytes, and calls `body` with each complete record.
   package mutating func take(
     _ bytes: [UInt8], _ body: (HelperRecord) -> Void
   ) throws(Problem) {
@@ -103,7 +106,7 @@ package struct RecordReader {
     if pending.count > RecordReader.longestLine { throw .line(lineNumber + 1) }
   }
 
-  /// Checks that the answer is whole.
+  /// Checks that the answer is complete.
   package func end() throws(Problem) {
     if !hasEnd || !pending.isEmpty { throw .cut }
   }
@@ -138,7 +141,7 @@ package struct RecordReader {
     hasFormat = true
   }
 
-  /// Notes where the fields behind the first one are.
+  /// Finds the fields after the first one.
   private mutating func split(_ line: Range<Int>) {
     record.bounds.removeAll(keepingCapacity: true)
     guard
@@ -167,7 +170,7 @@ package struct RecordReader {
     return nil
   }
 
-  /// Turns each `\xHH` back into its byte; a backslash that begins none stays.
+  /// Turns each `\xHH` back into its byte. A backslash without `xHH` stays.
   static func unescaped(_ value: ArraySlice<UInt8>) -> [UInt8] {
     var (result, rest): ([UInt8], ArraySlice<UInt8>) = ([], value)
     while let byte = rest.popFirst() {

@@ -1,16 +1,16 @@
-// Asks Slurm through spunnel-jobs, the one program that links Slurm's library, and hands the answers on
-// as typed values.
+// Asks Slurm through spunnel-jobs, the only program that links Slurm's library, and returns its
+// answers as typed values.
 
 import Glibc
 import SpunnelSystem
 
-/// Why Slurm told nothing.
+/// Why Slurm gave no answer.
 package struct SlurmError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of failure it is.
+  /// The kind of failure.
   package enum Kind: Sendable {
     /// Slurm does not answer, or refuses.
     case slurm
-    /// spunnel-jobs is missing, cannot run here, or is of another Spunnel.
+    /// spunnel-jobs is missing, cannot run here, or belongs to another Spunnel.
     case installation
   }
 
@@ -24,22 +24,23 @@ package struct SlurmError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// The helper, and the questions that it answers.
+/// Asks questions through the helper program.
 package struct SlurmHelper: Sendable {
-  /// Which jobs are meant.
+  /// A selection of jobs.
   package enum Selection: Sendable {
-    /// Everybody's.
+    /// The jobs of all users.
     case all
-    /// One user's.
+    /// The jobs of one user.
     case user(uid_t)
-    /// Those with these numbers. An array's number names all of its tasks, a heterogeneous job's all of
-    /// its components. A number that Slurm does not know is left out.
+    /// The jobs with these numbers. The number of an array or a heterogeneous job selects all of
+    /// its tasks or components. Numbers that Slurm does not know are left out.
     case jobs([UInt32])
   }
 
   /// The path of spunnel-jobs.
   package let path: String
-  /// `NAME=value` entries; `nil` for this process's own. `SLURM_CONF` names the cluster.
+  /// `NAME=value` entries; `nil` for this process's own environment. `SLURM_CONF` selects the
+  /// cluster.
   package let environment: [ByteString]?
 
   package init(path: String, environment: [ByteString]? = nil) {
@@ -47,7 +48,7 @@ package struct SlurmHelper: Sendable {
     self.environment = environment
   }
 
-  /// The jobs that are meant, each array's waiting tasks as one.
+  /// The selected jobs. The waiting tasks of an array count as one job.
   package func jobs(_ selection: Selection) throws(SlurmError) -> [JobInfo] {
     if case .jobs(let numbers) = selection, numbers.isEmpty { return [] }
     var jobs: [JobInfo] = []
@@ -57,9 +58,9 @@ package struct SlurmHelper: Sendable {
     return jobs
   }
 
-  /// Hands over each job with the columns that are named, for lists that are long.
+  /// Calls `body` for each selected job with only the named columns, for long lists.
   ///
-  /// - Parameter columns: names as in Sources/SlurmHelper/list.c
+  /// - Parameter columns: names from Sources/SlurmHelper/list.c
   package func eachJob(
     _ selection: Selection, columns: [String], _ body: (HelperRecord) -> Void
   ) throws(SlurmError) {
@@ -68,9 +69,9 @@ package struct SlurmHelper: Sendable {
     try records("jobs", words + ["--columns", columns.joined(separator: ",")], body)
   }
 
-  /// The helper's own answer for jobs, for several processes to read.
+  /// The helper's unparsed answer for jobs, so that several processes can read it.
   ///
-  /// - Parameter columns: names as in Sources/SlurmHelper/list.c
+  /// - Parameter columns: names from Sources/SlurmHelper/list.c
   package func answer(_ selection: Selection, columns: [String]) throws(SlurmError) -> [UInt8] {
     var bytes: [UInt8] = []
     let words = ["list"] + SlurmHelper.words(selection)
@@ -80,9 +81,9 @@ package struct SlurmHelper: Sendable {
     return bytes
   }
 
-  /// The jobs in an answer; what the columns lack is empty.
+  /// Reads the jobs of an answer. Values of missing columns are empty.
   ///
-  /// - Returns: `nil` for an answer that was cut
+  /// - Returns: `nil` if the answer is incomplete
   package static func jobs(in answer: [UInt8]) -> [JobInfo]? {
     var reader = RecordReader(kind: "jobs")
     var jobs: [JobInfo] = []
@@ -107,7 +108,7 @@ package struct SlurmHelper: Sendable {
     return partitions
   }
 
-  /// Where Slurm's library finds its configuration, and what it says. slurmctld is not asked.
+  /// Slurm's configuration and its place, as Slurm's library finds them. slurmctld is not asked.
   package func configuration() throws(SlurmError) -> ConfigurationInfo {
     var found: ConfigurationInfo?
     try records("config", ["config"]) { found = ConfigurationInfo($0) }
@@ -130,10 +131,10 @@ package struct SlurmHelper: Sendable {
 
 extension SlurmHelper {
   private static let pieceSize = 1 << 18
-  /// The exit status of a program that the loader finds no library for (ld.so(8)).
+  /// The exit status of a program for which the loader finds no library (ld.so(8)).
   private static let unable = 127
 
-  /// Runs the helper to its end and hands over each record as it comes.
+  /// Runs the helper to its end, and calls `body` with each record as it arrives.
   private func records(
     _ kind: String, _ words: [String], _ body: (HelperRecord) -> Void,
     tee: ([UInt8]) -> Void = { _ in }
@@ -169,7 +170,7 @@ extension SlurmHelper {
       SlurmHelper.close(answers.writer)
       SlurmHelper.close(complaints.writer)
       let problem = try SlurmHelper.read(answer, RecordReader(kind: kind), body, tee)
-      // One line, which the pipe has held meanwhile.
+      // It is one line, which the pipe has held until now.
       let said = try SlurmHelper.content(of: complaint)
       return (SlurmHelper.outcome(of: child), SlurmHelper.lastLine(said), problem)
     } catch {

@@ -1,20 +1,21 @@
-// What Slurm knows about a job: spunnel-jobs, the one program of ours that links libslurm, tells.
+// Slurm's facts about one job. They come from spunnel-jobs, the only program of Spunnel that links
+// libslurm.
 
 import Glibc
 import SpunnelSystem
 
-/// A job or a step of one, as `spunnel-jobs show` prints it.
+/// A job or a job step, as `spunnel-jobs show` prints it.
 public struct JobFacts {
   public let step: StepName
   public let state: String
-  /// For people: `PENDING Resources`.
+  /// For people, such as `PENDING Resources`.
   public let detail: String
   public let user: uid_t
   public let isArray: Bool
-  /// The nodes that it has, by their names.
+  /// The names of the nodes that it has.
   public let nodes: [String]
 
-  /// The login name, where this host knows one.
+  /// The owner's login name, or the uid if this host does not know the user.
   public var owner: String {
     let name = Host.userName(of: user)
     return name == String(user) ? "uid \(user)" : name
@@ -22,7 +23,7 @@ public struct JobFacts {
 
   /// Asks Slurm once.
   ///
-  /// - Parameter text: a job as Slurm's commands write it, with a step behind a dot or without
+  /// - Parameter text: a job as Slurm's commands write it, with or without a step after a dot
   public static func ask(_ text: String) throws(JobFactsError) -> JobFacts {
     guard let installation = Installation.current else {
       throw .failed("ask Slurm for job '\(printable(text))': \(Installation.absence)")
@@ -50,14 +51,14 @@ public struct JobFacts {
     return facts
   }
 
-  /// Seconds for an answer: Slurm's library gives up earlier where slurmctld is away.
+  /// Seconds for an answer. If slurmctld is away, Slurm's library gives up earlier.
   private static let patience = 30
-  /// How the helper ends when the words name no job.
+  /// The helper's exit status if the words name no job.
   private static let usageStatus = 2
-  /// How it ends when Slurm has no such job, or the step does not run.
+  /// The helper's exit status if Slurm has no such job, or the step does not run.
   private static let missingStatus = 3
 
-  /// The helper's line under the name of the command that was typed.
+  /// The helper's message without the helper's name.
   private static func words(of line: String) -> String {
     let name = "spunnel-jobs: "
     return printable(line.hasPrefix(name) ? String(line.dropFirst(name.count)) : line)
@@ -70,7 +71,7 @@ public struct JobFacts {
       if parts.count == 2 { values[parts[0]] = parts[1] }
     }
     isArray = values["array"] == "yes"
-    // An array as a whole has no state.
+    // A whole array has no state.
     guard let job = values["job"].flatMap({ UInt32($0) }),
       let state = values["state"] ?? (isArray ? "" : nil),
       let user = values["user"].flatMap({ uid_t($0) })
@@ -85,9 +86,9 @@ public struct JobFacts {
   }
 }
 
-/// Why Slurm told nothing about a job, in one line.
+/// Why Slurm said nothing about a job, in one line.
 public enum JobFactsError: Error, Equatable, Sendable {
-  /// The words name no job.
+  /// The words do not name a job.
   case malformed(String)
   /// Slurm has no such job now, or the step does not run.
   case missing(String)

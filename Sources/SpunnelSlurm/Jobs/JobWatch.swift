@@ -1,5 +1,5 @@
-// What becomes of a job, as spunnel-jobs tells: a child that asks Slurm and writes a line at each
-// change. The keeper itself knows no Slurm.
+// Watches a job through spunnel-jobs: a child that asks Slurm and writes a line for each change.
+// The keeper itself does not link Slurm.
 
 import Glibc
 import SpunnelSystem
@@ -9,14 +9,16 @@ public enum JobNews: Equatable, Sendable {
   case pending
   /// The job runs, or runs again, on these nodes.
   case running([NodeName])
-  /// The job is gone for good.
+  /// The job has ended for good.
   case over(String)
-  /// slurmctld does not answer; nothing is known to have changed.
+  /// slurmctld does not answer. The job's state may be unchanged.
   case lost(String)
-  /// No line: spunnel-jobs ended again and again without any.
+  /// spunnel-jobs ended several times without any line.
   case untold(String)
 
-  /// - Returns: `nil` for a line that is none
+  /// Reads a line.
+  ///
+  /// - Returns: `nil` if the line is invalid
   init?(line: some StringProtocol) {
     let parts = String(line).split(separator: " ", maxSplits: 1).map(String.init)
     let rest = parts.count == 2 ? parts[1] : ""
@@ -33,10 +35,11 @@ public enum JobNews: Equatable, Sendable {
 }
 
 public final class JobWatch: EventHandler {
-  /// How many times the pause it is once it has ended so too often: somebody may mend it.
+  /// Multiplies the restart delay after too many failures. An administrator may repair the
+  /// installation in the meantime.
   private static let longPause = 30
-  /// Ends without ever a word after which no word is waited for: of a program that cannot run here, and
-  /// of one that says why and may only have come while Slurm was starting.
+  /// The number of ends without any line after which the watch reports `untold`: for a program that
+  /// cannot run here, and for a program that gives a reason, because Slurm may only be starting.
   private static let mostFailures = (unable: 3, other: 15)
 
   private let loop: EventLoop
@@ -50,19 +53,22 @@ public final class JobWatch: EventHandler {
   private var question: FileDescriptor?
   private var errors: FileDescriptor?
   private var lines = LineBuffer(longest: 1 << 20)
-  /// The end of what it said on its standard error.
+  /// The end of the child's standard error.
   private var said: [UInt8] = []
   private var lastComplaint: String?
   private var failures = 0
   private var hasTold = false
   private var isOver = false
 
+  /// Prepares to watch; `start` begins.
+  ///
   /// - Parameters:
   ///   - program: the path of spunnel-jobs
-  ///   - step: the job's; the extern step stands for the job as a whole
-  ///   - tunnels: the folder of the user's records: the more there are, the less often each one asks
+  ///   - step: the job's step; the extern step stands for the whole job
+  ///   - tunnels: the folder of the user's records; if there are many, each one asks Slurm less
+  ///     often
   ///   - pause: milliseconds before a child that ended by itself is started again
-  ///   - tell: told each change
+  ///   - tell: called with each change
   public init(
     _ loop: EventLoop, program: String, step: StepName, tunnels: String, pause: Int = 2000,
     tell: @escaping (JobNews) -> Void
@@ -75,6 +81,7 @@ public final class JobWatch: EventHandler {
     self.tell = tell
   }
 
+  /// Starts the child.
   public func start() throws(SystemError) {
     let questions = try FileDescriptor.pipe(childHas: .reader)
     let answers = try FileDescriptor.pipe(childHas: .writer)
@@ -101,11 +108,12 @@ public final class JobWatch: EventHandler {
     }
   }
 
-  /// Has Slurm asked at once: something happened that the end of the job would explain.
+  /// Asks Slurm at once, because something has happened that the end of the job would explain.
   public func ask() {
     do throws(SystemError) { try question?.writeAll([10]) } catch {}
   }
 
+  /// Ends the child and waits for it.
   public func stop() {
     isOver = true
     forget()
@@ -115,7 +123,8 @@ public final class JobWatch: EventHandler {
     Process.end(group: child, patience: 100)
   }
 
-  /// To be called whenever a child may have ended.
+  /// Waits for the child, and restarts it if it ended by itself. To be called whenever a child may
+  /// have ended.
   public func reap() {
     guard let child, case .ended(let code) = Process.poll(child) else { return }
     self.child = nil
@@ -125,13 +134,13 @@ public final class JobWatch: EventHandler {
     forget()
     forgetErrors()
     if isOver { return }
-    // It was killed, for one: the job has not ended by that.
+    // The child may have been killed, which says nothing about the job.
     restart(after: judge(code, complaint) ? pause * JobWatch.longPause : pause)
   }
 
-  /// Judges an end by itself.
+  /// Reports the end of a child that ended by itself.
   ///
-  /// - Returns: whether there have been too many of them without ever a word
+  /// - Returns: whether it has ended too often without any line
   private func judge(_ code: Int, _ complaint: String?) -> Bool {
     if hasTold || JobWatch.isKill(code) {
       if let complaint { tellOnce(complaint) }
@@ -147,16 +156,16 @@ public final class JobWatch: EventHandler {
     return failures >= most
   }
 
-  /// The exit status of a program that the loader finds no library or no symbol for (ld.so(8)), or that
-  /// is no program.
+  /// The exit status of a program that is not executable, or for which the loader finds no library
+  /// or symbol (ld.so(8)).
   private static let unable = 127
 
-  /// Whether somebody ended it, rather than itself or its own mistake.
+  /// Whether a signal from outside ended the child.
   private static func isKill(_ code: Int) -> Bool {
     [SIGKILL, SIGTERM, SIGINT, SIGHUP].contains { code == 128 + Int($0) }
   }
 
-  /// However often it ends, its reason is told when it is a new one.
+  /// Reports a reason, unless it was the last reason reported.
   private func tellOnce(_ complaint: String) {
     if complaint == lastComplaint { return }
     lastComplaint = complaint
@@ -179,6 +188,8 @@ public final class JobWatch: EventHandler {
     _ = descriptor == errors?.raw ? hearErrors() : listen()
   }
 
+  /// Reads the child's lines.
+  ///
   /// - Returns: whether there may be more
   private func listen() -> Bool {
     guard let bytes = try? news?.read(atMost: 1 << 16) else { return false }
@@ -197,6 +208,8 @@ public final class JobWatch: EventHandler {
     return true
   }
 
+  /// Reads the child's standard error.
+  ///
   /// - Returns: whether there may be more
   private func hearErrors() -> Bool {
     guard let bytes = try? errors?.read(atMost: 4096) else { return false }
@@ -205,7 +218,7 @@ public final class JobWatch: EventHandler {
     return !bytes.isEmpty
   }
 
-  /// The last line of what it said since it was started.
+  /// The last line that the child wrote to standard error since its start.
   private func takeComplaint() -> String? {
     defer { said = [] }
     return said.split(whereSeparator: { $0 == 10 || $0 == 13 }).last.map {

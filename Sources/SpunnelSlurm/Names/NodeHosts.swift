@@ -1,15 +1,15 @@
-// Which names and addresses of hosts mean a node.
+// Finds the node that a host name or address means.
 
 import SpunnelSystem
 
 extension NodeName {
-  /// Whether a name means this node: its own name in any case, with or without a domain by which this host
-  /// completes names, or a name or an address that the file of hosts gives it. Nobody is asked: a keeper
-  /// cannot wait for a name server.
+  /// Whether a host means this node. It may be the node's own name in any case, with or without a
+  /// domain of this host's search list. It may also be a name or an address that /etc/hosts gives
+  /// to the node. No name server is asked, because a keeper cannot wait for one.
   ///
   /// - Parameters:
-  ///   - host: as somebody typed it, or a program asked for it
-  ///   - known: what this host knows of names
+  ///   - host: as a user typed it or a program asked for it
+  ///   - known: the names that this host's files know
   package func isMeant(by host: HostName, known: KnownHosts) -> Bool {
     isNamed(by: host)
       || HostName.areSame(known.short(description), known.short(host.description))
@@ -22,9 +22,9 @@ extension NodeName {
 }
 
 extension [NodeName] {
-  /// The place of the node that a host's name or address means; `nil` when it means none of them.
+  /// The index of the node that a host means; `nil` if it means none of them.
   ///
-  /// - Parameter known: asked for only where no node has that very name
+  /// - Parameter known: called only if no node has exactly this name
   package func place(of host: HostName, known: () -> KnownHosts) -> Int? {
     if let place = firstIndex(where: { $0.isNamed(by: host) }) { return place }
     let known = known()
@@ -32,18 +32,20 @@ extension [NodeName] {
   }
 }
 
-/// What the files of this host say of names, without asking anybody.
+/// The names in this host's files. No name server is asked.
 package struct KnownHosts: Sendable {
-  /// Domains that complete a name (resolv.conf(5)), and this host's own.
+  /// The domains that complete a name (resolv.conf(5)), and this host's own domain.
   private var domains: [String] = []
   /// The names and addresses of each line of hosts(5).
   private var lines: [[String]] = []
 
-  /// Longest file that is read.
+  /// The most bytes of a file that are read.
   private static let limit = 1 << 20
 
+  /// Parses the files.
+  ///
   /// - Parameters:
-  ///   - name: this host's, which may have a domain
+  ///   - name: this host's name, perhaps with a domain
   ///   - hosts: the text of hosts(5)
   ///   - resolver: the text of resolv.conf(5)
   package init(name: String, hosts: String, resolver: String) {
@@ -54,7 +56,7 @@ package struct KnownHosts: Sendable {
     lines = KnownHosts.words(hosts).filter { $0.count > 1 }
   }
 
-  /// As the files are now.
+  /// Reads this host's files as they are now.
   package static var own: KnownHosts {
     KnownHosts(name: Host.name, hosts: text("/etc/hosts"), resolver: text("/etc/resolv.conf"))
   }
@@ -72,7 +74,7 @@ package struct KnownHosts: Sendable {
     }
   }
 
-  /// A name without a domain that is this host's as well.
+  /// The name without a domain that completes names on this host.
   fileprivate func short(_ name: String) -> String {
     for domain in domains where name.utf8.count > domain.utf8.count {
       if HostName.areSame(name.suffix(domain.count), domain) {
@@ -82,7 +84,7 @@ package struct KnownHosts: Sendable {
     return name
   }
 
-  /// Whether a line of the file of hosts, of none but this host itself, has both.
+  /// Whether one line of this host's hosts(5) has both names.
   fileprivate func areOneHost(_ left: String, _ right: String) -> Bool {
     lines.contains { line in
       line.contains { HostName.areSame($0, left) } && line.contains { HostName.areSame($0, right) }

@@ -1,15 +1,18 @@
-// A file of the site's configuration, as far as a user's command can read it.
+// Reads files of the site's configuration, as far as the user may read them.
 
 import Glibc
 import SpunnelSystem
 
 public enum SiteFile {
-  /// How deep files may include others: Slurm knows no bound, and no end where two include each other.
+  /// The maximum depth of included files. Slurm has no limit, and loops if two files include each
+  /// other.
   public static let mostNested = 8
-  /// More than any site's.
+  /// The most bytes of a file; real files are far smaller.
   private static let longest = 16 << 20
 
-  /// - Returns: `nil` when it cannot be read
+  /// Reads a whole file.
+  ///
+  /// - Returns: `nil` if it cannot be read
   public static func content(of path: String) -> [UInt8]? {
     do throws(SystemError) {
       let file = try FileDescriptor.open(path, O_RDONLY)
@@ -17,15 +20,15 @@ public enum SiteFile {
     } catch { return nil }
   }
 
-  /// dirname(3) of a file.
+  /// The folder of a file (dirname(3)).
   public static func folder(of path: String) -> String {
     path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
   }
 
-  /// Where a file is that another one names.
+  /// The path of a file that another file names.
   ///
-  /// - Parameter folder: for a name that is no absolute path; never the current directory, where anybody
-  ///   may have put one
+  /// - Parameter folder: for a relative name. The current directory is never used, because any user
+  ///   may have put a file there
   public static func path(_ name: String, in folder: String) -> String {
     name.hasPrefix("/") ? name : folder + "/" + name
   }
@@ -34,6 +37,6 @@ public enum SiteFile {
     String(decoding: Array(bytes), as: UTF8.self)
   }
 
-  /// isspace(3).
+  /// Whether a byte is white space (isspace(3)).
   static func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) }
 }

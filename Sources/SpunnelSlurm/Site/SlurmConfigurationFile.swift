@@ -1,15 +1,17 @@
-// slurm.conf, as far as a user's command reads it: where the site has its plugstack.conf.
+// Reads the keys of slurm.conf that a user's command needs.
 
-/// One key of slurm.conf and of what it includes, read as Slurm reads them (parse_config.c).
+/// Some keys of slurm.conf and its included files, parsed as Slurm parses them (parse_config.c).
 public struct SlurmConfigurationFile: Sendable {
-  /// The file that `PlugStackConfig=` names, the last one if there are several.
+  /// The value of `PlugStackConfig=`; the last one if there are several.
   public private(set) var pluginStack: String?
   /// The value of `SrunPortRange=`.
   public private(set) var srunPortRange: String?
   private var clusterName = ""
   private let folder: String
 
-  /// - Parameter path: what cannot be read says nothing
+  /// Reads slurm.conf and its included files.
+  ///
+  /// - Parameter path: files that cannot be read are skipped
   public init(_ path: String) {
     folder = SiteFile.folder(of: path)
     read(path, depth: 0)
@@ -31,12 +33,13 @@ public struct SlurmConfigurationFile: Sendable {
     }
   }
 
-  /// Before 23.02 Slurm went by the folder of the file that includes, which is nearly always the same.
+  /// The path of an included file. Before 23.02 Slurm used the folder of the including file, which
+  /// is nearly always the same.
   private func place(of file: ArraySlice<UInt8>) -> String {
     SiteFile.path(SiteFile.text(expanded(file)), in: folder)
   }
 
-  /// With the cluster's name for each `%c`.
+  /// Replaces each `%c` by the cluster's name.
   private func expanded(_ name: ArraySlice<UInt8>) -> [UInt8] {
     var (expanded, rest): ([UInt8], ArraySlice<UInt8>) = ([], name)
     while let byte = rest.first {
@@ -53,7 +56,8 @@ public struct SlurmConfigurationFile: Sendable {
 extension SlurmConfigurationFile {
   private static let backslash = UInt8(ascii: "\\")
 
-  /// The lines without comments and escapes; those that end in a backslash are joined with the next.
+  /// Splits the content into lines without comments and escapes. A line that ends in a backslash
+  /// continues on the next.
   static func lines(of content: [UInt8]) -> [[UInt8]] {
     var (lines, begun): ([[UInt8]], [UInt8]) = ([], [])
     for physical in content.split(separator: 10, omittingEmptySubsequences: false) {
@@ -68,7 +72,7 @@ extension SlurmConfigurationFile {
     return begun.isEmpty ? lines : lines + [withoutEscapes(begun)]
   }
 
-  /// Up to the first `#` that is not escaped; quotes do not matter.
+  /// The line up to the first `#` that is not escaped. Quotes have no effect.
   private static func withoutComment(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
     var isEscaped = false
     for (index, byte) in zip(line.indices, line) {
@@ -78,7 +82,7 @@ extension SlurmConfigurationFile {
     return line
   }
 
-  /// Where the backslash is that joins a line with the next: the last of an odd number.
+  /// The index of the backslash that continues a line: the last of an odd number.
   private static func continuation(of line: ArraySlice<UInt8>) -> Int? {
     guard let last = line.lastIndex(where: { !SiteFile.isSpace($0) }) else { return nil }
     let backslashes = line[...last].reversed().prefix { $0 == backslash }.count
@@ -93,7 +97,7 @@ extension SlurmConfigurationFile {
     }
   }
 
-  /// The file of `Include FILE`, which begins its line.
+  /// The file of `Include FILE` at the beginning of a line.
   static func included(by line: [UInt8]) -> ArraySlice<UInt8>? {
     let word = line.prefix { !SiteFile.isSpace($0) }
     guard SiteFile.text(word).lowercased() == "include", word.count < line.count
@@ -101,7 +105,8 @@ extension SlurmConfigurationFile {
     return line[word.count...].drop(while: SiteFile.isSpace).prefix { !SiteFile.isSpace($0) }
   }
 
-  /// `KEY=VALUE` at the beginning of a line, the key in small letters. A value is quoted, or ends at a space.
+  /// Parses `KEY=VALUE` at the beginning of a line. The key is lowercased. The value is quoted, or
+  /// ends at a space.
   static func pair(_ line: [UInt8]) -> (key: String, value: String)? {
     var rest = line.drop(while: SiteFile.isSpace)
     let key = rest.prefix(while: isKey)
