@@ -1,4 +1,4 @@
-// Which commands spunnelctl has. Each wing's are in its folder.
+// The commands of spunnelctl. Each wing has its own folder.
 
 import SpunnelCLI
 

@@ -1,35 +1,37 @@
-// Jobs by their names, wherever a number would do.
+// Resolves the names of jobs, wherever a job id may stand.
 
 import Glibc
 import SpunnelCLI
 import SpunnelSlurm
 import SpunnelSystem
 
-/// What a word means among a user's jobs.
+/// Finds the job that a word names among the user's jobs.
 enum JobNames {
-  /// How the word turned out.
+  /// The result of a lookup.
   enum Meaning: Equatable {
-    /// The job's number as Slurm's commands write it: `12`, `12_3`.
+    /// The job id as Slurm's commands write it: `12`, `12_3`.
     case job(String)
+    /// No job has this name.
     case nobody
-    /// Jobs that the word may mean, each with its state.
+    /// Several jobs have this name; each one is listed with its state.
     case several([String])
   }
 
-  /// Candidates that a message names.
+  /// The most candidates that an error names.
   private static let mostNamed = 8
-  /// Milliseconds for Slurm's answer where the command can do without it.
+  /// Milliseconds to wait for Slurm, if the command can do without the answer.
   private static let patience = 2000
   private static let columns = [
     "id", "array", "task", "tasks", "het", "component", "name", "user", "phase", "state", "reason",
     "nodes",
   ]
 
-  /// Looks a name up among jobs that are not over.
+  /// Looks up a name among jobs that are not over.
   ///
   /// - Parameters:
-  ///   - jobs: the user's
-  ///   - preferred: jobs that are meant where others have the same name: those with a tunnel here
+  ///   - word: the name
+  ///   - jobs: the user's jobs
+  ///   - preferred: job ids that win over others with the same name: those with a tunnel here
   static func meaning(
     of word: String, among jobs: [JobInfo], preferred: Set<UInt32> = []
   ) -> Meaning {
@@ -48,9 +50,13 @@ enum JobNames {
     return .several(Array(shown.prefix(mostNamed)) + (shown.count > mostNamed ? ["…"] : []))
   }
 
-  /// The number of the job that a word names, which is a number itself or a job's name.
+  /// Resolves a word, which is a job id or the name of a job.
   ///
-  /// - Parameter preferred: jobs that are meant where others have the same name
+  /// - Parameters:
+  ///   - word: the word
+  ///   - call: the command, for errors
+  ///   - preferred: job ids that win over others with the same name
+  /// - Returns: the job id as Slurm's commands write it
   static func number(
     of word: String, in call: Call, preferred: Set<UInt32> = []
   ) throws(CommandError) -> String {
@@ -62,7 +68,7 @@ enum JobNames {
     case .several(let all): throw several(word, all, call)
     case .nobody: break
     }
-    // A step of a job that is named: `train.0`.
+    // The word may name a step of a job: `train.0`.
     if let dot = word.lastIndex(of: "."), dot != word.startIndex {
       let (name, label) = (String(word[..<dot]), word[word.index(after: dot)...])
       switch meaning(of: name, among: jobs, preferred: preferred) {
@@ -91,9 +97,9 @@ enum JobNames {
     } catch { throw .failure("\(call.name): \(error)") }
   }
 
-  /// The user's jobs that are not over, for a list that goes without them where Slurm is slow.
+  /// The user's jobs that are not over, for a list that can do without them.
   ///
-  /// - Returns: why there are none, where Slurm did not tell
+  /// - Returns: the jobs, or the reason why Slurm did not tell them in time
   static func listed() -> Result<[JobInfo], SlurmError> {
     func failure(_ reason: String) -> Result<[JobInfo], SlurmError> {
       .failure(SlurmError(.slurm, reason))
@@ -115,14 +121,14 @@ enum JobNames {
 }
 
 extension JobInfo {
-  /// As Slurm's commands write it: `12`, `12_3`, `12+1`.
+  /// The job id as Slurm's commands write it: `12`, `12_3`, `12+1`.
   var reference: String {
     if let array { return task.map { "\(array)_\($0)" } ?? String(array) }
     if let het, let component { return "\(het)+\(component)" }
     return String(id)
   }
 
-  /// In a list of candidates: `running on n1`.
+  /// The state of a candidate: `running on n1`.
   fileprivate var words: String {
     phase == .running && !nodes.isEmpty
       ? "running on \(printable(nodes))" : printable(state.lowercased())

@@ -1,4 +1,4 @@
-// Jobs and tunnels as words on the command line: what the shell offers for them.
+// Shell completion of words that name jobs, tunnels and forwards.
 
 import Glibc
 import SpunnelCLI
@@ -7,16 +7,16 @@ import SpunnelSystem
 import SpunnelTunnel
 
 extension ValueKind<String> {
-  /// A job of the user's that Slurm knows.
+  /// A job of the user that Slurm knows.
   static var job: ValueKind { .text(.asked { _ in JobWords.jobs }) }
 
-  /// A forward, as srun --tunnel takes it, to a node of the job that stands first.
+  /// A spec of `srun --tunnel`; nodes are completed from the job in front of it.
   static var spec: ValueKind { .text(.asked { JobWords.nodes($0) }) }
 
   /// A job that has a tunnel on this host.
   static var tunnel: ValueKind { .text(.asked { JobWords.tunnels($0) }) }
 
-  /// A job that has a tunnel; behind it the forwards of the job, or more jobs.
+  /// A job that has a tunnel; after it, forwards of this job or further jobs.
   static var closed: ValueKind {
     .text(.asked { JobWords.forwards($0) + JobWords.tunnels($0) })
   }
@@ -31,7 +31,7 @@ enum JobWords {
       .map { Candidate(String($0.id), "\($0.state) \(printable($0.name))") }
   }
 
-  /// `8001:n1:` and `8001:n2:` behind `8001:`, of a job that runs.
+  /// Nodes of a running job: `8001:n1:` and `8001:n2:` after `8001:`.
   static func nodes(_ context: CompletionContext) -> [Candidate] {
     let parts = context.word.split(separator: ":", omittingEmptySubsequences: false)
     guard parts.count == 2, let job = context.operands.first, let facts = try? JobFacts.ask(job)
@@ -39,7 +39,7 @@ enum JobWords {
     return facts.nodes.map { Candidate("\(parts[0]):\($0):", "a node of job \(job)") }
   }
 
-  /// Steps where a dot was typed, jobs otherwise.
+  /// The steps that have a tunnel if the word has a dot; otherwise the jobs.
   static func tunnels(_ context: CompletionContext) -> [Candidate] {
     let views = views(context).filter { !context.operands.contains(String($0.step.job)) }
     if context.word.contains(".") {
@@ -52,7 +52,7 @@ enum JobWords {
     return jobs
   }
 
-  /// The submit ends of the job that stands first.
+  /// The listening ends of the job in front of the word.
   static func forwards(_ context: CompletionContext) -> [Candidate] {
     guard let first = context.operands.first, let job = TunnelArgument(ifJob: first) else {
       return []

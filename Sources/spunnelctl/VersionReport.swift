@@ -1,35 +1,36 @@
-// What `spunnelctl --version` prints: this build, the Slurm that it was built for, and the Slurm here.
+// `spunnelctl --version`: this build, the Slurm that it was built for, and the Slurm on this host.
 
 import CBuild
 import Glibc
 import SpunnelCLI
 import SpunnelSystem
 
-/// The versions that have to fit together.
+/// The versions that must fit together.
 struct VersionReport {
-  /// The commit and its date; empty when unknown.
+  /// The commit of this build and its date; empty when unknown.
   let build: String
-  /// The release that spunnel-jobs was compiled for, as in `22.05.8`, or why it does not tell.
+  /// The release that spunnel-jobs was compiled for, such as `22.05.8`, or why it is unknown.
   let builtFor: Result<String, VersionProblem>
   /// The release of the srun on `PATH`, or why it is unknown.
   let running: Result<String, VersionProblem>
 
-  /// Asks spunnel-jobs and srun.
+  /// Asks spunnel-jobs and srun for their versions.
   static func current() -> VersionReport {
     VersionReport(
       build: unsafe String(cString: spunnel_build()), builtFor: askHelper(), running: askSlurm())
   }
 
-  /// Prints it.
+  /// Prints the versions.
   ///
-  /// - Returns: failure when the plugin was built for another Slurm than the one here
+  /// - Returns: failure when the plugin was built for another release than that of this host
   static func show() throws(CommandError) -> ExitCode {
     let report = current()
     try say(report.lines.joined(separator: "\n"))
     return report.fits ? .success : .failure
   }
 
-  /// Slurm loads a plugin only if year and month of the two releases are the same.
+  /// Whether year and month of both releases are the same. Otherwise Slurm does not load the
+  /// plugin.
   var fits: Bool {
     guard case .success(let built) = builtFor else { return false }
     guard case .success(let running) = running else { return true }
@@ -52,14 +53,14 @@ struct VersionReport {
     return lines
   }
 
-  /// `22.05` of `22.05.8`.
+  /// The year and month of a release: `22.05` for `22.05.8`.
   static func release(_ version: String) -> Substring {
     let parts = version.split(separator: ".", maxSplits: 2)
     guard parts.count >= 2 else { return version[...] }
     return version[version.startIndex..<parts[1].endIndex]
   }
 
-  /// The version in what `srun --version` says, as in `slurm 22.05.8`; Debian says `slurm-wlm`.
+  /// Reads the output of `srun --version`: `slurm 22.05.8`, or Debian's `slurm-wlm 22.05.8`.
   static func version(in output: String) -> String? {
     let words = output.split(separator: "\n").first {
       $0.hasPrefix("slurm ") || $0.hasPrefix("slurm-wlm ")
@@ -95,7 +96,7 @@ struct VersionReport {
   }
 }
 
-/// Why a version is unknown.
+/// The reason why a version is unknown.
 struct VersionProblem: Error {
   let reason: String
 }

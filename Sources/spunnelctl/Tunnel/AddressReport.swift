@@ -1,24 +1,25 @@
-// spunnelctl url: what to give to a browser or another program.
+// `spunnelctl url`: the addresses for a browser or another program.
 
 import SpunnelCLI
 import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
+/// The result of `spunnelctl url`.
 struct AddressReport: Report {
   /// One tunnel.
   struct Entry {
     let step: StepName
     let forwards: [Forward]
-    /// What the services speak, in the order of the forwards, as far as it is known.
+    /// The protocols of the services, in the order of the forwards; `nil` when unknown.
     var spoken: [SpokenProtocol?] = []
-    /// Whether the job has not started: the nodes of the forwards are not known yet.
+    /// Whether the job has not started. The nodes of the forwards are then unknown.
     var isWaiting = false
     /// Jupyter servers by their ports on the node.
     var servers: [Port: JupyterServer] = [:]
   }
 
-  /// An address with what a program wants to know besides.
+  /// An address, and the token of its service.
   private struct Place {
     let address: String
     let token: String?
@@ -27,16 +28,18 @@ struct AddressReport: Report {
   private let tunnels: [Entry]
   private let path: String?
 
-  /// - Parameter path: what stands behind the port in addresses for browsers
+  /// - Parameters:
+  ///   - tunnels: the tunnels to report
+  ///   - path: the path after the port in addresses for browsers; `nil` for that of the service
   init(_ tunnels: [Entry], path: String? = nil) {
     self.tunnels = tunnels
     self.path = path
   }
 
-  /// Whether there is nothing to open.
+  /// Whether no forward has an address.
   var isEmpty: Bool { tunnels.allSatisfy { places($0).allSatisfy { $0 == nil } } }
 
-  /// The first address that a browser takes.
+  /// The first address for a browser; `nil` when there is none.
   var page: String? {
     let all = tunnels.flatMap { entry in
       zip(entry.forwards, places(entry)).compactMap { forward, place in
@@ -44,7 +47,7 @@ struct AddressReport: Report {
       }
     }
     if let web = all.first(where: { $0.hasPrefix("http") }) { return web }
-    // The service has not been seen yet.
+    // The protocol of the service is still unknown, so HTTP is assumed.
     return all.first.map { $0.contains("://") ? $0 : "http://\($0)/" }
   }
 
@@ -56,7 +59,7 @@ struct AddressReport: Report {
     return (lines + [command].compactMap { $0 }).joined(separator: "\n")
   }
 
-  /// One line carries all of them on.
+  /// One ssh command that carries all forwards on to the user's own computer.
   var command: String? { Announcement(tunnels.flatMap(\.forwards)).command }
 
   private func places(_ tunnel: Entry) -> [Place?] {
@@ -64,7 +67,7 @@ struct AddressReport: Report {
       let server = forward.host.isLocal ? forward.exec.port.flatMap { tunnel.servers[$0] } : nil
       var spoken = tunnel.spoken.indices.contains(index) ? tunnel.spoken[index] : nil
       let wanted = path ?? server?.path
-      // Who names a path means a browser.
+      // A path only makes sense in a browser.
       if wanted != nil, spoken == nil, forward.kind == .local, forward.listen.port != nil {
         spoken = .http
       }
@@ -97,7 +100,7 @@ struct AddressReport: Report {
 }
 
 extension Forward {
-  /// Of a job that has not started: the node is not known.
+  /// The forward while its job waits: the node is unknown.
   fileprivate var submitJSON: JSON {
     JSON([
       "kind": .string(kind.rawValue), "submit": .number(submit.port?.number),

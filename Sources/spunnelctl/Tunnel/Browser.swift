@@ -1,13 +1,15 @@
-// spunnelctl url --open: the user's browser, where this host has one.
+// `spunnelctl url --open`: opens the user's browser, if this host has one.
 
 import Glibc
 import SpunnelCLI
 import SpunnelSystem
 
 enum Browser {
-  /// Opens an address, and waits for the program that was asked to.
+  /// Opens an address, and waits for the program that opens it.
   ///
-  /// - Parameter otherwise: what to do where there is no browser, for the message
+  /// - Parameters:
+  ///   - address: the address
+  ///   - otherwise: what the user can do without a browser, for the error
   static func open(_ address: String, otherwise: String) throws(CommandError) {
     guard let words = words(environment: Process.environment) else {
       throw .failure(
@@ -34,8 +36,8 @@ enum Browser {
     }
   }
 
-  /// The browser's words in front of the address: the first of `BROWSER`, else xdg-open where there is a
-  /// display; `nil` where there is neither.
+  /// The command that opens an address: the first of `BROWSER`, or xdg-open if there is a display;
+  /// `nil` for neither.
   static func words(environment: (String) -> String?) -> [String]? {
     let named = environment("BROWSER").flatMap { $0.split(separator: ":").first }
     if let named {

@@ -1,11 +1,11 @@
-// What a tunnel's line in the table says.
+// The cells of a tunnel's line in the table.
 
 import SpunnelCLI
 import SpunnelSlurm
 import SpunnelTunnel
 
 extension RecordView {
-  /// Where the forwards lead, each node once; the step's first one while there is no forward.
+  /// The nodes of the forwards, without repetition; the step's first node when there is no forward.
   var nodes: [NodeName] {
     guard let host else { return [] }
     var seen: Set<NodeName> = []
@@ -20,8 +20,8 @@ extension RecordView {
     return names.isEmpty ? "-" : names.joined(separator: ",")
   }
 
-  /// As one would type them, and what waits for the job; what could not be had when there is nothing
-  /// else.
+  /// The forwards as a user would type them, then specs that wait for the job. A failed tunnel also
+  /// shows its failed specs.
   var forwardsCell: String {
     guard let host else { return "?" }
     let isAlone = nodes.count == 1
@@ -35,7 +35,7 @@ extension RecordView {
 }
 
 extension Forward {
-  /// `8001:8000`, where only one node can be meant.
+  /// The forward without its node: `8001:8000`.
   fileprivate var withoutNode: String {
     kind == .local && host.isLocal ? "\(listen):\(connect)" : description
   }

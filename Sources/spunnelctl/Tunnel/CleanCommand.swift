@@ -1,4 +1,4 @@
-// spunnelctl clean: removes the records that no keeper holds any more.
+// `spunnelctl clean`: removes records that no keeper holds.
 
 import Glibc
 import SpunnelCLI

@@ -1,4 +1,4 @@
-// spunnelctl close: ends tunnels whose jobs go on.
+// `spunnelctl close`: ends tunnels before their jobs end.
 
 import SpunnelCLI
 import SpunnelSystem
@@ -64,9 +64,9 @@ enum CloseCommand {
     try close(tunnels, absent, directory, output)
   }
 
-  /// What was closed is told also when something else could not be.
+  /// Closes tunnels, and reports those that were closed even if others failed.
   ///
-  /// - Parameter absent: jobs that have no tunnel, any more perhaps
+  /// - Parameter absent: jobs without a tunnel; their tunnels may have just ended
   private static func close(
     _ tunnels: [RecordView], _ absent: [TunnelArgument], _ directory: String, _ output: Output
   ) throws(CommandError) {
@@ -100,22 +100,26 @@ enum CloseCommand {
   }
 }
 
-/// Forwards of a job's tunnels that are to be closed, rather than the tunnels.
+/// Finds out whether the words after a job name forwards of this job, or further jobs.
 private struct ClosedForwards {
   let job: TunnelArgument
   private let words: [String]
   private let directory: String
 
-  /// - Parameter words: what stands behind the job
+  /// - Parameters:
+  ///   - job: the first word
+  ///   - words: the words after it
+  ///   - directory: the state directory
   init(_ job: TunnelArgument, _ words: some Collection<String>, _ directory: String) {
     self.job = job
     self.words = Array(words)
     self.directory = directory
   }
 
-  /// What the words ask for.
+  /// The forwards that the words name.
   ///
-  /// - Returns: `nil` when they name jobs
+  /// - Returns: `nil` when the words name jobs
+  /// - Throws: words that could be either, or that name neither
   func spec() throws(CommandError) -> TunnelSpec? {
     let tunnels = try reachableTunnels(
       in: directory, of: [job] + words.compactMap { TunnelArgument(ifJob: $0) })
@@ -143,7 +147,7 @@ private struct ClosedForwards {
     } catch { throw .usage("close: \(error)") }
   }
 
-  /// Jobs have neither colon nor comma nor slash.
+  /// Whether a word can only be a forward: a job has no colon, comma or slash.
   private func isForward(_ word: String) -> Bool { word.contains { ":,/".contains($0) } }
 
   private func isPort(_ word: String, of tunnels: [RecordView]) -> Bool {
@@ -156,7 +160,8 @@ private struct ClosedForwards {
     return tunnels.contains { argument.matches($0.step) }
   }
 
-  /// A number that is neither the one nor the other may have been meant as either.
+  /// Refuses a number that is neither a port of the job nor a job with a tunnel: the user may have
+  /// meant either.
   private func checkJobs(_ tunnels: [RecordView], _ own: [RecordView]) throws(CommandError) {
     if own.isEmpty { return }
     if let neither = words.first(where: { Port($0) != nil && !names($0, one: tunnels) }) {
@@ -166,7 +171,8 @@ private struct ClosedForwards {
     }
   }
 
-  /// Paths alone are no specs: where they lead to does not matter here.
+  /// Completes a path to a spec. Only the submit end matters here, so the other end can be
+  /// anything.
   private func ended(_ word: String) -> String {
     word.split(separator: ",", omittingEmptySubsequences: false).map { item in
       let path = item.hasPrefix("R:") ? item.dropFirst(2) : item

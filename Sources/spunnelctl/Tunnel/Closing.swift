@@ -1,4 +1,4 @@
-// Tunnels, or forwards of them, while they are closed: one that cannot be keeps no other from it.
+// Closes tunnels, or single forwards of them. One failure does not stop the others.
 
 import Glibc
 import SpunnelCLI
@@ -6,20 +6,20 @@ import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// Tunnels that are to end: all are asked before the first is waited for.
+/// Closes tunnels. It asks all keepers before it waits for the first.
 struct Closing {
-  /// Milliseconds that keepers have for tearing down together, with a little more for each. Another
-  /// user's may never end.
+  /// Milliseconds for all keepers together, and for each one more. The keeper of another user may
+  /// never end.
   private static let patience = (all: 5000, each: 20, most: 60_000)
 
   private let directory: String
-  /// What has ended, in the order of the tunnels.
+  /// The tunnels that have ended, in order.
   private(set) var closed: [RecordView] = []
   private var complaints: Complaints
-  /// What has not, and why.
+  /// The tunnels that could not be closed, with the reasons; `nil` for none.
   var failure: CommandError? { complaints.error }
 
-  /// Asks, and waits.
+  /// Asks the keepers to end, and waits for them.
   init(_ tunnels: [RecordView], _ directory: String) {
     self.directory = directory
     complaints = Complaints(of: tunnels)
@@ -39,7 +39,7 @@ struct Closing {
 
   private mutating func request(_ tunnel: RecordView) -> Bool {
     do throws(RecordError) {
-      // One that ended in the meantime is what was wanted.
+      // If the tunnel has ended meanwhile, the request is met.
       let state = try find(tunnel)
       _ = try state?.requestExit(tunnel.step)
       return true
@@ -65,19 +65,19 @@ struct Closing {
   }
 }
 
-/// Forwards that keepers are to give up.
+/// Closes single forwards of tunnels.
 struct ForwardClosing {
-  /// Milliseconds that a user's keepers have together for their answers.
+  /// Milliseconds for the answers of all keepers of one user.
   private static let patience = 5000
 
   private let directory: String
-  /// What was given up, and by which tunnel.
+  /// The forwards that were closed, each with its tunnel.
   private(set) var closed: [(tunnel: RecordView, spec: TunnelSpec)] = []
   private var complaints: Complaints
   var failure: CommandError? { complaints.error }
 
-  /// Asks for one forward after the other, and for each of them every user's keepers: what another
-  /// user's say that they have given up need not be what was meant.
+  /// Asks for one forward after the other, and for each one asks the keepers of each user. The
+  /// answer of another user's keeper need not be true, so each user is asked.
   init(_ spec: TunnelSpec, of tunnels: [RecordView], _ directory: String) {
     self.directory = directory
     complaints = Complaints(of: tunnels)
@@ -94,12 +94,12 @@ struct ForwardClosing {
     for (tunnel, answer) in zip(tunnels, answers) {
       switch answer {
       case .report(.closed(let forwards)): closed.append((tunnel, forwards))
-      // The keeper of an older Spunnel does not say which.
+      // The keeper of an older Spunnel does not name the closed forwards.
       case .report(.done): closed.append((tunnel, spec))
       case .report(.failed(let reason)): refusal = refusal ?? (printable(reason), tunnel)
       case .failure(let error): refusal = ("\(error)", tunnel)
       case .silence: refusal = ("its keeper gave no answer", tunnel)
-      // It ended meanwhile: nothing listens there any more.
+      // The keeper has ended meanwhile, so nothing listens any more.
       case .report, .none: continue
       }
     }
@@ -111,7 +111,7 @@ struct ForwardClosing {
   }
 }
 
-/// What could not be closed, a line each, and no more of one user's than somebody would read.
+/// Failures to close, one line each. The number of lines for each user is bounded.
 private struct Complaints {
   private static let most = 10
 
@@ -128,7 +128,7 @@ private struct Complaints {
     if counts[user, default: 0] <= Complaints.most { lines.append(line) }
   }
 
-  /// `nil` when there is none.
+  /// All failures; `nil` for none.
   var error: CommandError? {
     let rest = counts.filter { $0.value > Complaints.most }.map { user, count in
       "close: and \(count - Complaints.most) more of \(names[user])"
@@ -140,7 +140,7 @@ private struct Complaints {
 extension RecordView {
   var isOwn: Bool { user == getuid() }
 
-  /// In a sentence; whose it is where that is not clear.
+  /// The tunnel in a sentence, with its owner if that is another user.
   func name(_ names: UserNames) -> String {
     "job \(step.job), step \(step.stepLabel)" + (isOwn ? "" : ", of \(names[user])")
   }

@@ -1,12 +1,13 @@
-// spunnelctl status JOB: all that is known of a job's tunnels, and what became of them.
+// `spunnelctl status JOB`: everything that is known of a job's tunnels, with their logs.
 
 import Glibc
 import SpunnelCLI
 import SpunnelSystem
 import SpunnelTunnel
 
+/// The result of `spunnelctl status JOB`.
 struct DetailReport: Report {
-  /// A tunnel and the last lines of its log.
+  /// A tunnel, and the last lines of its log.
   typealias Story = (view: RecordView, log: [LogLine])
 
   private let stories: [Story]
@@ -14,9 +15,9 @@ struct DetailReport: Report {
   private let problems: [String]
 
   /// - Parameters:
-  ///   - stories: by job and step
-  ///   - user: whose; `nil`: anybody's
-  ///   - problems: lines on what could not be looked at
+  ///   - stories: the tunnels, sorted by job and step
+  ///   - user: the owner of the tunnels; `nil` for any user
+  ///   - problems: lines about records that could not be read
   init(_ stories: [Story], user: uid_t?, problems: [String] = []) {
     self.stories = stories
     self.user = user
@@ -56,7 +57,7 @@ extension LogLine {
   }
 }
 
-/// One tunnel, over several lines.
+/// One tunnel, in several lines.
 private struct Detail {
   let view: RecordView
   let log: [LogLine]

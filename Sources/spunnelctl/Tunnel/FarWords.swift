@@ -1,10 +1,10 @@
-// Whether anything listens at the far ends, in few words.
+// The state of far ends, in a few words.
 
 import SpunnelCLI
 import SpunnelTunnel
 
 extension FarEnd {
-  /// For people.
+  /// The state, for people.
   var words: String {
     switch self {
     case .unknown: "not seen yet"
@@ -18,8 +18,8 @@ extension FarEnd {
 }
 
 extension RecordView {
-  /// The forwards with what is known of their far ends; `nil` where there is none to know of: SOCKS
-  /// leads anywhere, and the other way round leads here.
+  /// The forwards with the state of their far ends. The state is `nil` for a SOCKS proxy, which
+  /// leads anywhere, and for a remote forward, which leads to this host.
   var ways: [(forward: Forward, far: FarEnd?)] {
     (host?.forwards ?? []).enumerated().map { index, forward in
       if forward.kind != .local { return (forward, nil) }
@@ -27,7 +27,8 @@ extension RecordView {
     }
   }
 
-  /// The far ends together: one word when it is the same for all, otherwise where it is not well.
+  /// The state of all far ends: one phrase if it is the same for all, otherwise each trouble with
+  /// its ends.
   var service: String {
     let ways = ways.filter { $0.far != nil }
     guard state == .up, let first = ways.first?.far else { return "-" }

@@ -1,16 +1,17 @@
-// Why a job has no tunnel on this host: it is over, it has never been, or its tunnel is elsewhere.
+// Explains why a job has no tunnel on this host: the job is over or unknown, or its tunnel is on
+// another host.
 
 import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
 enum JobAbsence {
-  /// Milliseconds for an answer of Slurm's own commands.
+  /// The longest wait for one of Slurm's commands, in milliseconds.
   private static let patience = 5000
 
-  /// What Slurm knows of a job, and what to do.
+  /// What Slurm knows of a job, and what the user can do.
   ///
-  /// - Parameter job: as it was typed: `12`, `12.0`, `12_3`
+  /// - Parameter job: the job as the user typed it: `12`, `12.0`, `12_3`
   static func reason(_ job: String) -> String {
     do throws(JobFactsError) {
       return words(try JobFacts.ask(job), job, user: getuid())
@@ -19,13 +20,13 @@ enum JobAbsence {
       case .missing where job.contains("."):
         return "the step does not run: squeue --me --steps lists those that do"
       case .missing: return past(job)
-      // Slurm does not answer: records are each host's own.
+      // Slurm does not answer. Records are per host, so the tunnel may be on another host.
       case .malformed, .failed: return elsewhere(job)
       }
     }
   }
 
-  /// - Parameter user: who asks; root may ask about anybody's
+  /// - Parameter user: the uid of the user who asks; root may ask about any job
   static func words(_ facts: JobFacts, _ job: String, user: uid_t) -> String {
     if facts.user != user && user != 0 { return "the job is \(facts.owner)'s, not yours" }
     if facts.state == "over" { return "the job is over (\(facts.detail)), and its tunnel with it" }
@@ -37,7 +38,7 @@ enum JobAbsence {
       + "8001:8000"
   }
 
-  /// Of a job that slurmctld does not know: what the accounting knows, or whether there can have been one.
+  /// Explains a job that slurmctld does not know, by accounting or by the next job id.
   private static func past(_ job: String) -> String {
     let account = ask(
       "sacct", ["--noheader", "--parsable2", "--allocations", "--format=State,End", "--jobs", job])
@@ -46,7 +47,7 @@ enum JobAbsence {
     return never(job, next: configuration.flatMap { next($0) })
   }
 
-  /// - Parameter answer: of sacct: `COMPLETED|2026-11-30T16:52:30`
+  /// - Parameter answer: the output of sacct: `COMPLETED|2026-11-30T16:52:30`
   static func ended(_ answer: String) -> String? {
     guard let line = answer.split(separator: "\n").first else { return nil }
     let fields = line.split(separator: "|")
@@ -55,7 +56,7 @@ enum JobAbsence {
       "the job is over (\(printable(fields[0])), at \(printable(fields[1]))), and its tunnel with it"
   }
 
-  /// - Parameter answer: of scontrol show config, `NEXT_JOB_ID = 57`
+  /// - Parameter answer: the output of `scontrol show config`, with a line `NEXT_JOB_ID = 57`
   static func next(_ answer: String) -> Int? {
     for line in answer.split(separator: "\n") where line.hasPrefix("NEXT_JOB_ID") {
       return line.split(separator: "=").last.flatMap { wholeNumber(trimmed($0)) }
@@ -67,7 +68,7 @@ enum JobAbsence {
     text.drop { $0 == " " }.prefix { $0 != " " }
   }
 
-  /// - Parameter next: the number of the next job, where that is known
+  /// - Parameter next: the next job id; `nil` when unknown
   static func never(_ job: String, next: Int?) -> String {
     let number = wholeNumber(job.prefix { $0 != "_" && $0 != "+" && $0 != "." })
     guard let number, let next else {

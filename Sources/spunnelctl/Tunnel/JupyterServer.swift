@@ -1,22 +1,23 @@
-// What a Jupyter server tells of itself: the runtime file that it writes for `jupyter server list`
-// (jupyter_server, `ServerApp.info_file`). The file is in the user's home, for the user alone.
+// Reads the runtime file that a Jupyter server writes for `jupyter server list` (jupyter_server,
+// `ServerApp.info_file`). The file is in the user's home, readable by the user alone.
 
 import Glibc
 import SpunnelCLI
 import SpunnelSystem
 import SpunnelTunnel
 
+/// A Jupyter server of the user.
 struct JupyterServer: Equatable {
   private static let longestFile = 1 << 16
   private static let mostFiles = 200
 
   let port: Port
-  /// `nil` where the server wants none.
+  /// The token; `nil` when the server needs none.
   let token: String?
-  /// Where its pages begin: `/`, or as `base_url` says.
+  /// The path where the server's pages begin: `/`, or its `base_url`.
   let path: String
 
-  /// - Parameter text: of a runtime file
+  /// - Parameter text: the content of a runtime file
   init?(_ text: String) {
     guard let object = FlatObject(text), case .number(let number)? = object["port"],
       let port = Port(number), object["secure"] != .bool(true)
@@ -34,13 +35,13 @@ struct JupyterServer: Equatable {
     }
   }
 
-  /// Whether a text can stand behind a port in an address: begins with a slash, and shows as it is.
+  /// Whether a text can follow the port in an address: it begins with a slash and prints as it is.
   static func isPath(_ text: String) -> Bool {
     text.hasPrefix("/") && !text.hasPrefix("//")
       && text.utf8.allSatisfy { (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "\"") }
   }
 
-  /// This user's servers by their ports, on whatever node; of several with one port the newest.
+  /// The user's servers by their ports, on any node. If several have one port, the newest counts.
   static func own() -> [Port: JupyterServer] {
     var servers: [Port: JupyterServer] = [:]
     guard let folder, let directory = try? Directory.open(following: folder),
@@ -58,7 +59,7 @@ struct JupyterServer: Equatable {
     return servers
   }
 
-  /// As `jupyter --runtime-dir` has it.
+  /// The folder of `jupyter --runtime-dir`.
   private static var folder: String? {
     if let named = Process.environment("JUPYTER_RUNTIME_DIR"), named.hasPrefix("/") { return named }
     if let data = Process.environment("JUPYTER_DATA_DIR"), data.hasPrefix("/") {

@@ -1,4 +1,4 @@
-// One question to many keepers at once: none is waited for longer than all of them.
+// Asks many keepers at once, with one time limit for all of them.
 
 import Glibc
 import SpunnelCLI
@@ -8,20 +8,21 @@ import SpunnelTunnel
 enum KeeperSurvey {
   enum Answer {
     case report(KeeperReport)
-    /// It could not be asked.
+    /// The keeper could not be asked.
     case failure(RecordError)
-    /// It ended at that, or the time was over.
+    /// The keeper ended without an answer, or the time ran out.
     case silence
-    /// It has ended before.
+    /// The keeper had ended before.
     case none
   }
 
-  /// Connections that are open at once: many less than descriptors.
+  /// The most connections that are open at once: far fewer than the usual limit of descriptors.
   private static let width = 200
-  /// Bytes of an answer: a forward, or a reason. All answers are kept, and they may be a stranger's.
+  /// The longest answer, in bytes: a forward or a reason. All answers are kept, and another user
+  /// may have written them.
   private static let longest = 4096
 
-  /// A connection that can stand in a list.
+  /// A connection in a list; the list needs a copyable type.
   private final class Question {
     let index: Int
     var connection: KeeperConnection
@@ -32,10 +33,10 @@ enum KeeperSurvey {
     }
   }
 
-  /// Asks one user's keepers: another's who are slow have time of their own.
+  /// Asks the keepers of one user. A slow keeper of another user does not take their time.
   ///
-  /// - Parameter milliseconds: that those have together who are asked at once
-  /// - Returns: their answers, in the order of the tunnels
+  /// - Parameter milliseconds: the time limit for the keepers that are asked at once
+  /// - Returns: the answers, in the order of the tunnels
   static func ask(
     _ command: KeeperCommand, of tunnels: [RecordView], in directory: String, milliseconds: Int
   ) -> [Answer] {
@@ -51,7 +52,7 @@ enum KeeperSurvey {
         } catch { answers[index] = .failure(error) }
       }
       let deadline = Clock.milliseconds() + milliseconds
-      // Each is closed when it is answered, with what else was said.
+      // Each connection is closed after its first report; later reports are not read.
       while let question = questions.popLast() {
         let left = max(1, deadline - Clock.milliseconds())
         let report = question.connection.next(milliseconds: left)
@@ -63,7 +64,7 @@ enum KeeperSurvey {
 }
 
 extension [RecordView] {
-  /// Each user's own, the users in the order in which they come.
+  /// The tunnels grouped by owner, in the order in which the owners appear.
   var byOwner: [[RecordView]] {
     var owners: [uid_t] = []
     let parts = Dictionary(grouping: self, by: \.user)

@@ -1,5 +1,4 @@
-// spunnelctl open: a tunnel into a job that runs already, or will; more forwards for one that is
-// there.
+// `spunnelctl open`: opens a tunnel into a running or waiting job, or adds forwards to its tunnel.
 
 import Glibc
 import SpunnelCLI

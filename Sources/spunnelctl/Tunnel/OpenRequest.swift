@@ -1,4 +1,4 @@
-// What spunnelctl open asks of a keeper, and what it hears until the end.
+// Requests forwards from a job's keeper, and reports on them until the end.
 
 import Glibc
 import SpunnelCLI
@@ -6,10 +6,11 @@ import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
+/// One call of `spunnelctl open`.
 struct OpenRequest {
-  /// Milliseconds for a keeper to start and to answer, after one that is just ending has ended.
+  /// Milliseconds for a keeper to start and answer, including the end of one that is ending.
   private static let patience = 10_000
-  /// Microseconds before the next look at one that is starting or ending.
+  /// Microseconds between two attempts to reach a keeper that is starting or ending.
   private static let pause: UInt32 = 20_000
 
   let job: String
@@ -22,9 +23,9 @@ struct OpenRequest {
 
   private enum Outcome {
     case done
-    /// The keeper was just starting or ending: another attempt will tell.
+    /// The keeper was starting or ending, so another attempt is needed.
     case unanswered
-    /// The step whose tunnel carried the forwards has ended, and its job has not.
+    /// The step whose tunnel carried the forwards has ended, but its job goes on.
     case outlived
   }
 
@@ -47,9 +48,9 @@ struct OpenRequest {
     }
     let facts = try JobFacts.find(job)
     try check(facts)
-    // Also without --background: somebody may ask its keeper for more, with it.
+    // Also without --background: another command may use this keeper with it.
     let logout = Logout.ahead(of: facts.step.job)
-    // Refused when somebody else was faster: then theirs is used.
+    // If another keeper was faster, this one is refused, and the other one is used.
     let refusal = start(facts.step, logout, try option.arguments())
     if let connection = try connect(facts.step) {
       let danger = refusal == nil ? logout.danger : danger(to: facts.step)
@@ -61,8 +62,10 @@ struct OpenRequest {
     return .unanswered
   }
 
-  /// The tunnel that is there and will do. A step's ends with it, and the job may not: it serves a
-  /// job only as long as somebody is here who opens another one then.
+  /// The step of an existing tunnel that can carry the forwards.
+  ///
+  /// The tunnel of a step ends before its job may end. It is used for a job only if this process
+  /// stays and can open another one then.
   private func present() throws(CommandError) -> StepName? {
     guard let argument = TunnelArgument(ifJob: job) else { return nil }
     let steps = try liveTunnels(in: option.stateDirectory).map(\.step)
@@ -80,7 +83,7 @@ struct OpenRequest {
         "open job \(job): it is a job array: name one task, as in \(facts.step.job)_1")
     }
     switch facts.state {
-    // Tasks that wait are one job, of the array's number.
+    // All waiting tasks of an array are one job, with the array's number.
     case "pending" where job.hasPrefix("\(facts.step.job)_"):
       throw .failure(
         "open job \(job): it has not started (\(facts.detail)): a task of an array cannot be waited "
@@ -92,7 +95,7 @@ struct OpenRequest {
     }
   }
 
-  /// - Returns: why there is no keeper
+  /// - Returns: the reason why no keeper was started; `nil` on success
   private func start(_ step: StepName, _ logout: Logout, _ arguments: [String]) -> String? {
     guard let installation = Installation.current else { return Installation.absence }
     do throws(SettingsError) {
@@ -106,9 +109,9 @@ struct OpenRequest {
     return nil
   }
 
-  /// What threatens the tunnel that was there.
+  /// The logout that would end an existing tunnel; `nil` for none.
   private func danger(to step: StepName) -> Logout.Danger? {
-    // What is held ends before any logout.
+    // Held forwards end with this process, before any logout.
     guard !isHeld, let found = try? liveTunnels(in: option.stateDirectory),
       let view = found.first(where: { $0.step == step })
     else { return nil }
@@ -131,7 +134,7 @@ struct OpenRequest {
     let asked = spec
     var hasAnswer = false
     while let report = connection.next() {
-      // A keeper that ends before it has heard of the forwards.
+      // The keeper ended before it read the request.
       if case .over = report, !hasAnswer { return .unanswered }
       if try take(report, step, isFirst: !hasAnswer) {
         if let danger, !isHeld { output.remark("spunnel: \(danger.line(step.job, asked))") }
@@ -149,7 +152,7 @@ struct OpenRequest {
     throw .failure("open job \(job): the tunnel ended without a word: see spunnelctl status")
   }
 
-  /// - Returns: whether there is nothing to wait for any more
+  /// - Returns: whether this process need not wait any longer
   private mutating func take(
     _ report: KeeperReport, _ step: StepName, isFirst: Bool
   ) throws(CommandError) -> Bool {
@@ -160,7 +163,7 @@ struct OpenRequest {
       pin(to: forwards)
       return !isHeld
     case .waiting(let held):
-      // A keeper that has just started does not know yet that the job runs.
+      // A keeper that has just started does not yet know that the job runs.
       guard waits || !isFirst else { return false }
       output.remark("job \(step.job) has not started: waiting")
       if output.isJSON || !isHeld { try output.tellOne(OpeningReport(step, .waiting(held))) }
@@ -173,13 +176,13 @@ struct OpenRequest {
     }
   }
 
-  /// Whoever opens them again gets the same ports, on the same nodes.
+  /// Fixes the chosen ports and nodes in the spec, so that reopened forwards keep them.
   private mutating func pin(to forwards: [Forward]) {
     let same = forwards.map(\.description).joined(separator: ",")
     do throws(SpecError) { spec = try TunnelSpec(same) } catch {}
   }
 
-  /// Whether the forwards were the job's, and the job is still there.
+  /// Whether the forwards were requested for the job, and the job still runs.
   private func goesOn(without step: StepName) throws(CommandError) -> Bool {
     guard isHeld, !step.isWholeJob, TunnelArgument(ifJob: job)?.namesStep == false else {
       return false

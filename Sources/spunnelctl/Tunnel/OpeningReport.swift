@@ -1,17 +1,18 @@
-// spunnelctl open: how far the forwards are that it asked for.
+// `spunnelctl open`: the state of the forwards that it requested.
 
 import SpunnelCLI
 import SpunnelSlurm
 import SpunnelTunnel
 
+/// One result of `spunnelctl open`.
 struct OpeningReport: Report {
   enum Stage: Equatable, Sendable {
-    /// The job has not started; the submit ends are held.
+    /// The job has not started. The submit ends are held.
     case waiting(TunnelSpec)
     case up([Forward])
-    /// Something befell forwards that go on.
+    /// Something happened to forwards that stay open.
     case news(KeeperNews)
-    /// With the reason.
+    /// The tunnel is over, with the reason.
     case over(String)
   }
 

@@ -1,15 +1,15 @@
-// status --probe: has the keepers find out, all at once, whether anything listens at the far ends.
+// `status --probe`: makes the keepers check, all at once, whether anything listens at the far ends.
 
 import SpunnelCLI
 import SpunnelTunnel
 
 enum Probe {
-  /// Milliseconds that a user's have together: a service that is slow to accept takes one second.
+  /// Milliseconds for all keepers of one user. A service that is slow to accept takes a second.
   private static let patience = 10_000
 
-  /// Asks, and waits for the answers; then the records tell.
+  /// Asks the keepers and waits for their answers. The results are in the records.
   ///
-  /// - Returns: lines on keepers that gave none
+  /// - Returns: one line for each keeper that did not answer
   static func run(_ views: [RecordView], in stateDirectory: String) -> [String] {
     var problems: [String] = []
     for tunnels in views.filter(\.isHeld).byOwner {
@@ -19,7 +19,7 @@ enum Probe {
         switch answer {
         case .failure(let error): problems.append("probe \(tunnel.step.words): \(error)")
         case .silence: problems.append("probe \(tunnel.step.words): its keeper gave no answer")
-        // One that ended meanwhile has no far end any more.
+        // A tunnel that has ended meanwhile has no far end.
         case .report, .none: continue
         }
       }

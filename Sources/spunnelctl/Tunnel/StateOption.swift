@@ -1,4 +1,4 @@
-// How this site has set the plugin up: on the command line, or as plugstack.conf says.
+// The site's setup of the plugin: from the command line, or from plugstack.conf.
 
 import Glibc
 import SpunnelCLI
@@ -6,31 +6,32 @@ import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
-/// The option that all commands of tunnels share.
+/// The option `--state-dir`, which all commands of tunnels share.
 struct StateOption {
   static let option = Option(
     "state-dir", "DIR", .absoluteFolder,
     "Look for the records in DIR (otherwise as state_dir= in plugstack.conf says, or in /tmp).")
 
+  /// The absolute path of the directory that holds the users' state directories.
   let stateDirectory: String
-  /// What was typed.
+  /// The directory that the user typed; `nil` without the option.
   private let directory: String?
-  /// The plugin's line, when the directory had to be looked for there.
+  /// The plugin's line; `nil` when the user typed the directory or there is no such line.
   private let line: PluginLine?
 
   init(_ call: Call) throws(CommandError) { try self.init(call[StateOption.option]) }
 
-  /// - Parameter directory: `nil`: as plugstack.conf says
+  /// - Parameter directory: an absolute path; `nil` for that of plugstack.conf
   init(_ directory: String?) throws(CommandError) {
     self.directory = directory
-    // Slurm's library is asked by a process of its own: only when its answer is needed.
+    // Reading it may start a process that asks Slurm's library, so it is read only when needed.
     line = directory == nil ? try StateOption.pluginLine() : nil
     stateDirectory = directory ?? line?.settings.stateDirectory ?? Settings().stateDirectory
   }
 
-  /// The plugin's arguments, for a keeper.
+  /// The plugin's arguments for a keeper.
   func arguments() throws(CommandError) -> [String] {
-    // The last one counts.
+    // If a key occurs twice, the last value counts.
     guard let directory else { return (line?.arguments ?? []) + Settings.choice() }
     return (try StateOption.pluginLine()?.arguments ?? []) + ["state_dir=\(directory)"]
       + Settings.choice()
@@ -44,13 +45,13 @@ struct StateOption {
     }
   }
 
-  /// The path of slurm.conf: the one that `SLURM_CONF` names, else the one that Slurm's own library finds.
-  /// It may lie where Slurm was built for, or in /run/slurm/conf on a host without a file of its own.
+  /// The path of slurm.conf: the one in `SLURM_CONF`, or the one that Slurm's own library finds.
+  /// The library looks where Slurm was built for, and in /run/slurm/conf on a configless host.
   ///
-  /// - Returns: `nil` when this host has no Slurm, or Slurm's library does not tell
+  /// - Returns: `nil` when this host has no Slurm, or its library finds no file
   private static func slurmConfiguration() throws(CommandError) -> String? {
     if let named = Process.environment("SLURM_CONF"), !named.isEmpty {
-      // Slurm would take it from the current directory, where anybody may have put it.
+      // Slurm would look in the current directory, where any user may have put a file.
       guard named.contains("/") else { return nil }
       guard unsafe access(named, R_OK) == 0 else {
         let reason = SystemError(

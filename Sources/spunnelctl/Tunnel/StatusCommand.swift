@@ -1,4 +1,5 @@
-// spunnelctl status: the user's tunnels on this host, or everybody's, or all about a job's.
+// `spunnelctl status`: the user's tunnels on this host, those of all users, or the details of one
+// job's.
 
 import Glibc
 import SpunnelCLI
@@ -53,7 +54,7 @@ enum StatusCommand {
     for word in call[jobs] {
       arguments.append(try TunnelArgument(word, in: call, directory: directory))
     }
-    // A job has one owner: root need not say whose it is.
+    // A job has one owner, so root need not name the owner.
     let isAnybodys = call[all] || (getuid() == 0 && !arguments.isEmpty)
     let looker = Looker(directory: directory, user: isAnybodys ? nil : getuid(), jobs: arguments)
     try tell(looker, Output(call), probes: call[probe])
@@ -83,12 +84,12 @@ enum StatusCommand {
     }
   }
 
-  /// Which tunnels are meant.
+  /// Selects the tunnels to report.
   private struct Looker {
     let directory: String
-    /// `nil`: everybody's.
+    /// The owner of the tunnels; `nil` for every user.
     let user: uid_t?
-    /// Empty: all of them.
+    /// The jobs of the tunnels; empty for all jobs.
     let jobs: [TunnelArgument]
 
     typealias Found = (views: [RecordView], problems: [String])
@@ -107,7 +108,7 @@ enum StatusCommand {
       jobs.isEmpty || jobs.contains { $0.matches(step) }
     }
 
-    /// - Parameter problems: lines that are told besides
+    /// - Parameter problems: further lines to report
     func report(
       _ found: Found, _ problems: [String], _ own: Result<[JobInfo], SlurmError>?
     ) -> any Report {
@@ -123,9 +124,9 @@ enum StatusCommand {
   }
 }
 
-/// The user's jobs, asked for seldom: a site may allow few requests.
+/// The user's jobs. Slurm is asked rarely, because a site may limit requests.
 private final class OwnJobs {
-  /// Milliseconds for which an answer holds.
+  /// Milliseconds for which an answer is used.
   private static let freshness = 10_000
 
   private let isWanted: Bool
@@ -133,7 +134,7 @@ private final class OwnJobs {
 
   init(isWanted: Bool) { self.isWanted = isWanted }
 
-  /// `nil` where they are not wanted.
+  /// The jobs, or why they are unknown; `nil` when they are not wanted.
   var current: Result<[JobInfo], SlurmError>? {
     if !isWanted { return nil }
     let now = Clock.milliseconds()

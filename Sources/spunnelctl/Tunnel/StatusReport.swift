@@ -1,4 +1,4 @@
-// spunnelctl status: a line for each tunnel.
+// `spunnelctl status`: one line for each tunnel.
 
 import Glibc
 import SpunnelCLI
@@ -6,18 +6,20 @@ import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
 
+/// The result of `spunnelctl status`.
 struct StatusReport: Report {
   private let views: [RecordView]
   private let user: uid_t?
   private let problems: [String]
-  /// The user's jobs, or why they are not known; `nil` where nobody asked.
+  /// The user's jobs, or why they are unknown; `nil` when Slurm was not asked.
   private let jobs: Result<[JobInfo], SlurmError>?
 
   /// - Parameters:
-  ///   - views: by job and step
-  ///   - user: whose; `nil`: everybody's
-  ///   - problems: lines on what could not be looked at
-  ///   - jobs: the user's that are not over, with a tunnel or without; `nil`: not asked for
+  ///   - views: the tunnels, sorted by job and step
+  ///   - user: the owner of the tunnels; `nil` for every user
+  ///   - problems: lines about records that could not be read
+  ///   - jobs: the user's jobs that are not over, or why they are unknown; `nil` when Slurm was not
+  ///     asked
   init(
     _ views: [RecordView], user: uid_t?, problems: [String] = [],
     jobs: Result<[JobInfo], SlurmError>? = nil
@@ -30,7 +32,7 @@ struct StatusReport: Report {
 
   var text: String { ([table] + problems + others).joined(separator: "\n") }
 
-  /// The jobs without a tunnel here, with what to type.
+  /// The jobs without a tunnel on this host, each with the command that opens one.
   private var others: [String] {
     switch jobs {
     case nil: return []
@@ -52,7 +54,7 @@ struct StatusReport: Report {
     }
   }
 
-  /// More are told by squeue.
+  /// The most jobs that are listed. squeue lists all of them.
   private static let mostJobs = 20
 
   private func withoutTunnel(_ jobs: [JobInfo]) -> [JobInfo] {
@@ -110,7 +112,7 @@ struct StatusReport: Report {
 }
 
 extension JobInfo {
-  /// What opens a tunnel into it.
+  /// The command that opens a tunnel into the job.
   fileprivate var advice: String {
     let open = "spunnelctl open \(reference) :8000"
     if phase == .pending { return array == nil ? open + " --wait" : "once it runs" }
@@ -128,11 +130,11 @@ extension RecordView {
   }
 }
 
-/// Login names, each asked for once: the answer may come over the network.
+/// Login names. Each is looked up once, because the lookup may go over the network.
 struct UserNames {
   private let names: [uid_t: String]
 
-  /// - Parameter views: whose owners are meant
+  /// - Parameter views: the tunnels whose owners are looked up
   init(_ views: [RecordView]) {
     names = Dictionary(
       uniqueKeysWithValues: Set(views.map(\.user)).map { ($0, Host.userName(of: $0)) })

@@ -1,20 +1,23 @@
-// Tunnels that something was done to: closed, or removed.
+// A list of tunnels that were closed or removed.
 
 import SpunnelCLI
 import SpunnelSlurm
 import SpunnelTunnel
 
-/// What close and clean tell.
+/// The result of `spunnelctl close` and `spunnelctl clean`.
 struct StepList: Report {
-  /// The array's key: `closed`, `removed`.
+  /// The key of the JSON array: `closed` or `removed`.
   private let key: String
   private let entries: [Entry]
   let text: String
 
-  /// One tunnel: whose it is, where that is to be told; with a spec, only these forwards of it.
+  /// One tunnel: its owner if that matters, and the forwards if only these were closed.
   typealias Entry = (step: StepName, user: String?, spec: TunnelSpec?)
 
-  /// - Parameter text: the same for people
+  /// - Parameters:
+  ///   - key: the key of the JSON array
+  ///   - entries: the tunnels
+  ///   - text: the same result for people
   init(_ key: String, _ entries: [Entry], text: String) {
     self.key = key
     self.entries = entries

@@ -1,4 +1,4 @@
-// Which tunnels a command is about: `12` or the job's name for all of a job, `12.0` for one step.
+// The tunnels that a word names: `12` or a job's name for a whole job, `12.0` for one step.
 
 import Glibc
 import SpunnelCLI
@@ -12,9 +12,12 @@ struct TunnelArgument {
   private let job: UInt32
   private let step: UInt32?
 
-  /// Asks Slurm where the word alone does not tell, as in `12_3`, `12+1` and `train`.
+  /// Reads a word. Slurm is asked only for words such as `12_3`, `12+1` and `train`.
   ///
-  /// - Parameter directory: where tunnels are looked for: of jobs with one name those with a tunnel are meant
+  /// - Parameters:
+  ///   - text: the word
+  ///   - call: the command, for errors
+  ///   - directory: the state directory; of several jobs with one name, those with a tunnel count
   init(_ text: String, in call: Call, directory: String) throws(CommandError) {
     if let argument = TunnelArgument(ifJob: text) {
       self = argument
@@ -36,7 +39,7 @@ struct TunnelArgument {
     step = number.contains(".") ? found.step : nil
   }
 
-  /// - Returns: `nil` for what only Slurm can tell, as `12_3`
+  /// - Returns: `nil` for a word that only Slurm can resolve, such as `12_3`
   init?(ifJob text: String) {
     self.text = text
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
@@ -64,7 +67,7 @@ struct TunnelArgument {
     }
   }
 
-  /// Whether a word can only be a job's number, as in `12`, `12.0`, `12_3` or `12+1`.
+  /// Whether a word can only be a job id: `12`, `12.0`, `12_3` or `12+1`.
   static func isNumber(_ text: String) -> Bool {
     if TunnelArgument(ifJob: text) != nil { return true }
     let job = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)[0]
@@ -73,19 +76,21 @@ struct TunnelArgument {
       && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy(\.isASCIIDigit) }
   }
 
-  /// Whether one step is meant, rather than a job with all its steps.
+  /// Whether the word names one step rather than a whole job.
   var namesStep: Bool { step != nil }
 
   func matches(_ name: StepName) -> Bool { name.job == job && (step ?? name.step) == name.step }
 
-  /// The tunnels that are meant and alive; at least one.
+  /// The live tunnels that the word names, at least one.
+  ///
+  /// - Throws: why there is none
   func tunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
     let found = try reachableTunnels(in: stateDirectory, of: [self])
     if found.isEmpty { throw absence }
     return found
   }
 
-  /// That there is none here, and why, as Slurm knows it.
+  /// The error for a job without a tunnel here, with the reason as Slurm knows it.
   var absence: CommandError {
     .failure("no tunnel of job \(text) on \(Host.name): \(JobAbsence.reason(text))")
   }
@@ -95,14 +100,14 @@ extension Character {
   fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
 }
 
-/// All of the user's tunnels on this host that a keeper holds.
+/// The user's tunnels on this host that a keeper holds.
 func liveTunnels(in stateDirectory: String) throws(CommandError) -> [RecordView] {
   do throws(RecordError) {
     return try RecordView.all(in: stateDirectory, user: getuid()).filter(\.isHeld)
   } catch { throw .failure("look at the tunnels: \(error)") }
 }
 
-/// Tunnels of these jobs that a keeper holds: the user's own, and for root everybody's.
+/// The tunnels of some jobs that a keeper holds: the user's own, or for root those of every user.
 func reachableTunnels(
   in stateDirectory: String, of jobs: [TunnelArgument]
 ) throws(CommandError) -> [RecordView] {
@@ -114,7 +119,7 @@ func reachableTunnels(
 }
 
 extension JobFacts {
-  /// Asks Slurm for a job that was typed.
+  /// Asks Slurm for a job that the user typed.
   static func find(_ text: String) throws(CommandError) -> JobFacts {
     do throws(JobFactsError) { return try ask(text) } catch {
       switch error {

@@ -1,10 +1,10 @@
-// A tunnel as docs/status.md describes it.
+// A tunnel as JSON; docs/status.md describes the keys.
 
 import SpunnelCLI
 import SpunnelTunnel
 
 extension RecordView {
-  /// - Parameter user: the owner's login name
+  /// - Parameter user: the login name of the owner
   func json(user: String) -> JSON {
     JSON([
       "job": .number(Int(step.job)), "step": .string(step.stepLabel), "user": .string(user),
@@ -40,7 +40,7 @@ extension RecordView {
 }
 
 extension Forward {
-  /// - Parameter far: `nil` where nobody asked
+  /// - Parameter far: the state of the far end; `nil` leaves it out
   func json(_ far: FarEnd? = nil) -> JSON {
     JSON([
       "kind": .string(kind.rawValue), "node": .string(node.description),

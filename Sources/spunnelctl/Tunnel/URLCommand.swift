@@ -1,4 +1,4 @@
-// spunnelctl url: what to open in a browser, and what to type on one's own computer before.
+// `spunnelctl url`: the addresses for a browser, and the ssh command for the user's own computer.
 
 import SpunnelCLI
 import SpunnelSlurm
@@ -42,7 +42,8 @@ enum URLCommand {
         tunnels.append(try entry(view, word, servers))
       } catch {
         if view.isOwn { throw error }
-        // Root's: what one user has laid there hides no other's tunnel. status tells of it.
+        // Only root gets here: the record of one user must not hide the tunnels of others. `status`
+        // reports it.
         refusal = refusal ?? error
       }
     }
@@ -61,7 +62,7 @@ enum URLCommand {
     return .success
   }
 
-  /// The tunnels that are meant, and their job as it was typed.
+  /// The tunnels to report, and their job as the user typed it.
   private static func views(
     _ call: Call, in directory: String
   ) throws(CommandError) -> ([RecordView], String) {
@@ -116,7 +117,7 @@ enum URLCommand {
 }
 
 extension ValueKind<String> {
-  /// What stands behind the port in an address.
+  /// The part of an address after the port.
   fileprivate static var webPath: ValueKind {
     ValueKind { text throws(ValueError) in
       if JupyterServer.isPath(text) { return text }
