@@ -1,4 +1,4 @@
-// The keeper's executable: everything is in the core.
+// The program spunnel-keeper. All its code is in SpunnelKeeper.
 
 import Glibc
 import SpunnelKeeper

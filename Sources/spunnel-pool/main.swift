@@ -1,4 +1,4 @@
-// The pool's executable, coordinator and agent: everything is in SpunnelPool.
+// The program spunnel-pool, coordinator and agent. All its code is in SpunnelPool.
 
 import Glibc
 import SpunnelPool

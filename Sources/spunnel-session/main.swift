@@ -1,4 +1,5 @@
-// The node's part of sessions, as a program.
+// The program spunnel-session, which runs on the node of a session. All its code is in
+// SpunnelSession.
 
 import Glibc
 import SpunnelSession

@@ -1,4 +1,4 @@
-// spunnelctl cluster: which subcommands there are, and what they share.
+// `spunnelctl cluster`: its subcommands, and what they share.
 
 import SpunnelCLI
 import SpunnelCluster
@@ -26,7 +26,7 @@ enum ClusterCommand {
 enum ClusterOptions {
   static let name = Option("name", "NAME", .clusterName, "Name the cluster (default).")
 
-  /// The cluster that is meant.
+  /// The cluster that the options name.
   static func cluster(_ call: Call) throws(CommandError) -> Cluster {
     try clustering(call) { () throws(ClusterError) in
       Cluster(call[name] ?? .standard, in: try .current())
@@ -34,7 +34,8 @@ enum ClusterOptions {
   }
 }
 
-/// Runs what throws a `ClusterError`; text that makes no sense is a matter of usage.
+/// Runs a body and turns its `ClusterError` into a `CommandError`. A malformed value is a usage
+/// error.
 func clustering<Value: ~Copyable>(
   _ call: Call, _ body: () throws(ClusterError) -> Value
 ) throws(CommandError) -> Value {
@@ -45,7 +46,7 @@ func clustering<Value: ~Copyable>(
 }
 
 extension ValueKind<ClusterName> {
-  /// A cluster's name, of those that are there.
+  /// The name of a cluster, completed from the existing ones.
   static var clusterName: ValueKind {
     ValueKind(
       completion: .asked { _ in
@@ -65,7 +66,7 @@ extension ValueKind<MemorySize> {
   }
 }
 
-/// What belongs in the place of a text that cannot be read.
+/// Runs a body and turns a malformed value into what to write instead.
 private func wanted<Value>(
   _ read: () throws(ClusterError) -> Value
 ) throws(ValueError) -> Value {

@@ -1,4 +1,4 @@
-// spunnelctl cluster env and exec: Slurm's own commands, meaning the user's cluster.
+// `spunnelctl cluster env` and `exec`: make Slurm's own commands use the user's cluster.
 
 import Glibc
 import SpunnelCluster
@@ -34,9 +34,9 @@ enum ClusterExec {
     examples: [.init("spunnelctl cluster exec srun hostname", "Run srun on the cluster.")],
     exitStatuses: [("any", "that of the command")], action: run)
 
-  /// Becomes the command.
+  /// Replaces this process by the command.
   private static func run(_ call: Call) throws(CommandError) -> ExitCode {
-    // As they came: in text, what is no UTF-8 was replaced.
+    // The words as bytes: as text, bytes that are not UTF-8 would be lost.
     let arguments = call.program
     guard let command = arguments.first else { return .usage }
     let cluster = try ClusterOptions.cluster(call)
@@ -55,11 +55,11 @@ enum ClusterExec {
     return .failure
   }
 
-  /// Said where one stumbles on it, and before Slurm's own, shorter word.
+  /// Warns before a command that needs slurmdbd. Slurm's own message comes after it and says less.
   private static func warnOfAccounting(_ words: [String]) {
     let command = words[0].split(separator: "/").last ?? ""
     guard ["sacct", "sacctmgr", "sreport", "sshare"].contains(command) else { return }
-    // What has finished is also in a file, which sacct can read.
+    // With this option sacct reads the file of finished jobs.
     if words.contains("-c") || words.contains("--completion") { return }
     remark(
       "spunnelctl: \(command) asks slurmdbd, which a cluster of your own does not have; finished "

@@ -1,12 +1,12 @@
-// A cluster of the user's own, as status, list and up tell of it. The object is described in
-// docs/personal-cluster.md.
+// The results of `cluster status`, `list`, `up`, `down` and `env`. docs/personal-cluster.md
+// describes the JSON.
 
 import SpunnelCluster
 import SpunnelCLI
 import SpunnelSystem
 import SpunnelTunnel
 
-/// What `cluster status` tells.
+/// The result of `cluster status`.
 struct ClusterReport: Report {
   let cluster: Cluster
   let status: Cluster.Status
@@ -63,7 +63,7 @@ struct ClusterReport: Report {
   }
 }
 
-/// What `cluster list` tells.
+/// The result of `cluster list`.
 struct ClusterListReport: Report {
   let clusters: [ClusterReport]
 
@@ -90,7 +90,7 @@ struct ClusterListReport: Report {
   }
 }
 
-/// What `cluster up` tells: the cluster, and what had to be done for it.
+/// The result of `cluster up`: the cluster, and what was started.
 struct ClusterUpReport: Report {
   let cluster: ClusterReport
   let result: UpResult
@@ -118,7 +118,7 @@ struct ClusterUpReport: Report {
   }
 }
 
-/// What `cluster down` tells.
+/// The result of `cluster down`.
 struct ClusterDownReport: Report {
   let name: ClusterName
   let result: DownResult
@@ -146,7 +146,7 @@ struct ClusterDownReport: Report {
   }
 }
 
-/// What `cluster env` tells: for a POSIX shell to evaluate, or for a program.
+/// The result of `cluster env`: text for a shell to evaluate, or JSON.
 struct EnvironmentReport: Report {
   let change: EnvironmentChange
   var shell = Shell.sh

@@ -1,4 +1,4 @@
-// spunnelctl cluster status and list.
+// `spunnelctl cluster status` and `list`.
 
 import SpunnelCluster
 import SpunnelCLI
@@ -16,7 +16,7 @@ enum ClusterStatus {
     }
   }
 
-  /// Tells it once, or again and again: nothing says when a cluster has changed.
+  /// Prints a report once, or repeatedly at intervals: nothing reports that a cluster has changed.
   static func show<Told: Report>(
     _ call: Call, _ look: @escaping () throws(ClusterError) -> Told
   ) throws(CommandError) -> ExitCode {

@@ -1,4 +1,4 @@
-// spunnelctl cluster up and down.
+// `spunnelctl cluster up` and `down`.
 
 import Glibc
 import SpunnelCluster
@@ -34,7 +34,7 @@ enum ClusterUp {
   private static func run(_ call: Call) throws(CommandError) -> ExitCode {
     let cluster = try ClusterOptions.cluster(call)
     let request = try request(call)
-    // Daemons hold no folder of the user's: he may want to unmount it.
+    // The daemons leave the user's folder, so that its file system can be unmounted.
     _ = unsafe chdir("/")
     let result = try clustering(call) { () throws(ClusterError) in try cluster.up(request) }
     let status = try clustering(call) { () throws(ClusterError) in try cluster.status() }
@@ -68,7 +68,7 @@ enum ClusterUp {
     return request
   }
 
-  /// `1 node with 8 CPUs and 16G, fifo`.
+  /// The shape in words: `1 node with 8 CPUs and 16G, fifo`.
   static func describe(_ shape: Shape) -> String {
     let nodes = shape.nodes == 1 ? "1 node" : "\(shape.nodes) nodes, each"
     let processors = shape.processors == 1 ? "1 CPU" : "\(shape.processors) CPUs"

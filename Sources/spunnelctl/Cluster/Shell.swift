@@ -1,14 +1,14 @@
-// The shells that spunnelctl cluster env writes for.
+// The shells for which `spunnelctl cluster env` writes.
 
 import SpunnelCLI
 import SpunnelSystem
 import SpunnelTunnel
 
-/// A kind of shell, by how it sets variables.
+/// A family of shells that set variables in the same way.
 enum Shell: String, CaseIterable {
   case sh, csh, fish
 
-  /// The user's own.
+  /// The family of the user's own shell.
   static var current: Shell {
     switch Process.environment("SHELL")?.split(separator: "/").last {
     case "csh", "tcsh": .csh
@@ -17,7 +17,7 @@ enum Shell: String, CaseIterable {
     }
   }
 
-  /// - Returns: a command that gives a variable to programs that are started
+  /// A command that sets an environment variable.
   func setting(_ name: String, _ value: String) -> String {
     switch self {
     case .sh: "export \(name)=\(shellQuoted(value))"
@@ -26,17 +26,17 @@ enum Shell: String, CaseIterable {
     }
   }
 
-  /// - Returns: a command that puts folders before those of a variable, which may not be set
+  /// A command that puts folders in front of a variable, which may be unset.
   func prepending(_ folders: [String], to name: String) -> String {
     let list = shellQuoted(folders.joined(separator: ":"))
     switch self {
     case .sh: return "export \(name)=\(list)${\(name):+:$\(name)}"
     case .csh:
-      // A variable that is not set is an error there.
+      // csh reports an error for an unset variable.
       let isSet = Process.environment(name).map { !$0.isEmpty } ?? false
       return "setenv \(name) \(list)\(isSet ? ":\"$\(name)\"" : "");"
     case .fish:
-      // Variables whose names end in PATH are lists there.
+      // fish treats a variable whose name ends in PATH as a list.
       return "set -gx \(name) \(folders.map { shellQuoted($0) }.joined(separator: " ")) $\(name);"
     }
   }

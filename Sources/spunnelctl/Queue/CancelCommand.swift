@@ -1,4 +1,4 @@
-// spunnelctl cancel, set and retry: changes, by Slurm's own programs.
+// `spunnelctl cancel`, `set` and `retry`: change jobs through Slurm's own programs.
 
 import Glibc
 import SpunnelCLI
@@ -24,7 +24,7 @@ enum CancelCommand {
     if wanted.isEmpty {
       throw .usage("cancel: name a job: type, for example, spunnelctl cancel 12")
     }
-    // scancel ends with 0 for a job that is over or unknown.
+    // scancel also exits with 0 for a job that is over or unknown, so Slurm is asked first.
     let known = try tools.ask(wanted)
     var problems: [String] = []
     for reference in wanted {
@@ -127,7 +127,7 @@ enum RetryCommand {
     return Waiter.status(of: ends).exitCode
   }
 
-  /// The tasks that are to run; `nil`: the job as it was.
+  /// The tasks to run again; `nil` for the whole job.
   private static func tasks(
     _ reference: JobReference, _ onlyFailed: Bool, _ submitted: SubmittedJob, _ tools: QueueTools
   ) throws(CommandError) -> String? {

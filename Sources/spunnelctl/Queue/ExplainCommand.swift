@@ -1,4 +1,4 @@
-// spunnelctl explain: why a job waits, and what one change would help; or how a job ended.
+// `spunnelctl explain`: why a job waits and which change helps, or how a job ended.
 
 import Glibc
 import SpunnelCLI
@@ -69,7 +69,7 @@ enum ExplainCommand {
     return ExplainReport(job: job, lines: lines, gains: gains.gains)
   }
 
-  /// Whose jobs go first in its partition.
+  /// The users whose jobs come first in the job's partition.
   private static func ahead(of job: JobInfo, _ tools: QueueTools) throws(CommandError) -> [String] {
     guard let priority = job.priority else { return [] }
     var users: [uid_t: Int] = [:]

@@ -1,4 +1,4 @@
-// spunnelctl info: all about a job. spunnelctl efficiency: what it has used of what it had.
+// `spunnelctl info`: everything about a job. `spunnelctl efficiency`: what it used of what it had.
 
 import SpunnelCLI
 import SpunnelPool
@@ -26,11 +26,11 @@ enum InfoCommand {
   }
 }
 
-/// A job, and what is noted of it.
+/// A job, and the records of it.
 struct JobStory {
   let job: JobInfo
   let run: RunNote?
-  /// How far a pool is.
+  /// The progress of a pool; `nil` for other jobs.
   var pool: String?
 
   var efficiency: Efficiency? {

@@ -1,4 +1,4 @@
-// spunnelctl logs: what a job writes.
+// `spunnelctl logs`: the output of a job.
 
 import Glibc
 import SpunnelCLI
@@ -66,7 +66,7 @@ enum LogsCommand {
 
   private static func write(_ bytes: [UInt8]) -> Bool {
     do throws(SystemError) {
-      // A copy, as this process does not own its output.
+      // Duplicated, because this process does not own its standard output.
       let output = FileDescriptor(owning: try check("dup") { dup(STDOUT_FILENO) })
       try output.writeAll(bytes)
       return true

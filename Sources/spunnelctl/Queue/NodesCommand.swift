@@ -1,4 +1,4 @@
-// spunnelctl nodes: what the cluster has, and what of it is in use.
+// `spunnelctl nodes`: the nodes of the cluster, and how much of them is in use.
 
 import SpunnelCLI
 import SpunnelQueue
@@ -26,6 +26,7 @@ enum NodesCommand {
   }
 }
 
+/// The result of `spunnelctl nodes`.
 struct NodesReport: Report {
   private static let widestBar = 32
 
@@ -40,7 +41,7 @@ struct NodesReport: Report {
     return table.text + "\n\nUsed CPUs: \(used)/\(all) (\(tenths / 10).\(tenths % 10)%)"
   }
 
-  /// Nodes of which each cell is the same.
+  /// Groups of nodes whose cells are all equal.
   private var piles: [[NodeInfo]] {
     var order: [[String]] = []
     var piles: [[String]: [NodeInfo]] = [:]
@@ -71,12 +72,12 @@ struct NodesReport: Report {
     ]
   }
 
-  /// `[***.....]`, a character for each CPU as far as there is room.
+  /// The usage of a node: `[***.....]`, with a character for each CPU up to `widestBar`.
   static func bar(_ node: NodeInfo) -> String {
     let width = min(node.cpus, widestBar)
     if !node.isUsable { return "[" + String(repeating: "X", count: width) + "]" }
     var stars = node.cpus > 0 ? (node.cpusUsed * width + node.cpus - 1) / node.cpus : 0
-    // A bar that is full has no free CPU.
+    // A bar without a dot must mean a node without a free CPU.
     if stars == width, node.cpusUsed < node.cpus { stars = width - 1 }
     return "[" + String(repeating: "*", count: stars)
       + String(repeating: ".", count: width - stars) + "]"
@@ -100,7 +101,7 @@ struct NodesReport: Report {
   }
 }
 
-/// Names of nodes as Slurm writes several: `n[1-3,7]`.
+/// Several node names in Slurm's form: `n[1-3,7]`.
 enum NodeNames {
   static func compact(_ names: [String]) -> String {
     var groups: [(prefix: String, numbers: [Substring])] = []

@@ -1,4 +1,4 @@
-// spunnelctl queue: the user's jobs, or everybody's.
+// `spunnelctl queue`: the jobs of the user, or of all users.
 
 import Glibc
 import SpunnelCLI
@@ -45,7 +45,7 @@ enum QueueCommand {
     return users
   }
 
-  /// - Parameter users: `nil`: everybody
+  /// - Parameter users: the owners of the jobs; `nil` for every user
   private static func report(
     _ tools: QueueTools, users: Set<uid_t>?
   ) throws(CommandError) -> QueueReport {
@@ -60,7 +60,7 @@ enum QueueCommand {
       }
     } catch { throw .failure("queue: \(error)") }
     if users == [getuid()] {
-      // A look into a file for each; nobody has more of them that run.
+      // This reads a file for each running job, so the number is bounded.
       for index in rows.indices.prefix(500) where rows[index].job.phase == .running {
         rows[index].progress = tools.poolProgress(rows[index].label)?.line
       }
@@ -70,7 +70,7 @@ enum QueueCommand {
       rows: rows.sorted { $0.order < $1.order }, now: now, showsUsers: users != [getuid()])
   }
 
-  /// Jobs that Slurm has forgotten, and that ended within the hour.
+  /// Jobs that Slurm has forgotten and that ended less than an hour ago.
   private static func remembered(_ known: [QueueRow], _ tools: QueueTools, _ now: Int) -> [QueueRow]
   {
     guard let records = tools.records else { return [] }
@@ -101,7 +101,7 @@ struct QueueRow {
 
   let job: JobInfo
   let label: String
-  /// How far a pool is.
+  /// The progress of a pool; `nil` for other jobs.
   var progress: String?
   var user: uid_t { job.user }
 
@@ -115,12 +115,12 @@ struct QueueRow {
     label = job.label
   }
 
-  /// What spunnel-run noted of a job that Slurm has forgotten.
+  /// Makes a row of spunnel-run's note, for a job that Slurm has forgotten.
   init?(_ label: String, run text: RecordText) {
     guard let note = RunNote(text), let reference = JobReference(label) else { return nil }
     var job = JobInfo(id: reference.job, user: getuid(), phase: .over)
     if let task = reference.task { (job.array, job.task) = (reference.job, task) }
-    // Without an end the node or spunnel-run was killed.
+    // Without a status, the node or spunnel-run was killed.
     guard let status = note.status else { return nil }
     job.state = status == 0 ? "COMPLETED" : "FAILED"
     job.exit = status
@@ -130,10 +130,10 @@ struct QueueRow {
     self.init(job)
   }
 
-  /// Whether it is not over, or has been for less than an hour.
+  /// Whether the job is not over, or ended less than an hour ago.
   func isRecent(_ now: Int) -> Bool { job.phase != .over || now - (job.ended ?? 0) < 3600 }
 
-  /// Those that run first, those that are over last.
+  /// The sort key: running jobs first, ended jobs last.
   var order: Int {
     let phase = job.phase == .running ? 0 : job.phase == .pending ? 1 : 2
     return phase << 40 | (job.phase == .over ? Int(UInt32.max) - (job.ended ?? 0) : Int(job.id))
@@ -145,7 +145,7 @@ struct QueueRow {
     return max(0, end - started)
   }
 
-  /// Where it runs, why it waits, or how it ended.
+  /// Where the job runs, why it waits, or how it ended.
   var place: String {
     switch job.phase {
     case .running: progress.map { "\(job.nodes): \($0)" } ?? job.nodes
@@ -155,7 +155,7 @@ struct QueueRow {
   }
 }
 
-/// The list.
+/// The result of `spunnelctl queue`.
 struct QueueReport: Report {
   let rows: [QueueRow]
   let now: Int
@@ -189,7 +189,9 @@ struct QueueReport: Report {
 }
 
 extension JobInfo {
-  /// For programs.
+  /// The job as JSON.
+  ///
+  /// - Parameter now: the present time, in seconds since 1970
   func json(now: Int) -> JSON {
     JSON([
       "job": .string(label), "id": .number(Int(id)), "array": .number(array), "task": .number(task),

@@ -9,6 +9,6 @@ enum QueueCommands {
     RetryCommand.spec, SetCommand.spec,
   ]
 
-  /// Programs by their own names: links to spunnelctl.
+  /// The commands of other queues, which are programs of their own: links to spunnelctl.
   static let links = [WqTool.root] + LocalQueueTools.roots
 }

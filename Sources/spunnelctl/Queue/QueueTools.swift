@@ -1,4 +1,4 @@
-// What every command of the queue needs: the helper, the user's records, jobs as words.
+// What all commands of the queue share: the helper, the user's records, and job arguments.
 
 import Glibc
 import SpunnelCLI
@@ -7,16 +7,17 @@ import SpunnelQueue
 import SpunnelSlurm
 import SpunnelSystem
 
-/// Slurm and the queue's record, as a command reaches them.
+/// Access to Slurm and to the queue's records.
 struct QueueTools {
   let installation: Installation
   let slurm: SlurmHelper
   let records: JobRecords?
   let board: JobBoard
-  /// `NAME=value` entries of another cluster; `nil` for this process's own.
+  /// `NAME=value` entries for another cluster; `nil` for the environment of this process.
   let environment: [ByteString]?
 
-  /// - Parameter environment: of a cluster that this process's own does not name
+  /// - Parameter environment: the environment of another cluster, or `nil`
+  /// - Throws: when the installation is incomplete
   init(environment: [ByteString]? = nil) throws(CommandError) {
     guard let installation = Installation.current else { throw .failure(Installation.absence) }
     self.installation = installation
@@ -31,7 +32,7 @@ struct QueueTools {
     return environment.last { $0.hasPrefix(name + "=") }?.dropFirst(name.utf8.count + 1).text
   }
 
-  /// One of Slurm's programs, as its user's shell would find it.
+  /// The path of one of Slurm's programs, found on the `PATH` of the environment.
   func program(_ name: String) throws(CommandError) -> ByteString {
     let path = QueueTools.value(of: "PATH", in: environment) ?? "/usr/bin:/bin"
     if let found = Program.find(ByteString(name), searchPath: ByteString(path)) { return found }
@@ -42,14 +43,16 @@ struct QueueTools {
 
   var runner: String { installation.prefix + "/libexec/spunnel/spunnel-run" }
 
-  /// Asks Slurm for jobs; one that it does not know is left out.
+  /// Asks Slurm for jobs. A job that Slurm does not know is left out.
   func ask(_ references: [JobReference]) throws(CommandError) -> [JobInfo] {
     do throws(SlurmError) { return try board.ask(references.map(\.job)) } catch {
       throw .failure(error.description)
     }
   }
 
-  /// The one job that is meant, as Slurm tells it, or as the record does.
+  /// A job as Slurm knows it, or as the records do.
+  ///
+  /// - Throws: when neither knows it
   func find(_ reference: JobReference) throws(CommandError) -> [JobInfo] {
     let found = reference.find(in: try ask([reference]))
     if !found.isEmpty { return found }
@@ -59,7 +62,7 @@ struct QueueTools {
         + "those that it has")
   }
 
-  /// How far the pool of a job is; `nil` for a job that is none.
+  /// The progress of a job's pool; `nil` for a job without a pool.
   func poolProgress(_ label: String) -> PoolProgress? {
     guard let text = records?.read("\(label).submit"), let log = SubmittedJob(text)?.poolLog else {
       return nil
@@ -67,7 +70,9 @@ struct QueueTools {
     return PoolProgress.read(log: log)
   }
 
-  /// Runs one of Slurm's programs that changes something; it speaks for itself.
+  /// Runs one of Slurm's programs with this process's own streams.
+  ///
+  /// - Returns: its exit status
   func run(_ name: String, _ words: [ByteString]) throws(CommandError) -> ExitCode {
     let path = try program(name)
     var change = Program(
@@ -85,7 +90,7 @@ struct QueueTools {
 }
 
 extension ValueKind<JobReference> {
-  /// A job, a task of an array or a component.
+  /// A job, a task of an array, or a component of a heterogeneous job.
   static var queued: ValueKind {
     ValueKind(completion: .asked { _ in JobWords.jobs }) { text throws(ValueError) in
       if let reference = JobReference(text) { return reference }
@@ -98,7 +103,7 @@ extension JobStatus {
   var exitCode: ExitCode { ExitCode(rawValue: CInt(code)) }
 }
 
-/// Tells on standard error how jobs ended that did not end well.
+/// Prints on standard error how each failed job ended.
 func tellEnds(_ ends: [JobEnd]) {
   let failed = ends.filter { $0.status.code != 0 }
   for end in failed.prefix(20) {
@@ -107,9 +112,9 @@ func tellEnds(_ ends: [JobEnd]) {
   if failed.count > 20 { remark("spunnelctl: \(failed.count - 20) more jobs did not end well") }
 }
 
-/// Times as Slurm's commands print them.
+/// Formats times as Slurm's commands do.
 enum QueueTime {
-  /// `1-02:03:04`, `2:03:04` or `3:04`.
+  /// A time span: `1-02:03:04`, `2:03:04` or `3:04`.
   static func span(_ seconds: Int) -> String {
     let (days, rest) = (seconds / 86400, seconds % 86400)
     let (hours, minutes) = (rest / 3600, rest % 3600 / 60)

@@ -1,4 +1,4 @@
-// spunnelctl submit: work for Slurm, by the site's own sbatch.
+// `spunnelctl submit`: submits jobs through the site's own sbatch.
 
 import Glibc
 import SpunnelCLI
@@ -95,7 +95,7 @@ enum SubmitCommand {
     }
   }
 
-  /// What retry needs. A record that cannot be written costs that and not the job.
+  /// Writes the record that `retry` needs. If it cannot be written, the job still runs.
   private static func note(
     _ job: UInt32, _ submission: Submission, _ tools: QueueTools, _ poolLog: String?
   ) {
@@ -104,7 +104,7 @@ enum SubmitCommand {
     let submitted = SubmittedJob(
       job: job, words: submission.words, scriptWords: submission.scriptWords,
       script: submission.script, folder: folder, poolLog: poolLog)
-    // What an earlier job of the same number has left is not this one's.
+    // The record replaces that of an earlier job with the same number.
     do throws(SystemError) { try records.write("\(job).submit", submitted.text) } catch {
       remark("spunnelctl: note job \(job): \(error): retry and efficiency will not know it")
     }
@@ -143,9 +143,11 @@ private struct SubmitReport: Report {
   var object: JSON { JSON(["job": .number(Int(job))]) }
 }
 
-/// The user's own Slurm, for --personal.
+/// The user's own Slurm, for `--personal`.
 enum PersonalCluster {
-  /// Brings it up, unless it is, and tells what commands need to mean it.
+  /// Brings the cluster up if it is down.
+  ///
+  /// - Returns: the environment that makes Slurm's commands use it
   static func environment() throws(CommandError) -> [ByteString] {
     guard let own = Host.executable else {
       throw .failure("submit: /proc does not tell where spunnelctl is")

@@ -1,4 +1,4 @@
-// What submit has been told, put together: sbatch's words, and the script.
+// Combines the options of submit into words for sbatch and a script.
 
 import Glibc
 import SpunnelCLI
@@ -7,17 +7,18 @@ import SpunnelQueue
 import SpunnelSlurm
 import SpunnelSystem
 
+/// A submission before it goes to sbatch.
 struct SubmitPlan {
-  /// For sbatch, in the order of their weight: what is typed comes last and counts.
+  /// The options for sbatch, in ascending precedence: the typed ones come last and win.
   private(set) var words: [ByteString] = []
-  /// A script of the user's own, with its arguments.
+  /// A batch script of the user, with its arguments.
   private(set) var scriptWords: [ByteString] = []
   private var work: JobWork?
   private var job = JobFile()
   private var lines: String?
-  /// A script on standard input, or a pool's.
+  /// The script for standard input: the user's own, or that of a pool.
   private var input: [UInt8]?
-  /// The log of a pool, with its progress beside it.
+  /// The log of a pool, which has its progress beside it; `nil` for other jobs.
   private(set) var poolLog: String?
 
   init(_ call: Call, _ tools: QueueTools) throws(CommandError) {
@@ -38,9 +39,11 @@ struct SubmitPlan {
 
   // MARK: The job file
 
+  /// Reads a job file.
+  ///
   /// - Parameters:
-  ///   - path: of the file; `nil`: there is none
-  ///   - require: what replaces its values
+  ///   - path: the path of the file; `nil` for none
+  ///   - require: the value of `--require`, which overrides the file
   static func jobFile(path: String?, require: String?) throws(CommandError) -> JobFile {
     var mapping = YAMLMapping()
     if let path { mapping = try read(try content(of: path), "read '\(printable(path))'") }
@@ -124,7 +127,7 @@ struct SubmitPlan {
     }
   }
 
-  /// A file whose first lines have options for sbatch.
+  /// Whether a file is a script with options for sbatch in it.
   private static func isBatchScript(_ path: ByteString) -> Bool {
     do throws(SystemError) {
       let file = try FileDescriptor.open(path.text, O_RDONLY | O_NONBLOCK)
@@ -137,7 +140,7 @@ struct SubmitPlan {
   private static func standardInput() throws(CommandError) -> [UInt8] {
     var bytes: [UInt8] = []
     do throws(SystemError) {
-      // A copy, as this process does not own its input.
+      // Duplicated, because this process does not own its standard input.
       let input = FileDescriptor(owning: try check("dup") { dup(STDIN_FILENO) })
       while let more = try input.read(atMost: 1 << 16), !more.isEmpty { bytes += more }
     } catch { throw .failure("submit: read the script: \(error)") }
@@ -182,8 +185,11 @@ struct SubmitPlan {
 
   // MARK: A pool
 
-  /// - Parameter typed: sbatch's words, out of which the tasks' files are taken
-  /// - Returns: more words for sbatch
+  /// Reads the options of `--pool`.
+  ///
+  /// - Parameter typed: the typed options for sbatch; the files for the tasks' output are removed
+  ///   from them
+  /// - Returns: further options for sbatch
   private mutating func readPool(
     _ call: Call, _ typed: inout [ByteString], _ tools: QueueTools
   ) throws(CommandError) -> [String] {
@@ -211,7 +217,7 @@ struct SubmitPlan {
     return PoolJob.sbatchOptions
   }
 
-  /// Takes an option out of sbatch's words; the last one counts.
+  /// Removes an option from sbatch's options, and returns its last value.
   private static func takeValue(
     of name: String, _ letter: String, from words: inout [ByteString]
   ) -> String? {
@@ -250,13 +256,13 @@ struct SubmitPlan {
       words, scriptWords: scriptWords, script: script, environment: tools.environment)
   }
 
-  /// What --test-only reads.
+  /// The script for `--test-only`.
   var testScript: [UInt8]? {
     if work != nil { return Array("#!/bin/sh\n".utf8) }
     return input
   }
 
-  /// The line for a shell that does the same.
+  /// A shell command that does the same.
   var line: String {
     var line = "sbatch " + words.map { quotedForReading($0.text) }.joined(separator: " ")
     switch work {

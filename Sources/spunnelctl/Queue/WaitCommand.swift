@@ -1,4 +1,4 @@
-// spunnelctl wait: ends when jobs have ended, as they did.
+// `spunnelctl wait`: waits for jobs, and exits as they did.
 
 import SpunnelCLI
 import SpunnelQueue
@@ -31,7 +31,7 @@ enum WaitCommand {
   }
 }
 
-/// How jobs ended.
+/// The result of `spunnelctl wait --json`.
 struct EndReport: Report {
   let ends: [JobEnd]
 

@@ -1,4 +1,4 @@
-// localqd by its own name: brings a personal Slurm up and takes it down.
+// The program localqd: starts and stops a personal Slurm.
 
 import Glibc
 import SpunnelCLI
@@ -38,7 +38,7 @@ enum LocalQueueDaemon {
 
   private static func start(_ queue: OwnQueue, _ call: Call) throws(CommandError) -> ExitCode {
     let cluster = try queue.keptOrNew()
-    // Daemons hold no folder of the user's: he may want to unmount it.
+    // The daemons leave the user's folder, so that its file system can be unmounted.
     _ = unsafe chdir("/")
     let (result, shape) = try queue.serve(cluster) { request in
       request.shape.processors = call[cores]
@@ -83,7 +83,7 @@ enum LocalQueueDaemon {
 
 enum LocalQueueAction: String, CaseIterable, Sendable { case start, stop }
 
-/// localq's words for which job is next.
+/// localq's names for the policy.
 enum LocalQueuePolicy: String, CaseIterable, Sendable {
   case fifo, mcf
 

@@ -1,5 +1,5 @@
-// localq's commands by their own names (github.com/dakl/localq): lbatch, lqueue, linfo, lcancel. localqd is in
-// LocalQueueDaemon.swift.
+// The programs of localq (github.com/dakl/localq): lbatch, lqueue, linfo, lcancel.
+// LocalQueueDaemon.swift has localqd.
 
 import Glibc
 import SpunnelCLI
@@ -27,7 +27,7 @@ enum LocalQueueTools {
     do throws(SlurmError) { nodes = try tools.slurm.nodes() } catch {
       throw .failure("add the job: \(error)")
     }
-    // Slurm takes such a job, and never starts it.
+    // Slurm would accept such a job and never start it.
     let most = nodes.map(\.cpus).max() ?? 0
     if count > most {
       throw .failure("add the job: -n \(count): the largest node has \(most) cores")
@@ -46,7 +46,7 @@ enum LocalQueueTools {
     return .success
   }
 
-  /// `20261130T140500`.
+  /// The present time for a file name: `20261130T140500`.
   private static func stamp() -> String {
     Units.localTime(Clock.wallMilliseconds()).filter { $0 != "-" && $0 != ":" }
   }

@@ -1,26 +1,28 @@
-// Which Slurm the commands of other queues mean: the user's own, which localqd or wq serve has brought up
-// and a file names, or the one that the environment names.
+// Selects the Slurm for the commands of other queues: a personal cluster that localqd or `wq serve`
+// brought up and that a file names, or the Slurm of the environment.
 
 import Glibc
 import SpunnelCLI
 import SpunnelCluster
 import SpunnelSystem
 
-/// A queue of the user's own: a personal cluster, and the file that names it.
+/// A personal cluster that serves as a queue, and the file that names it.
 struct OwnQueue {
-  /// The file's one line is this and the cluster's name.
+  /// The beginning of the file's only line. The name of the cluster follows.
   private static let scheme = "spunnel-cluster:"
   private static let longestFile = 4096
 
-  /// An absolute path.
+  /// The absolute path of the file.
   let file: String
   /// Whether the user named the file.
   let isNamed: Bool
-  /// What brings such a queue up, for messages: `localqd start`.
+  /// The command that brings the queue up, for errors: `localqd start`.
   let starter: String
   private let newName: String
 
-  /// localq's, by the file of `-u`.
+  /// The queue of localq.
+  ///
+  /// - Parameter path: the file of `-u`; `nil` for the standard one
   static func localq(_ path: String?) throws(CommandError) -> OwnQueue {
     guard let path else {
       return OwnQueue(
@@ -32,7 +34,9 @@ struct OwnQueue {
       file: file, isNamed: true, starter: "localqd -u \(path) start", newName: name(for: file))
   }
 
-  /// wq's, by the port of `-p`. No port of that number is opened: it tells queues apart.
+  /// The queue of wq.
+  ///
+  /// - Parameter port: the value of `-p`, which only identifies the queue: no port is opened
   static func wq(_ port: Int?) throws(CommandError) -> OwnQueue {
     let name = port.map { "wq-\($0)" } ?? "wq"
     return OwnQueue(
@@ -58,11 +62,12 @@ struct OwnQueue {
     }
   }
 
-  /// The file's own name as far as a cluster can have it, told apart from its like in other folders.
+  /// The name of the cluster for a file: the file's own name as far as allowed, and a hash of its
+  /// path.
   private static func name(for file: String) -> String {
     let last = file.split(separator: "/").last ?? ""
     let plain = last.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
-    // FNV-1a (RFC draft-eastlake-fnv).
+    // FNV-1a (draft-eastlake-fnv).
     let hash = file.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
     return "q" + plain.prefix(20) + "-" + String(hash, radix: 16)
   }
@@ -71,7 +76,7 @@ struct OwnQueue {
 
   /// The cluster that the file names.
   ///
-  /// - Returns: `nil` when there is no such file
+  /// - Returns: `nil` when the file does not exist
   func kept() throws(CommandError) -> Cluster? {
     let text: String
     do throws(SystemError) {
@@ -90,7 +95,7 @@ struct OwnQueue {
     return try cluster(String(line.dropFirst(OwnQueue.scheme.count)))
   }
 
-  /// The cluster that the file names, or that a new one will name.
+  /// The cluster that the file names; without a file, the cluster of the new queue.
   func keptOrNew() throws(CommandError) -> Cluster {
     if let kept = try kept() { return kept }
     return try cluster(newName)
@@ -102,7 +107,8 @@ struct OwnQueue {
     }
   }
 
-  /// Writes the file, and one with the controller's process id beside it, for the user alone.
+  /// Writes the file, and beside it a file with the controller's process id. Only the user can read
+  /// them.
   func keep(_ cluster: Cluster, process: pid_t?) throws(CommandError) {
     do throws(SystemError) {
       let folder = try folder()
@@ -126,8 +132,8 @@ struct OwnQueue {
 }
 
 extension OwnQueue {
-  /// What the commands of this queue use: the cluster that the file names; without a file that was asked
-  /// for, the Slurm of the environment.
+  /// The tools for this queue. They use the cluster that the file names. If the user named no file,
+  /// `SLURM_CONF` wins; without a file, the Slurm of the environment is used.
   func tools() throws(CommandError) -> QueueTools {
     let isChosen = Process.environment("SLURM_CONF").map { !$0.isEmpty } ?? false
     if !isNamed, isChosen { return try QueueTools() }
@@ -147,7 +153,11 @@ extension OwnQueue {
     return try QueueTools(environment: change.applied(to: Process.environment()))
   }
 
-  /// Brings a cluster up, unless it is, and writes the file.
+  /// Brings a cluster up if it is down, and writes the file.
+  ///
+  /// - Parameters:
+  ///   - cluster: the cluster
+  ///   - change: adjusts the request
   func serve(
     _ cluster: Cluster, _ change: (inout UpRequest) -> Void
   ) throws(CommandError) -> (result: UpResult, shape: Shape) {

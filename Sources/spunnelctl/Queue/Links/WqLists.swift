@@ -1,10 +1,10 @@
-// wq's list of jobs and its list of nodes, to the byte.
+// wq's lists of jobs and nodes, equal to wq's output byte by byte.
 
 import SpunnelQueue
 import SpunnelSlurm
 import SpunnelSystem
 
-/// wq's list, to the byte.
+/// wq's list of jobs.
 struct WqList {
   let jobs: [JobInfo]
   let isFull: Bool
@@ -36,7 +36,7 @@ struct WqList {
     ]
   }
 
-  /// `12h50m27s`; units that are zero are left out.
+  /// A time span without zero units: `12h50m27s`.
   static func span(_ seconds: Int) -> String {
     let seconds = max(0, seconds)
     let parts = [
@@ -47,7 +47,7 @@ struct WqList {
     return text.isEmpty ? "0s" : text
   }
 
-  /// Columns as wide as needed, filled up to the end of the line.
+  /// Rows with columns as wide as needed. The last column is padded as well.
   static func lines(_ rows: [[String]]) -> [String] {
     let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
     return rows.map { row in
@@ -57,7 +57,7 @@ struct WqList {
   }
 }
 
-/// wq's nodes, to the byte.
+/// wq's list of nodes.
 struct WqNodes {
   let nodes: [NodeInfo]
 

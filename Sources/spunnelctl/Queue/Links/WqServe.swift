@@ -1,4 +1,5 @@
-// wq serve: a personal Slurm over the hosts of a description, which the user may log in to.
+// `wq serve`: brings up a personal Slurm over the hosts of a description. The user must be able to
+// log in to them.
 
 import Glibc
 import SpunnelCLI
@@ -25,13 +26,13 @@ enum WqServe {
     let path = try call.required(description)
     let fleet = try read(path)
     let cluster = try queue.keptOrNew()
-    // Daemons hold no folder of the user's.
+    // The daemons leave the user's folder, so that its file system can be unmounted.
     _ = unsafe chdir("/")
     let isDescribed: Bool
     do throws(ClusterError) {
       isDescribed = try Cluster.describe(cluster.name, as: fleet, in: try .current())
     } catch { throw .failure("serve: \(error)") }
-    // Where the cluster's files are depends on whether it has other hosts.
+    // The paths of the cluster depend on whether it has other hosts, so they are made again.
     let described: Cluster
     do throws(ClusterError) { described = Cluster(cluster.name, in: try .current()) } catch {
       throw .failure("serve: \(error)")

@@ -1,4 +1,4 @@
-// wq's commands by their own name, letters and columns (github.com/esheldon/wq), on Slurm.
+// The program wq (github.com/esheldon/wq) on Slurm, with wq's own options and columns.
 
 import Glibc
 import SpunnelCLI
@@ -20,7 +20,7 @@ enum WqTool {
     "port", letter: "p", "PORT", .number(in: 1...65535),
     "Mean the server that was started with this port.")
 
-  /// What wq means by the port.
+  /// The tools for the queue that `-p` names.
   private static func tools(_ call: Call) throws(CommandError) -> QueueTools {
     try OwnQueue.wq(call[port]).tools()
   }
@@ -85,7 +85,7 @@ enum WqTool {
     text.split { " \n\t".contains($0) }.first.map(String.init) ?? "wq"
   }
 
-  /// In the foreground, with the terminal, in the current directory.
+  /// Runs the job in the foreground, with the terminal, in the current directory.
   private static func run(_ call: Call, _ tools: QueueTools) throws(CommandError) -> ExitCode {
     let job = try jobFile(call[files].first, call)
     guard let text = call[command] ?? job.command else {
@@ -111,8 +111,10 @@ enum WqTool {
     return .failure
   }
 
-  /// A job of one task is an srun. A larger one is an allocation, in which the command runs once, on the
-  /// first node, with all that the job has there; other steps may run beside it.
+  /// The command that runs a job in the foreground.
+  ///
+  /// A job of one task runs by srun. A larger one runs by salloc: the command runs once, on the
+  /// first node, with all resources of the job there, and other steps may run beside it.
   private static func foregroundLine(
     _ words: [String], _ text: String, isMany: Bool, forwardsX: Bool, _ tools: QueueTools
   ) throws(CommandError) -> [String] {
