@@ -48,7 +48,8 @@ static const slurm_job_info_t *find(const job_info_msg_t *message, const struct 
 	return NULL;
 }
 
-/* The nodes of a step of which only the job's own record tells: NULL for all others, and without memory (errno). */
+/* The nodes of a batch or extern step under stepmgr, which only the job's own record has. Returns
+ * memory to be freed by the caller; NULL (errno) for all other steps, and if memory is short. */
 static char *nodes_of_record(const slurm_job_info_t *record, uint32_t step)
 {
 	errno = ESLURM_INVALID_JOB_ID;

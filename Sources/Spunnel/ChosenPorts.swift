@@ -1,21 +1,21 @@
-// The ports of a batch job that its spec leaves open. They are chosen before the job is submitted, because its
-// environment is made then.
+// The ports that the spec of a batch job leaves open. They are chosen before the job is submitted,
+// because sbatch sends the job's environment at that time.
 
 import SpunnelSlurm
 import SpunnelTunnel
 
-/// Chooses ports, and holds those of this host.
+/// Chooses ports, and holds the submit ports on this host.
 struct ChosenPorts {
-  /// Whether jobs may run on this very host: one number cannot lead to itself there.
+  /// Whether jobs may run on this host. Then the exec port must differ from the submit port.
   let isNode: Bool
   private(set) var sockets: [SubmitSocket] = []
-  /// Exec ports that are chosen, and submit ports: the two are on one host where `isNode`.
+  /// The chosen exec ports and the submit ports. If `isNode`, both may be on this host.
   private var taken: Set<Port> = []
 
   init(isNode: Bool) { self.isNode = isNode }
 
-  /// The same forwards with a port wherever one may be chosen now. Of a forward to every node it is not known yet
-  /// how many it wants.
+  /// Fills in the ports that can be chosen now. A forward to every node keeps its open ports,
+  /// because their number is not known yet.
   mutating func fill(_ spec: TunnelSpec) throws(SubmitError) -> TunnelSpec {
     taken.formUnion(spec.ports)
     var forwards: [ForwardRequest] = []
@@ -37,11 +37,12 @@ struct ChosenPorts {
     return request
   }
 
-  /// The number of the submit end: it is right on both hosts then. On one host it must be another one.
+  /// Chooses an exec port. The number of the submit port is preferred, because it is then right on
+  /// both hosts. If jobs may run on this host, another number is chosen.
   private mutating func execPort(of request: ForwardRequest) throws(SubmitError) -> Port {
     if !isNode, case .port(let port) = request.listen { return port }
     while true {
-      // Free at this moment; nobody holds it on the node either.
+      // The port is free here now. Nothing reserves it on the node.
       let (port, bound) = try SubmitSocket.bindFree()
       for socket in bound { socket.end() }
       if taken.insert(port).inserted { return port }
@@ -50,8 +51,10 @@ struct ChosenPorts {
 }
 
 extension TunnelSpec {
-  /// What a batch job is told of its tunnel, as it may be typed. A port that is chosen when the job runs is 0, and
-  /// `%j` in a path is the job's number.
+  /// The variables that describe its tunnel to a batch job. A port that is chosen only when the job
+  /// runs is 0. A path may have `%j` for the job's number.
+  ///
+  /// - Parameter typed: the spec before ports were chosen
   func environment(typed: TunnelSpec) -> [(name: String, value: String)] {
     let chosen = zip(typed.forwards, forwards)
       .filter { $0.0.kind == .local && $0.0.connect == .any }.compactMap { $0.1.asForward }
@@ -66,7 +69,7 @@ extension RequestedEnd {
 }
 
 extension ForwardRequest {
-  /// For what is told of its ends alone.
+  /// A forward with the request's ends, for the variables only: the node is not known yet.
   fileprivate var asForward: Forward? {
     guard kind == .local, let node = NodeName("job") else { return nil }
     return Forward(

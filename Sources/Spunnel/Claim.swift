@@ -7,9 +7,9 @@ import SpunnelTunnel
 
 /// The bound sockets of all submit ports that a spec names.
 struct Claim: ~Copyable {
-  /// As it was typed.
+  /// The spec as the user typed it.
   let typed: TunnelSpec
-  /// The same, for a batch job with the ports that were chosen.
+  /// The spec; for a batch job, the chosen ports are filled in.
   let spec: TunnelSpec
   let settings: Settings
   let sockets: [SubmitSocket]
@@ -19,7 +19,7 @@ struct Claim: ~Copyable {
   /// after the job has waited in the queue. A path is not bound here: if srun was killed, nothing
   /// would remove its file.
   ///
-  /// - Parameter chosen: chooses the ports that the spec leaves open; `nil`: the keeper does
+  /// - Parameter chosen: chooses the ports that the spec leaves open; `nil`: the keeper chooses them
   init(
     _ spec: TunnelSpec, _ settings: Settings, choosing chosen: ChosenPorts? = nil
   ) throws(SubmitError) {

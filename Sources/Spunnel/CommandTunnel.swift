@@ -23,7 +23,7 @@ final class CommandTunnel {
   private static let longestReports = 1 << 16
 
   let process = getpid()
-  /// As it was typed.
+  /// The spec as the user typed it.
   let typed: TunnelSpec
   let spec: TunnelSpec
   private var claim: Claim?
@@ -76,7 +76,7 @@ final class CommandTunnel {
     }
   }
 
-  /// Puts what the batch job is to know of its tunnel into the environment that sbatch hands on.
+  /// Sets the variables that describe the tunnel, in the environment that sbatch sends to the job.
   func tellJob() {
     for entry in Process.environment() where entry.hasPrefix("SPUNNEL_") {
       let name = String(decoding: entry.bytes.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
@@ -87,7 +87,8 @@ final class CommandTunnel {
     }
   }
 
-  /// Whether a variable is one that tells of a tunnel: of another one, in a job that submits a job.
+  /// Whether a variable describes a tunnel. If a job submits another job, it describes the wrong one
+  /// and must go.
   private static func isTold(_ name: String) -> Bool {
     ["FORWARDS", "PORT", "LOCAL_PORT", "URL"].contains { word in
       name == "SPUNNEL_\(word)" || name.hasPrefix("SPUNNEL_\(word)_")

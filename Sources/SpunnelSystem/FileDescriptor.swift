@@ -166,8 +166,8 @@ extension FileDescriptor {
   /// The result of a wait.
   public enum Wait { case readable, late, interrupted }
 
-  /// Waits for input, a hang-up, or a signal that asks this process to end. The thread
-  /// that takes this process's signals gets the signal afterwards. To be called in the main thread.
+  /// Waits for input, a hang-up, or a signal that asks this process to end. The thread that takes
+  /// this process's signals gets the signal afterwards. To be called in the main thread.
   ///
   /// - Parameter milliseconds: the longest wait, zero or more
   public borrowing func waitInterruptibly(milliseconds: Int) -> Wait {

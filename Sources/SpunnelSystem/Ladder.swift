@@ -1,19 +1,21 @@
-// Ends processes by their ids: they are asked first and killed later.
+// Ends processes by their ids: first by TERM or other signals, later by KILL.
 
 import Glibc
 
 extension Process {
-  /// Microseconds between two looks at what still runs.
+  /// Microseconds between two checks of the processes that still run.
   private static let ladderPause: UInt32 = 10_000
 
-  /// Ends processes: signals ask each once, SIGKILL follows after some time, and the wait is bounded.
+  /// Ends processes. Each gets the signals once, and SIGKILL after some time. The wait is bounded.
   ///
   /// - Parameters:
-  ///   - rest: milliseconds in which the processes may end by themselves, before they are asked
-  ///   - patience: milliseconds between the question and SIGKILL, and twice that from there to giving up
-  ///   - signals: how a process is asked
-  ///   - left: tells the processes that still run; it is called again and again, since a process may start others
-  /// - Returns: whether no process is left
+  ///   - rest: milliseconds in which the processes may end by themselves, before the signals
+  ///   - patience: milliseconds from the signals to SIGKILL; after twice that time more, the
+  ///     function gives up
+  ///   - signals: ask a process to end
+  ///   - left: returns the processes that still run; called repeatedly, because a process may
+  ///     start others
+  /// - Returns: whether all processes have ended
   @discardableResult
   public static func endAll(
     rest: Int = 0, patience: Int, asking signals: [CInt] = [SIGTERM], _ left: () -> [pid_t]

@@ -53,8 +53,7 @@ public struct PeerLookup: ~Copyable {
   }
 
   /// Whether no process has the far end of a connection open, so that no process can read from it.
-  /// If the kernel gives no answer, the result is false, because a kernel that cannot answer gives
-  /// none either.
+  /// If the kernel gives no answer, the result is false: a kernel without tcp_diag never answers.
   ///
   /// - Parameters:
   ///   - peer: the far end's address

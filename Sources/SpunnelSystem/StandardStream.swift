@@ -14,7 +14,7 @@ public enum StandardStream: CInt, Sendable {
   @discardableResult
   public func write(line: String) -> Bool { write(line + "\n") }
 
-  /// Writes a text without a line end.
+  /// Writes a text exactly as given.
   ///
   /// - Returns: whether the text was written
   @discardableResult
@@ -23,7 +23,7 @@ public enum StandardStream: CInt, Sendable {
     return true
   }
 
-  /// Writes a text without a line end.
+  /// Writes a text exactly as given.
   ///
   /// - Throws: why it was not written
   public func put(_ text: String) throws(SystemError) {

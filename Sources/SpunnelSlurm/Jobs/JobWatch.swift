@@ -65,8 +65,8 @@ public final class JobWatch: EventHandler {
   /// - Parameters:
   ///   - program: the path of spunnel-jobs
   ///   - step: the job's step; the extern step stands for the whole job
-  ///   - tunnels: the folder of the user's records; if there are many, each one asks Slurm less
-  ///     often
+  ///   - tunnels: the folder of the user's records; if there are many records, each tunnel asks
+  ///     Slurm less often
   ///   - pause: milliseconds before a child that ended by itself is started again
   ///   - tell: called with each change
   public init(

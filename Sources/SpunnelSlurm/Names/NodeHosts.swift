@@ -74,7 +74,7 @@ package struct KnownHosts: Sendable {
     }
   }
 
-  /// The name without a domain that completes names on this host.
+  /// The name without this host's domain or a search domain.
   fileprivate func short(_ name: String) -> String {
     for domain in domains where name.utf8.count > domain.utf8.count {
       if HostName.areSame(name.suffix(domain.count), domain) {
