@@ -1,16 +1,17 @@
-# The site policies of `up --policy`: what each adds to the plain cluster; `up` sources it.
+# The site policies of `up --policy`: what each one changes in the plain cluster. `up` sources this
+# file.
 # shellcheck shell=bash
 #
-# A policy is functions of the name POLICY_HOOK, as many of these as it needs:
-#   check       can this machine have it?
+# A policy is a set of functions named POLICY_HOOK. The hooks:
+#   check       exits if this machine cannot have the policy
 #   hosts       adds to HOSTS
-#   addresses   before anything is made: changes ADDRESS
-#   known       known_hosts of all hosts is in $STATE/keys/ssh_known_hosts
+#   addresses   runs before anything is made; changes ADDRESS
+#   known       the known_hosts of all hosts is in $STATE/keys/ssh_known_hosts
 #   slurm       slurm.conf is in $STATE/slurm
 #   host HOST   the host's /etc is in $STATE/HOST/etc
 #   home USER   the user's home is in $STATE/home/USER
 #   booted HOST the host's daemons run
-#   cable PID   the host whose first process this is has its network
+#   cable PID   the network of the host with this first process is up
 
 POLICIES=(adopt hostbased traps nohome noforwarding permitopen oldkey changedkey ipv4 ipv6 logind logins)
 
@@ -31,10 +32,10 @@ policy_list() {
 LIST
 }
 
-# choose_policies NAMES: sets CHOSEN, without doubles and in the order of POLICIES.
+# choose_policies NAMES: sets CHOSEN, without duplicates, in the order of POLICIES.
 choose_policies() {
     local name wanted=,$1,
-    # Without a home there is no authorized_keys.
+    # Without a home there is no authorized_keys, so the login must be host-based.
     [[ $wanted != *,nohome,* ]] || wanted+=hostbased,
     CHOSEN=()
     for name in "${POLICIES[@]}"; do
@@ -46,7 +47,7 @@ choose_policies() {
     [[ $wanted != *,ipv4,* || $wanted != *,ipv6,* ]] || die "policies ipv4 and ipv6: nothing would be left"
 }
 
-# policies HOOK [WORD]: what the chosen policies have for it.
+# policies HOOK [WORD]: runs the hook of each chosen policy that has it.
 policies() {
     local name
     for name in "${CHOSEN[@]}"; do
@@ -54,11 +55,12 @@ policies() {
     done
 }
 
-# sshd_adds POLICY HOST, ssh_adds POLICY HOST: a piece of that host's configuration, from standard input.
+# sshd_adds POLICY HOST, ssh_adds POLICY HOST: add a piece of configuration to the host, from
+# standard input.
 sshd_adds() { cat >"$STATE/$2/etc/ssh/sshd_config.d/$1.conf"; }
 ssh_adds() { cat >"$STATE/$2/etc/ssh/ssh_config.d/$1.conf"; }
 
-# cannot TEXT: this machine has not what a policy needs; 77 as for a test that is skipped.
+# cannot TEXT: ends because this machine lacks what a policy needs. Status 77 means a skipped test.
 cannot() {
     printf '%s: %s\n' "$PROGRAM" "$*" >&2
     exit 77
@@ -86,7 +88,7 @@ hostbased_check() {
 }
 
 hostbased_host() {
-    # The name comes with the request, but is looked up all the same.
+    # The client sends its name in the request, but sshd also looks up its address.
     sshd_adds hostbased "$1" <<'SSHD'
 HostbasedAuthentication yes
 PubkeyAuthentication no
@@ -107,7 +109,7 @@ nohome_home() { rm -r "${STATE:?}/home/$1"; }
 
 traps_home() {
     local home=$STATE/home/$1
-    # Host-based login alone leaves none.
+    # The policy hostbased removes ~/.ssh.
     install -d -m 0700 "$home/.ssh"
     expand ssh-config-traps '' >"$home/.ssh/config"
     chown -R --reference "$home" "$home/.ssh"
@@ -125,7 +127,8 @@ permitopen_host() {
 
 # --- Host keys ---------------------------------------------------------------------------------
 
-# old_keys: known_hosts' lines for the nodes before they were installed anew.
+# old_keys: prints lines for known_hosts with the keys that the nodes had before their
+# reinstallation.
 old_keys() {
     local node
     for node in n1 n2; do
@@ -150,7 +153,7 @@ changedkey_known() {
 
 # --- The network -------------------------------------------------------------------------------
 
-# With ::1, which stays in /etc/hosts, as it does where IPv6 was switched off later.
+# /etc/hosts keeps its line for ::1, as on a site that turned IPv6 off later.
 ipv4_cable() {
     nsenter --target "$1" --net sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'
 }
@@ -165,7 +168,7 @@ logins_hosts() { HOSTS+=(login2); }
 
 # --- Logging out -------------------------------------------------------------------------------
 
-# The unit file of users' service managers, in the folder of all of systemd's.
+# Prints the unit file of users' service managers, which is in the folder of all units of systemd.
 systemd_units() { compgen -G '/usr/lib/systemd/system/user@.service' || compgen -G '/lib/systemd/system/user@.service'; }
 
 logind_check() {
@@ -175,8 +178,8 @@ logind_check() {
     done
     compgen -G '/lib/*/security/pam_systemd.so' >/dev/null || compgen -G '/lib*/security/pam_systemd.so' >/dev/null ||
         cannot "logind: no pam_systemd.so; on Debian: apt install libpam-systemd"
-    # Made here, since only that tells; taken away with the cluster. Daemons that systemd has not started
-    # are in a group beside its own.
+    # The cgroup is made here, because only the attempt shows whether it is allowed; the cluster's
+    # end removes it. Daemons that systemd did not start are in a cgroup beside systemd's own.
     mkdir -p "$UNIFIED_CLUSTER/login/daemons" 2>/dev/null ||
         cannot "logind: no writable cgroup v2 at $UNIFIED"
 }

@@ -1,7 +1,7 @@
-# How a cluster, whole or half-broken, is taken away; `down` and `up` source it.
+# Removes a cluster, complete or not; `down` and `up` source this file.
 # shellcheck shell=bash
 
-# Needs no complete state: every step asks what is there.
+# Works on an incomplete state: each step checks what exists.
 take_down() {
     thaw
     stop_processes
@@ -10,7 +10,7 @@ take_down() {
     remove_state
 }
 
-# A frozen process (a suspended job) does not die of SIGKILL before it is thawed.
+# Thaws frozen processes (suspended jobs): SIGKILL only takes effect after that.
 thaw() {
     local file
     [[ -d $FREEZER_CLUSTER ]] || return 0
@@ -19,14 +19,14 @@ thaw() {
     done < <(find "$FREEZER_CLUSTER" -name freezer.state)
 }
 
-# The end of a process-id namespace's first process is the end of all in it. Mounts, links and addresses
-# then go with the last process that holds their namespace.
+# Kills the first process of each pid namespace, which ends all processes in the namespace. Mounts,
+# links and addresses disappear with the last process in their namespace.
 stop_processes() {
     local name pids=() pid
     for name in "${HOSTS[@]}" "$SWITCH"; do
         ! host_pid "$name" || pids+=("$HOST_PID")
     done
-    # Found even when the state folder was lost, or was never finished.
+    # The cgroups still list the processes if the state folder is lost or incomplete.
     for name in "$FREEZER_CLUSTER" "$UNIFIED_CLUSTER"; do
         [[ -d $name ]] || continue
         while IFS= read -r pid; do
@@ -47,7 +47,7 @@ process_gone() {
     ! start_time "$1"
 }
 
-# A folder is busy until its last process has been reaped.
+# A cgroup is busy until its last process has been reaped.
 remove_groups() {
     wait_until groups_removed "$1" || die "$1: cannot be removed, it still holds: $(group_processes "$1" | tr '\n' ' ')"
 }
@@ -57,6 +57,7 @@ groups_removed() {
 }
 
 remove_state() {
-    # The marker says that the folder is ours to remove; one file system, in case something is still mounted.
+    # The file `cluster` marks the folder as ours. One file system only, in case a mount is left in
+    # it.
     [[ ! -f $STATE/cluster ]] || rm -rf --one-file-system "$STATE"
 }
