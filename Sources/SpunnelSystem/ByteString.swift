@@ -12,6 +12,7 @@ public struct ByteString: Hashable, Sendable {
   /// - Parameter bytes: without the terminating NUL
   public init(bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
 
+  /// The UTF-8 bytes of a text.
   public init(_ text: String) { self.init(bytes: text.utf8) }
 
   init(copying text: UnsafePointer<CChar>) {

@@ -10,6 +10,7 @@ public struct ProgramResult: Sendable {
   /// Standard output and standard error, in the order in which they were written.
   public let output: String
 
+  /// Whether the exit status is 0.
   public var succeeded: Bool { status == 0 }
 
   /// Whether the program did not end in time and was killed.

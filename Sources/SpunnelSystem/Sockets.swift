@@ -7,6 +7,7 @@ import Glibc
 public enum Loopback: CaseIterable, Sendable {
   case v4, v6
 
+  /// The address without brackets.
   public var address: String { self == .v4 ? "127.0.0.1" : "::1" }
 
   /// The address as it is written before a colon and a port.

@@ -1,4 +1,4 @@
-// A command client that asked a keeper for forwards, and the news it hears while it is connected.
+// A command client that asked a keeper for forwards, and the news it gets while it is connected.
 
 import SpunnelSlurm
 import SpunnelSystem
@@ -51,7 +51,7 @@ final class Asker {
     guard isHeld, isReady, let grant else { return }
     for link in links(of: tunnel) { look(link) }
     for route in grant.routes where route.far.isTrouble && route.forward.kind == .local {
-      // Each forward is told once: a user who reloads a page must not get the same line each time.
+      // One line for each forward: a user who reloads a page must not get it each time.
       if refused.insert(route.forward).inserted {
         tell(.refused, route.forward.trouble(route.far, tunnel))
       }

@@ -1,5 +1,5 @@
-// The keeper's end of the command socket. It hears every user who may use the tunnel. root speaks
-// as the owner (KeeperConnection).
+// The keeper's end of the command socket. It takes commands from every user who may use the tunnel.
+// root speaks as the owner (KeeperConnection).
 
 import Glibc
 import SpunnelSystem
@@ -18,7 +18,7 @@ final class CommandServer: EventHandler {
   private static let pause = 50
 
   private let loop: EventLoop
-  /// `nil` once the keeper hears no more commands.
+  /// `nil` once the keeper takes no more commands.
   private var socket: FileDescriptor?
   private let mayCommand: (uid_t) -> Bool
   private weak var observer: (any CommandObserver)?
@@ -29,7 +29,7 @@ final class CommandServer: EventHandler {
   /// - Parameters:
   ///   - path: of the socket, in the record; the umask makes it accessible to the owner only
   ///   - mayCommand: whether a user may send commands
-  ///   - observer: told each command and each client's end
+  ///   - observer: called for each command and each client's end
   init(
     _ loop: EventLoop, path: String, mayCommand: @escaping (uid_t) -> Bool,
     observer: any CommandObserver
@@ -99,8 +99,8 @@ final class CommandClient {
   ///
   /// - Parameters:
   ///   - socket: connected; the client owns it
-  ///   - heard: told the command, once
-  ///   - ended: told once, when the client has disconnected
+  ///   - heard: called once with the command
+  ///   - ended: called once, when the client has disconnected
   init(
     _ loop: EventLoop, _ socket: consuming FileDescriptor,
     heard: @escaping (KeeperCommand, CommandClient) -> Void,

@@ -9,14 +9,14 @@ final class ReportSocket: EventHandler {
   private var socket: FileDescriptor?
   /// Reports that the socket had no room for. Unsent reports block nothing else.
   private var unsent: ArraySlice<UInt8> = []
-  /// `nil` once nobody reads this socket.
+  /// `nil` once the keeper no longer reads this socket.
   private var heard: (() -> Void)?
 
   /// Takes over a connected socket and watches it.
   ///
   /// - Parameters:
   ///   - socket: connected; it is made non-blocking
-  ///   - heard: told when there is input or end of file
+  ///   - heard: called when there is input or end of file
   init(
     _ loop: EventLoop, _ socket: consuming FileDescriptor, heard: @escaping () -> Void
   ) throws(SystemError) {

@@ -77,7 +77,7 @@ final class Arrivals: EventHandler {
   ///
   /// - Parameters:
   ///   - ports: the ports to which the site lets nodes connect; `nil`: any port
-  ///   - note: told a line for the log
+  ///   - note: called with a line for the log
   init(_ loop: EventLoop, ports: SrunPorts? = nil, note: @escaping (String) -> Void = { _ in }) {
     self.loop = loop
     self.ports = ports
@@ -108,7 +108,7 @@ final class Arrivals: EventHandler {
 
   /// Expects one more connection. Opens the port if it is closed.
   ///
-  /// - Parameter notify: told the connection, once; the arrival is dismissed before
+  /// - Parameter notify: called once with the connection; the arrival is dismissed before
   /// - Returns: the arrival, to be dismissed, and the text for the node's end
   func expect(
     _ notify: @escaping (consuming FileDescriptor) -> Void

@@ -1,4 +1,4 @@
-// The forwards of one link: those that it carries, and those that wait to be opened.
+// The forwards of one link: the open ones, and the batches that wait to be opened.
 
 import SpunnelSystem
 import SpunnelTunnel
@@ -52,7 +52,7 @@ final class Cargo {
   /// Whether no forward is open or waiting.
   var isEmpty: Bool { carried.isEmpty && batches.allSatisfy(\.routes.isEmpty) }
 
-  /// Whether a requested forward is open or waiting. Ways that SOCKS clients caused do not count.
+  /// Whether a requested forward is open or waiting. Routes of SOCKS clients do not count.
   var isAskedFor: Bool {
     routes.contains { $0.forward.kind != .dynamic || $0.isSocksEntrance }
   }
@@ -70,7 +70,7 @@ final class Cargo {
   /// Whether any forward, open or waiting, leads to the service.
   func needs(_ service: Service) -> Bool { routes.contains { $0.service == service } }
 
-  /// Adds a batch to those that wait.
+  /// Adds a batch to the waiting batches.
   ///
   /// - Parameters:
   ///   - patience: milliseconds that it waits at most; `nil`: for ever
@@ -99,7 +99,7 @@ final class Cargo {
 
   /// Removes all forwards and batches.
   ///
-  /// - Parameter reason: for the batches that want to hear of the link's end
+  /// - Parameter reason: reported to the batches with `tellsItsEnd`
   func clear(_ reason: String) {
     let rest = batches
     batches = []

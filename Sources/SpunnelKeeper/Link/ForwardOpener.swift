@@ -168,8 +168,8 @@ final class ForwardOpener {
     }
   }
 
-  /// Removes a socket on the node that an earlier tunnel left and that nobody listens on. Anything
-  /// else with that name is an error.
+  /// Removes a socket on the node that an earlier tunnel left and on which no process listens. Any
+  /// other file with that name is an error.
   private func clear(_ path: String, _ route: Route) {
     RemotePath.clear(path, loop, master) { [weak self] answer in
       guard let self, self.done != nil else { return }

@@ -42,7 +42,7 @@ final class Link {
   ///   - record: the folder of the sockets
   ///   - endings: takes over an ssh that is to end
   ///   - arrivals: the port to which a node's own sshd connects back
-  ///   - observer: told when the link comes up or is lost
+  ///   - observer: called when the link comes up or is lost
   init(
     _ loop: EventLoop, _ node: NodeName, number: Int, _ record: Record, _ settings: Settings,
     _ endings: Endings, _ arrivals: Arrivals? = nil, observer: (any LinkObserver)?
@@ -121,7 +121,7 @@ final class Link {
   /// Whether a requested forward uses the link; SOCKS clients alone do not count.
   var isAskedFor: Bool { cargo.isAskedFor }
 
-  // MARK: What it carries
+  // MARK: Forwards
 
   /// Opens forwards, now or when ssh has connected.
   ///
@@ -132,7 +132,7 @@ final class Link {
     add(Batch(routes, .permission, done), patience: patience)
   }
 
-  /// Opens the way to a service that a SOCKS client named.
+  /// Opens a route to a service that a SOCKS client named.
   ///
   /// - Parameter failed: called if it cannot be opened
   func visit(_ route: Route, failed: @escaping () -> Void) {
@@ -230,7 +230,7 @@ final class Link {
     FarLook(loop: loop, master: master, node: node, refusals: self).look(at: forward, told, answer)
   }
 
-  // MARK: ssh comes
+  // MARK: ssh connects
 
   private func connect() {
     if state.isOver { return }
@@ -253,7 +253,7 @@ final class Link {
     }
   }
 
-  /// Waits for children. To be called whenever a child may have ended.
+  /// Reaps children that have ended. To be called whenever a child may have ended.
   func reap() { launcher.reap() }
 
   private func open(
@@ -342,7 +342,7 @@ final class Link {
     openNext()
   }
 
-  // MARK: ssh goes
+  // MARK: ssh ends
 
   private func expire(_ batch: Batch) {
     if let refusal = launcher.unfinished ?? refusal {
@@ -366,7 +366,7 @@ final class Link {
     opener = nil
   }
 
-  /// Ends ssh and all forwards without waiting. The batches that wait are not told, except probes.
+  /// Ends ssh and all forwards without waiting. Waiting batches get no report, except probes.
   func stop() {
     change(.stopped)
     attempts.stop()

@@ -55,7 +55,7 @@ enum LinkState {
   /// When the link came up, in milliseconds of the monotonic clock; `nil` while it is down.
   var upSince: Int? { if case .up(_, let since) = self { since } else { nil } }
 
-  /// The current period without a way to services; `nil` while the link is up or stopped.
+  /// The current period in which services cannot be reached; `nil` while the link is up or stopped.
   var absence: Absence? {
     switch self {
     case .down(let absence), .returning(_, let absence): absence

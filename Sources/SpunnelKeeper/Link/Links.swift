@@ -19,7 +19,7 @@ final class Links {
   /// Links without forwards that still remove sockets on their nodes.
   private var leaving: [Link] = []
   private var whenCleared: (() -> Void)?
-  /// The way to each service that a SOCKS client named, the least recently used first.
+  /// The routes to services that SOCKS clients named, the least recently used first.
   private var visited: [Route] = []
 
   init(_ loop: EventLoop, _ record: Record, _ settings: Settings) {
@@ -99,7 +99,7 @@ final class Links {
     left()
   }
 
-  /// The way to a service that a SOCKS client named; opened if it does not exist.
+  /// The route to a service that a SOCKS client named; opened if it does not exist.
   func visit(_ forward: Forward) -> Route {
     if let index = visited.firstIndex(where: { $0.forward == forward }) {
       let known = visited.remove(at: index)
@@ -129,7 +129,7 @@ final class Links {
   /// Looks for new control sockets. To be called whenever something has changed in the record.
   func look() { for link in links.values { link.look() } }
 
-  /// Waits for children. To be called whenever a child may have ended.
+  /// Reaps children that have ended. To be called whenever a child may have ended.
   func reap() {
     endings.advance()
     for link in links.values { link.reap() }

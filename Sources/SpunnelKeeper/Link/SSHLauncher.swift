@@ -37,7 +37,7 @@ final class SSHLauncher {
   private var configuration: SSHConfiguration?
   private var choice: TransportChoice
   private var srun: SrunTransport?
-  /// On the way through srun: the step in which the node's sshd runs.
+  /// With the srun transport: the step in which the node's sshd runs.
   private var step: SrunStep?
   /// Why the tunnel goes through srun's own I/O, while it does.
   private(set) var detour: String?
@@ -79,7 +79,7 @@ final class SSHLauncher {
     choice = TransportChoice(settings.transport)
   }
 
-  /// The way that ssh takes, or will take next.
+  /// The transport that ssh uses, or will use next.
   var transport: Transport { choice.current }
 
   /// Notes that the tunnel is up.
@@ -152,7 +152,7 @@ final class SSHLauncher {
     observer?.sshSays(line)
   }
 
-  /// Waits for children. To be called whenever a child may have ended.
+  /// Reaps children that have ended. To be called whenever a child may have ended.
   func reap() {
     reapStep()
     guard let code = ssh?.reap() else { return }
@@ -207,7 +207,7 @@ final class SSHLauncher {
   var isEnding: Bool { ssh?.isEnding ?? true }
 }
 
-// MARK: - The way through srun
+// MARK: - The srun transport
 
 extension SSHLauncher {
   /// Seconds that ssh may take, if srun may come after it.
@@ -236,7 +236,7 @@ extension SSHLauncher {
 
   /// Decides what follows a failed attempt.
   ///
-  /// - Returns: the diagnosis to report; `nil` if the other way is to be tried
+  /// - Returns: the diagnosis to report; `nil` if the other transport is to be tried
   private func failed(_ diagnosis: SSHDiagnosis) -> SSHDiagnosis? {
     let elapsed = Clock.milliseconds() - (began ?? 0)
     if let told = choice.failed(diagnosis, elapsed: elapsed) { return told }
@@ -279,8 +279,8 @@ extension SSHLauncher {
     ended(SSHDiagnosis(lines: said, pending: srun, seconds: settings.timeout))
   }
 
-  /// Waits for srun. To be called whenever a child may have ended. If the step ends, the tunnel
-  /// ends too, even if ssh still runs.
+  /// Reaps srun if it has ended. To be called whenever a child may have ended. If the step ends, the
+  /// tunnel ends too, even if ssh still runs.
   private func reapStep() {
     guard let code = step?.reap(), let srun else { return }
     if let process = step?.leader {
@@ -315,7 +315,7 @@ extension SSHLauncher {
     endings.add(Ending(child, grace: SSHLauncher.srunPatience), of: "")
   }
 
-  /// The way through srun. The programs are found and the keys are made once for all attempts.
+  /// The srun transport. The programs are found and the keys are made once for all attempts.
   private func preparedSrun() throws(SSHDiagnosis) -> SrunTransport {
     if let srun { return srun }
     var programs: [String] = []
@@ -340,7 +340,7 @@ extension SSHLauncher {
     } catch { throw .unsafe(error) }
   }
 
-  /// The failure of both ways so far, while srun is tried after ssh was refused.
+  /// The failure of both transports so far, while srun is tried after ssh was refused.
   var unfinished: SSHDiagnosis? {
     guard let refusal = choice.refusal, isBusy, let srun else { return nil }
     listen()

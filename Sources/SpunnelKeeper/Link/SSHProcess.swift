@@ -124,7 +124,7 @@ final class SSHProcess: EventHandler {
     return Process.isExiting(child)
   }
 
-  /// Waits for the process. To be called whenever a child may have ended.
+  /// Reaps the process if it has ended. To be called whenever a child may have ended.
   ///
   /// - Returns: the exit status, once, after it has ended
   func reap() -> Int? {

@@ -109,7 +109,7 @@ final class SrunStep {
     abandon()
     loop.cancel(timer)
     guard let reader = output.take(), let writer = input.take() else { return }
-    // From here on only ssh has the other ends: when ssh ends, srun's input ends.
+    // After this only ssh has these two ends: when ssh ends, srun's input ends.
     reached(.detour(reason), .init(input: reader.raw, output: writer.raw))
   }
 
@@ -121,7 +121,7 @@ final class SrunStep {
   /// Reads what srun has written by now.
   func listen() { srun?.listen() }
 
-  /// Waits for srun. To be called whenever a child may have ended.
+  /// Reaps srun if it has ended. To be called whenever a child may have ended.
   ///
   /// - Returns: the exit status, once, after srun has ended
   func reap() -> Int? {

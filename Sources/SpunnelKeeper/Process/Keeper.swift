@@ -42,7 +42,7 @@ final class Keeper: EventHandler {
   private var restoring: EventLoop.Timer?
   private let status: StatusWriter
   private var wasUp = false
-  /// Whether a process was told that the tunnel exists, or will exist, and may have gone since.
+  /// Whether a process has a report that the tunnel exists or will exist. That process may have gone.
   private var isAnnounced = false
   /// Forwards that were announced and could not be opened.
   private var failures = Failures()
@@ -96,7 +96,7 @@ final class Keeper: EventHandler {
     self.tunnel = tunnel
     status.enter(request.nodes.isEmpty ? .waiting : .starting)
     try watch()
-    // The job is watched first: srun still reads the lifeline and hears a failure.
+    // The job is watched first: the starting command still reads the lifeline and gets a failure.
     if request.life == .job && !watchJob() { return }
     if !request.nodes.isEmpty { tunnel.run(on: request.nodes) }
     if let spec = request.spec {

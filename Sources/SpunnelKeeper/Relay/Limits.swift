@@ -21,7 +21,7 @@ enum Limits {
   /// Services named by SOCKS clients that are kept for the next connection.
   static let visitedServices = 64
 
-  // MARK: Time and words
+  // MARK: Time and log lines
 
   /// Milliseconds before another attempt if descriptors or ssh's queue are used up.
   static let pause = 50

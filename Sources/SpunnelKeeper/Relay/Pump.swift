@@ -174,7 +174,7 @@ final class Pump: EventHandler {
     }
   }
 
-  // MARK: Room
+  // MARK: Waiting for room
 
   /// Watches the full sockets for room. If a socket has room by now, the event comes at once.
   private func awaitRoom() {

@@ -16,7 +16,7 @@ protocol RelayObserver: AnyObject {
   func relayIsAnswered(_ route: Route, with answer: UInt64)
   /// Connects to the service of a forward without waiting; `nil` while it cannot be reached.
   func relayConnects(_ route: Route) throws(SystemError) -> FileDescriptor?
-  /// The way to a host that a SOCKS client named; `nil` if the client may not go there.
+  /// The route to a host that a SOCKS client named; `nil` if the client may not go there.
   func relayResolves(_ host: HostName, _ port: Port, for route: Route) -> Route?
   /// Finds out whether an end of file from ssh is a cut; see `CutQuestion`.
   func relayAsksIfCut(_ route: Route, _ end: ServiceEnd, _ answer: @escaping (Bool) -> Void)

@@ -133,8 +133,8 @@ final class SocksGreeting: EventHandler {
   ///   - client: accepted and admitted
   ///   - route: the SOCKS entrance on which it arrived
   ///   - patience: milliseconds that the dialogue may take
-  ///   - resolve: gives the way to a named host; `nil` if the client may not go there
-  ///   - done: called once with the client and its way, or without a way if the dialogue failed
+  ///   - resolve: returns the route to a named host; `nil` if the client may not go there
+  ///   - done: called once with the client and its route; without a route if the dialogue failed
   init(
     _ loop: EventLoop, _ client: consuming FileDescriptor, _ route: Route, patience: Int,
     resolve: @escaping (HostName, Port) -> Route?,

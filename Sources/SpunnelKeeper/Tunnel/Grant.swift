@@ -75,6 +75,6 @@ extension RequestedEnd {
 }
 
 extension Route {
-  /// Whether SOCKS clients connect here; `false` for the ways that they named.
+  /// Whether SOCKS clients connect here; `false` for routes to services that they named.
   var isSocksEntrance: Bool { forward.kind == .dynamic && forward.connect == .free }
 }

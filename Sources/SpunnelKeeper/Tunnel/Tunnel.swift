@@ -28,7 +28,7 @@ final class Tunnel {
   ///
   /// - Parameters:
   ///   - ends: the submit ends, including those that srun has claimed
-  ///   - observer: told of each change
+  ///   - observer: called for each change
   init(
     _ loop: EventLoop, _ record: Record, _ settings: Settings, _ ends: SubmitEnds,
     observer: any TunnelObserver
@@ -58,7 +58,7 @@ final class Tunnel {
   /// ssh's process id, of the first node that has an ssh.
   var process: pid_t? { links.first(\.process) }
 
-  /// The way that ssh takes, of the first node that has a link.
+  /// The transport to the first node that has a link.
   var transport: Transport? { links.first(\.transport) }
 
   /// Why a node's bytes go through srun's own I/O; `nil` if none do.
@@ -70,7 +70,7 @@ final class Tunnel {
   /// The link to a node; `nil` while there is none.
   func link(to node: NodeName) -> Link? { links[node] }
 
-  // MARK: What is asked for
+  // MARK: Requests
 
   /// Opens forwards, now or when the job starts.
   ///
@@ -334,7 +334,7 @@ final class Tunnel {
   /// Looks for new control sockets. To be called whenever something has changed in the record.
   func look() { links.look() }
 
-  /// Waits for children. To be called whenever a child may have ended.
+  /// Reaps children that have ended. To be called whenever a child may have ended.
   func reap() { links.reap() }
 
   /// Finds out whether anything listens at the far ends.

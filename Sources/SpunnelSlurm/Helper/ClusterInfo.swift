@@ -3,6 +3,7 @@
 /// A node of the cluster.
 package struct NodeInfo: Sendable {
   package let name: String
+  /// NodeAddr and NodeHostName.
   package let address: String
   package let host: String
   /// Slurm's word for the state, such as `IDLE`, `MIXED`, `ALLOCATED` or `DOWN`.
@@ -108,7 +109,9 @@ package struct ConfigurationInfo: Sendable {
   package let plugstack: String
   /// `accounting_storage/slurmdbd`, or a plugin that stores nothing.
   package let accounting: String
+  /// JobAcctGatherType.
   package let gathering: String
+  /// PriorityType.
   package let priorities: String
   /// MaxJobCount, MaxArraySize, MinJobAge in seconds, and KillWait in seconds.
   package let mostJobs: Int

@@ -41,6 +41,7 @@ package struct HelperRecord {
     return String(decoding: RecordReader.unescaped(value), as: UTF8.self)
   }
 
+  /// The number of a column whose index is known; `nil` as in `number(_:)`.
   package func number(at index: Int) -> Int? {
     let range = bounds[index]
     if range.isEmpty || range.count > 18 { return nil }

@@ -14,6 +14,7 @@ package struct SlurmError: Error, Equatable, Sendable, CustomStringConvertible {
     case installation
   }
 
+  /// Whether Slurm or the installation is the cause.
   package let kind: Kind
   /// `<what was being done>: <what went wrong>: <what to type next>`.
   package let description: String
@@ -43,6 +44,7 @@ package struct SlurmHelper: Sendable {
   /// cluster.
   package let environment: [ByteString]?
 
+  /// Describes a helper; it is started for each question.
   package init(path: String, environment: [ByteString]? = nil) {
     self.path = path
     self.environment = environment
@@ -127,7 +129,7 @@ package struct SlurmHelper: Sendable {
   }
 }
 
-// MARK: - Running it
+// MARK: - Running the helper
 
 extension SlurmHelper {
   private static let pieceSize = 1 << 18

@@ -6,7 +6,9 @@ import SpunnelSystem
 
 /// A job or a job step, as `spunnel-jobs show` prints it.
 public struct JobFacts {
+  /// The step; the extern step for a whole job.
   public let step: StepName
+  /// `pending`, `running` or `over`; empty for a whole array.
   public let state: String
   /// For people, such as `PENDING Resources`.
   public let detail: String

@@ -34,6 +34,7 @@ public enum JobNews: Equatable, Sendable {
   }
 }
 
+/// Runs `spunnel-jobs watch` as a child, restarts it if it ends by itself, and reports its lines.
 public final class JobWatch: EventHandler {
   /// Multiplies the restart delay after too many failures. An administrator may repair the
   /// installation in the meantime.
@@ -123,8 +124,8 @@ public final class JobWatch: EventHandler {
     Process.end(group: child, patience: 100)
   }
 
-  /// Waits for the child, and restarts it if it ended by itself. To be called whenever a child may
-  /// have ended.
+  /// Reaps the child if it has ended, and plans a restart if it ended by itself. To be called
+  /// whenever a child may have ended.
   public func reap() {
     guard let child, case .ended(let code) = Process.poll(child) else { return }
     self.child = nil

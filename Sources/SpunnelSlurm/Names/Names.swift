@@ -129,6 +129,7 @@ public struct StepName: Hashable, Sendable, CustomStringConvertible {
   /// The name that stands for a whole job with all its steps (slurm.h, `SLURM_EXTERN_CONT`).
   public static func wholeJob(_ job: UInt32) -> StepName { StepName(job: job, step: 0xffff_fffc) }
 
+  /// Whether this name stands for a whole job.
   public var isWholeJob: Bool { step == 0xffff_fffc }
 
   /// The steps that have a name and no number (slurm.h, `SLURM_INTERACTIVE_STEP` and others).

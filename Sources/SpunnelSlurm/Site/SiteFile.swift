@@ -3,6 +3,7 @@
 import Glibc
 import SpunnelSystem
 
+/// Functions on files of the site's configuration.
 public enum SiteFile {
   /// The maximum depth of included files. Slurm has no limit, and loops if two files include each
   /// other.
@@ -33,6 +34,7 @@ public enum SiteFile {
     name.hasPrefix("/") ? name : folder + "/" + name
   }
 
+  /// The bytes as text; bytes that are not UTF-8 are replaced.
   public static func text(_ bytes: some Sequence<UInt8>) -> String {
     String(decoding: Array(bytes), as: UTF8.self)
   }
