@@ -5,7 +5,7 @@ DESTDIR ?=
 CC      ?= cc
 SWIFT   ?= swift
 INSTALL ?= install
-# Where zsh looks for completion; Debian's looks in share/zsh/vendor-completions.
+# The folder where zsh looks for completions; on Debian it is share/zsh/vendor-completions.
 ZSH_COMPLETIONS ?= share/zsh/site-functions
 
 lib     := $(DESTDIR)$(PREFIX)/lib/spunnel
@@ -13,16 +13,17 @@ bin     := $(DESTDIR)$(PREFIX)/bin
 libexec := $(DESTDIR)$(PREFIX)/libexec/spunnel
 doc     := $(DESTDIR)$(PREFIX)/share/doc/spunnel
 man     := $(DESTDIR)$(PREFIX)/share/man
-# Where the shells look for the completion of a command in $(bin).
+# The folders where the shells look for completions of a command in $(bin).
 bash    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zsh     := $(DESTDIR)$(PREFIX)/$(ZSH_COMPLETIONS)
 fish    := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-# What swift build is told on top, as in --scratch-path, and where its products are then.
+# SWIFT_FLAGS: further options for swift build, such as --scratch-path. release: the folder of its
+# products.
 SWIFT_FLAGS ?=
 release     := .build/release
 out     := build
-# PREBUILT=DIR takes Swift's products from DIR instead of building them: no Swift is needed then.
+# PREBUILT=DIR takes Swift's products from DIR instead of building them, so Swift is not needed.
 PREBUILT ?=
 ifneq ($(PREBUILT),)
 release := $(PREBUILT)
@@ -30,14 +31,14 @@ endif
 products := libSpunnel.so spunnel-keeper spunnel-pool spunnelctl spunnel-session
 # The oldest C library on which Swift's products and the small C programs run.
 FLOOR   := 2.28
-# Installed files are stripped; a packager's own tools may do that instead (STRIP=).
+# Installed files are stripped. A packager whose own tools strip sets STRIP=.
 STRIP   ?= -s
 
 SHIM_SOURCES := $(wildcard Sources/SpunnelC/*.c Sources/CSlurm/*.c)
 SHIM_HEADERS := $(wildcard Sources/SpunnelC/*.h Sources/CSlurm/*.h) Sources/SpunnelInterface/include/spunnel.h
-# SLURM=/opt/slurm takes the Slurm that is installed there, for the tests too; SLURM_CFLAGS=-I…
-# SLURM_LDFLAGS=-L… say it in detail. make remembers them for later calls in build/slurm.mk, as for a
-# `make install` afterwards; SLURM= is the machine's own.
+# SLURM=/opt/slurm builds for the Slurm installed there, and tests with it. SLURM_CFLAGS=-I… and
+# SLURM_LDFLAGS=-L… give its parts separately. build/slurm.mk keeps them for later calls, such as
+# `make install`. SLURM= selects the machine's own.
 ifeq ($(origin SLURM) $(origin SLURM_CFLAGS) $(origin SLURM_LDFLAGS),undefined undefined undefined)
 -include $(out)/slurm.mk
 endif
@@ -50,8 +51,8 @@ export SPUNNEL_SLURM := $(SLURM)
 endif
 SHIM_CFLAGS  := -std=gnu11 -O2 -g -fPIC -Wall -Wextra -Werror \
 	-Wno-unknown-pragmas -ISources/SpunnelInterface/include $(SLURM_CFLAGS)
-# nodelete: Slurm may dlclose a plugin whose core has been loaded.
-# lazy: Slurm's functions are found in the srun that loads the plugin, when they are called.
+# nodelete: Slurm may dlclose a plugin whose core is loaded.
+# lazy: Slurm's functions are resolved when they are called, in the srun that loads the plugin.
 SHIM_LDFLAGS := -shared -Wl,--version-script=exports.map -Wl,-z,nodelete -Wl,-z,lazy
 
 JOBS_SOURCES := $(wildcard Sources/SlurmHelper/*.c Sources/CSlurm/*.c)
@@ -64,7 +65,8 @@ SHELL_SCRIPTS = $(shell grep -rlE --exclude-dir=.build '^\#(!/bin/(ba)?sh|!/usr/
 all: began slurm $(out)/spunnel-sshd $(out)/spunnel-run $(out)/loopback.so swift ## Build everything (release)
 	@mv $(out)/began $(out)/built
 
-# build/built is as old as the beginning of the last whole build: install asks whether a source is newer.
+# build/built has the time when the last complete build began. install checks that no source is
+# newer.
 .PHONY: began
 began:
 	@mkdir -p $(out) && touch $(out)/began
@@ -73,7 +75,8 @@ began:
 .PHONY: slurm
 slurm: $(out)/spunnel.so $(out)/spunnel-jobs ## Build only what is compiled against Slurm: needs no Swift
 
-# Rewritten when another Slurm is meant than last time. What make reads is a copy, lest it makes it first.
+# Rewritten when another Slurm is selected. make includes a copy: it would build an included file
+# first.
 .PHONY: always
 $(out)/slurm: always
 	@mkdir -p $(out)
@@ -90,47 +93,48 @@ $(out)/spunnel-jobs: $(JOBS_SOURCES) $(JOBS_HEADERS) $(out)/slurm
 	@mkdir -p $(out)
 	$(CC) $(JOBS_CFLAGS) $(CFLAGS) $(JOBS_SOURCES) $(LDFLAGS) $(SLURM_LDFLAGS) -lslurm -ldl -o $@
 
-# What depends on no Slurm is linked for an old C library (Packaging/floor). FLOOR=no takes the machine's own,
-# as libraries of sanitizers ask for.
+# What does not depend on Slurm is linked for an old C library (Packaging/floor). FLOOR=no links for
+# the machine's own, which sanitizers' libraries need.
 floor := $(if $(filter no,$(FLOOR)),,-L$(out)/static)
 floored := $(if $(floor),$(out)/static/libc.so)
 
-# Preloaded into the daemons of spunnelctl cluster.
+# The daemons of `spunnelctl cluster` preload this library.
 $(out)/loopback.so: $(wildcard Sources/SpunnelLoopback/*.c Sources/SpunnelLoopback/*.h) $(floored)
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror $(CFLAGS) $(filter %.c,$^) \
 		-shared $(LDFLAGS) $(floor) $(addsuffix /programs,$(floor)) -Wl,--no-as-needed -ldl -o $@
 
-# Runs on the nodes, beside the job: small, and with no library but libc.
+# Runs on the nodes beside the job: it is small and needs no library but libc.
 $(out)/spunnel-sshd: $(addprefix Sources/SpunnelNode/,spunnel-sshd.c callback.c paths.c node.h) $(floored)
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $(filter %.c,$^) $(LDFLAGS) $(floor) -o $@
 
-# Runs a job's command on the node, and notes how it ended.
+# Runs a job's command on the node, and records how it ended.
 $(out)/spunnel-run: Sources/SpunnelNode/spunnel-run.c $(floored)
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $< $(LDFLAGS) $(floor) -o $@
 
-# Swift's runtime needs C++'s. Linked in, srun loads no second library and no other version of it.
+# Swift's runtime needs libstdc++. It is linked statically, so that srun loads no second library and
+# no other version of it.
 $(out)/static/libstdc++.a:
 	@mkdir -p $(@D)
 	@archive=$$($(CC) -print-file-name=$(@F)); [ -f "$$archive" ] && ln -sf "$$archive" $@ || \
 		echo "$(@F): not found, so srun --tunnel will load libstdc++.so: install libstdc++-static" >&2
 
-# The commit and its date, for --version: of the repository, or as a release's tarball has them. Rewritten
+# The commit and its date for --version, from the repository or from a release's tarball. Rewritten
 # only when they change.
 $(out)/version.h: always
 	@mkdir -p $(out)
 	@printf '#define SPUNNEL_BUILD "%s"\n' "$$(Packaging/build-words)" >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; touch Sources/CBuild/build.c; fi
 
-# The versions of the C library's functions that binaries are linked with.
+# Symbol versions of an old C library, for linking.
 $(out)/static/libc.so: Packaging/floor/make $(wildcard Packaging/floor/*.c)
 	CC='$(CC)' Packaging/floor/make $(CURDIR)/$(@D) $(FLOOR)
 	@# swift build does not know that it has to link again.
 	rm -f $(addprefix .build/release/,libSpunnel.so spunnelctl)
 
-# Without $ORIGIN, ten directories in which the loader would look for libc.
+# --disable-local-rpath: with $ORIGIN in the path, the loader would look for libc in ten folders.
 .PHONY: swift
 ifeq ($(PREBUILT),)
 swift: $(out)/static/libstdc++.a $(out)/static/libc.so $(out)/version.h ## Build the core, the keeper and spunnelctl
@@ -139,10 +143,11 @@ else
 swift: ;
 endif
 
-# spunnelctl goes by these names as well.
+# Links to spunnelctl, which is also these programs.
 links := qconnect wq lbatch lqueue linfo lcancel localqd
 
-# Under another name first: every srun loads these files, and a half-written one would kill it.
+# A file is installed under another name and then renamed: every srun loads these files, and a
+# half-written one would kill it.
 define install_whole
 	$(INSTALL) $(STRIP) -m 755 $(1) $(2).new
 	mv -f $(2).new $(2)
@@ -153,7 +158,8 @@ define install_completion
 	chmod 644 $(2).new && mv -f $(2).new $(2)
 endef
 
-# built FILE...: an installation builds nothing, as root has other compilers on his PATH, or none.
+# built FILE...: fails if a file is missing. install itself builds nothing, because root may have
+# other compilers on PATH, or none.
 built = @for file in $(1); do [ -e "$$file" ] || { \
 	echo "install: $$file: not built: run 'make' first, as yourself" >&2; exit 1; }; done
 ifeq ($(PREBUILT),)
@@ -162,7 +168,7 @@ newer = @[ -e $(out)/built ] || { echo "install: not built as a whole: run 'make
 	echo "install: $$file: changed since it was built: run 'make' first, as yourself" >&2; exit 1; }
 endif
 
-# Built first where one call names both, as in `make -j all install`.
+# If one call names both `all` and `install`, `all` comes first, also under `make -j`.
 .PHONY: install
 install: install-core install-slurm ## Install what was built under PREFIX (/opt/spunnel), into DESTDIR if given
 
@@ -214,7 +220,8 @@ uninstall: ## Remove what install laid down
 		[ ! -d $$folder ] || rmdir -p --ignore-fail-on-non-empty $$folder; done; }
 	-[ ! -d $(DESTDIR)$(PREFIX) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)
 
-# Packages are built from a copy of the source. PREBUILT=.build/release takes Swift's products from here.
+# Packages are built from a copy of the source. PREBUILT=.build/release takes Swift's products from
+# this tree.
 .PHONY: deb deb-slurm rpm rpm-slurm
 deb: ## Build the Debian packages, into build/packages
 	@PREBUILT='$(PREBUILT)' Packaging/deb $(out)/packages
@@ -236,11 +243,11 @@ print-products:
 dist: ## Make a release's files, into build/dist
 	@PREBUILT='$(PREBUILT)' Packaging/dist $(out)/dist
 
-# Builds without a word, unless something fails.
+# Builds without output, unless something fails.
 quietly = log=$$(mktemp) && { $(MAKE) --no-print-directory all $(1) DESTDIR= >"$$log" 2>&1 || \
 	{ cat "$$log"; exit 1; }; } && rm -f "$$log"
 
-# Where the tests and the demo install: any user of the test cluster must be able to read it.
+# The prefix for tests and demo. Every user of the test cluster must be able to read it.
 TEST_PREFIX ?= /opt/spunnel-test
 
 .PHONY: manual
@@ -276,7 +283,7 @@ test-packages: ## Build, check, install and remove the packages as a whole, and 
 	@$(call quietly,install PREFIX=$(TEST_PREFIX))
 	@SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) bats Tests/packages Tests/packages/whole
 
-# POLICIES="adopt traps,ipv6": a cluster for each word.
+# POLICIES="adopt traps,ipv6" makes one cluster for each word.
 .PHONY: policies
 policies: setup ## Run system tests under each policy that a site may have (POLICIES="adopt traps,ipv6")
 	@$(call quietly,install PREFIX=$(TEST_PREFIX))
@@ -286,7 +293,7 @@ policies: setup ## Run system tests under each policy that a site may have (POLI
 test-versions: ## Compile against the declarations of Slurm 20.11 to 26.05
 	@SLURM_CFLAGS="$(SLURM_CFLAGS)" Tests/slurm-versions/run
 
-# Each part is there by itself as well. A round that failed is replayed by the command that it prints.
+# Each part also has its own target. A failed round prints the command that repeats it.
 INJECTIONS ?= 1000
 .PHONY: torture
 torture: setup ## All that takes long: faults at random, load for an hour, each policy, fuzzing (three hours)
@@ -309,13 +316,13 @@ check: lint unit ## What runs before a commit: format, shell scripts, unit tests
 hook: ## Have git run `make check` before each commit
 	@ln -sf "$(CURDIR)/Tools/pre-commit" "$$(git rev-parse --git-path hooks)/pre-commit"
 
-# FILTER="a name of a test or a part of it", for both.
+# FILTER="part of a test's name" selects tests, for unit and system.
 FILTER ?=
 .PHONY: unit
 unit: ## Run the unit tests (FILTER=Relay for some)
 	$(SWIFT) test $(if $(FILTER),--filter '$(FILTER)') --quiet
 
-# Only files in which the words stand are handed to bats, which reads each file for a second.
+# bats takes a second to read each file, so it gets only files with a matching test.
 .PHONY: system
 system: setup ## Install the current build for the tests and run the system tests (FILTER="megabytes" for some)
 	@$(call quietly,install PREFIX=$(TEST_PREFIX))
@@ -323,7 +330,7 @@ system: setup ## Install the current build for the tests and run the system test
 		echo "system: no test's name has '$(FILTER)'" >&2; exit 1; }; \
 	SPUNNEL_TEST_PREFIX=$(TEST_PREFIX) bats $(if $(FILTER),--filter '$(FILTER)') $$files
 
-# Of each target. What runs in the background of a machine at work takes longer than it says.
+# SECONDS is the time for each target. On a busy machine fuzzing takes longer than that.
 SECONDS ?= 60
 
 .PHONY: fuzz

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Nodes that admit by ssh only users with a job there, and end the login with the job (pam_slurm_adopt).
+# Nodes that admit by ssh only users with a job there, and end the login with the job
+# (pam_slurm_adopt).
 
 load ../system/helpers
 
@@ -56,11 +57,11 @@ refused() {
 @test "a login that was adopted by another job and ends with it: the tunnel comes back" {
     local before
     serve one user1 -w n1 --tunnel 8001:8001 -- 8001
-    # By these pam_slurm_adopt tells which job is the newest.
+    # pam_slurm_adopt finds the newest job by its start time, in seconds.
     eventually another_second "$(date +%s)"
     serve two user1 -w n1 --tunnel 8002:8002 -- 8002
     before=$(ssh_of "$(step one)")
-    # From here on the newest job has the older one's login.
+    # From here on, the login of the older job belongs to the newest job.
     kill -KILL "$before"
     answers n1:8001 user1 8001 name
     before=$(ssh_of "$(step one)")
@@ -77,8 +78,8 @@ has_another_ssh() {
     counts "$(step "$1")" state up && [[ $(ssh_of "$(step "$1")") != "$2" ]]
 }
 
-# n1_knows_no_job: as between the allocation and the moment when the node has heard of it, but for as
-# long as the test says.
+# n1_knows_no_job: holds n1 in the state between the allocation and the moment when the node learns
+# of it.
 n1_knows_no_job() {
     host n1 root touch /run/knows-no-job
     sed -i '1i account requisite pam_exec.so quiet /usr/bin/test ! -e /run/knows-no-job' "$PAM"

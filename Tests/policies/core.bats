@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# What holds under each policy, whatever else may not.
+# Tests that must pass under every policy.
 
 load ../system/helpers
 
-# way: how a tunnel gets to the node: by ssh wherever that is allowed, and not through srun for want of it.
+# way: the transport that a tunnel must use: ssh wherever the policy allows it.
 way() { if no_ssh; then echo srun; else echo ssh; fi; }
 
 @test "bytes arrive by the way that the policy leaves, for the owner alone" {
@@ -28,7 +28,8 @@ way() { if no_ssh; then echo srun; else echo ssh; fi; }
     same "$before" "$(homes)"
 }
 
-# homes: what lies in the users' homes. A home's own time changes, as a tunnel's sockets are in it meanwhile.
+# homes: lists the files in the users' homes. The time of a home itself is left out: it changes,
+# because a tunnel puts its sockets there.
 homes() { find "$STATE/home" -not -path '*/tools/*' \( -path "$STATE/home/user*/*" -printf '%p %T@\n' -o -print \) | sort; }
 
 @test "a batch job's tunnel, and one that is opened later" {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# A login host whose logind ends at logout what a login leaves behind (KillUserProcesses=yes): real systemd,
-# real sessions. What is typed with `as` elsewhere comes from no login.
+# A login host whose logind kills at logout what a login leaves behind (KillUserProcesses=yes), with
+# real systemd and real sessions. Commands by `as` do not belong to a login.
 
 load ../system/helpers
 
@@ -16,23 +16,23 @@ teardown() {
     host login root rm -f /etc/systemd/spunnel/user@70001.service
     host login root systemctl daemon-reload
     host login root loginctl disable-linger user1
-    # By itself a tunnel ends some seconds after its job.
+    # A tunnel ends by itself only some seconds after its job.
     as user1 spunnelctl close --all
     kills_all
     clean_up
 }
 
-# in_login COMMAND: user1 logs in to the login host, runs it in a session of his, and logs out.
+# in_login COMMAND: logs user1 in to the login host, runs the command in this session, and logs out.
 in_login() { host n1 user1 "${SSH_BY_HAND[@]}" -o BatchMode=yes login "$@"; }
 
-# submit [SBATCH-ARGUMENT...]: in a login of its own; prints the job. What else sbatch said is the output
-# of `said`.
+# submit [SBATCH-ARGUMENT...]: runs sbatch in a login of its own; prints the job id. `output said`
+# prints the rest of sbatch's output.
 submit() {
     in_login sbatch --parsable --output /dev/null -w n1 --tunnel 8001:8000 "$@" \
         --wrap "'exec /home/tools/service.py 8000'" 2>"$BATS_TEST_TMPDIR/said"
 }
 
-# stay_in NAME: a second login of user1, which stays; leave NAME.
+# stay_in NAME: logs user1 in a second time and stays. leave NAME: logs out.
 stay_in() {
     start_on n1 "$1" user1 "${SSH_BY_HAND[@]}" -o BatchMode=yes login 'echo in; exec sleep 600'
     eventually says "$1" in
@@ -43,7 +43,8 @@ leave() {
     finish "$1"
 }
 
-# leave_behind SECONDS: a login starts a process that knows nothing of logind; is_there and is_gone tell of it.
+# leave_behind SECONDS: starts a process in a login that then ends. is_there and is_gone check that
+# process.
 leave_behind() {
     in_login "setsid sleep $1 </dev/null >/dev/null 2>&1 & until pgrep -xf 'sleep $1'; do :; done"
 }
@@ -52,7 +53,8 @@ is_there() { host login root pgrep -xf "sleep $1"; }
 
 is_gone() { ! is_there "$1"; }
 
-# kills_all_but USERS: whose remains logind leaves alone; kills_all: nobody's, as the policy has it.
+# kills_all_but USERS: makes logind spare these users. kills_all: restores the policy, which spares
+# no user.
 kills_all_but() {
     printf '[Login]\nKillExcludeUsers=%s\n' "$1" >"$EXCLUDED"
     host login root systemctl restart systemd-logind
@@ -60,7 +62,8 @@ kills_all_but() {
 
 kills_all() {
     [[ -e $EXCLUDED ]] || return 0
-    # First, since a logind that starts anew counts its sessions from 1, and would meet their remains.
+    # Sessions must end first: a restarted logind counts them from 1 again, and would meet what is
+    # left of the old ones.
     host login root pkill -u user1 || true
     eventually logged_out
     rm "$EXCLUDED"
@@ -73,7 +76,7 @@ linger() { host login root loginctl "${2:-enable}-linger" "$1"; }
 
 logged_out() { same "" "$(host login root loginctl --no-legend list-sessions)"; }
 
-# unit_of STEP: the control group of a tunnel's keeper, as the host sees it.
+# unit_of STEP: the cgroup of a tunnel's keeper, as the host sees it.
 unit_of() {
     as user1 sed -n 's/^0:://p' "/proc/$(counter "$1" keeper)/cgroup"
 }
@@ -83,7 +86,7 @@ promise() {
     echo "spunnel: on your own computer: ssh -L $(laptop user1 8001) user1@login"
 }
 
-# warning JOB REASON: what a user is told whose tunnel ends with his login.
+# warning JOB REASON: the line for a user whose tunnel ends with the login.
 warning() {
     echo "spunnel: job $1 has its tunnel until you log out: login ends what you leave behind ($2 spunnelctl open $1 8001:8000 after your next login"
 }
@@ -136,12 +139,12 @@ no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
     stay_in other
     job=$(submit)
     same "$(promise "$job")"$'\n'"$(warning "$job" "$no_linger")" "$(output said)"
-    # The user's service manager is there for every login of his.
+    # The user's service manager serves all logins of the user.
     eventually answers n1:8000 user1 8001 name
     leave other
     within 10 nothing_left
     runs "$job"
-    # As it was told.
+    # The next lines follow the advice of that warning.
     stay_in next
     run in_login spunnelctl open "$job" 8001:8000 --background
     same 0 "$status"
@@ -159,7 +162,7 @@ no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
     in_login loginctl enable-linger
     leave other
     eventually logged_out
-    # Else it would be closing, and be gone after UserStopDelaySec.
+    # Otherwise the user would be closing, and gone after UserStopDelaySec.
     user_is lingering
     eventually answers n1:8000 user1 8001 name
 }
@@ -196,10 +199,10 @@ no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
     run unit_of "$(whole "$job")"
     holds /session-
     leave_behind 602
-    # Its logins are over, and wait for what is left of them.
+    # All logins of user1 have ended, and logind waits for their remaining processes.
     eventually user_is closing
     eventually answers n1:8000 user1 8001 name
-    # The control of the first test.
+    # The counterpart of the first test: this process is spared.
     is_there 602
 }
 
@@ -243,7 +246,8 @@ no_linger='logind, without linger): type loginctl enable-linger to keep it, or'
     within 10 nothing_left
 }
 
-# spied COMMAND...: words that run it where systemd's commands leave a line in /tmp/spy/asked.
+# spied COMMAND...: sets SPIED to words that run the command where systemd's commands log their
+# calls in /tmp/spy/asked.
 spied() {
     local name
     as user1 mkdir -p /tmp/spy

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Two login hosts, as behind one name: a tunnel is on the host where it was asked for.
+# Two login hosts: a tunnel is on the host where the user asked for it.
 
 load ../system/helpers
 
@@ -10,27 +10,29 @@ setup() {
 
 teardown() {
     under logins || return 0
-    # By itself a tunnel ends some seconds after its job.
+    # A tunnel ends by itself only some seconds after its job.
     as user1 spunnelctl close --all
     host login2 user1 spunnelctl close --all
     clean_up
 }
 
-# on_second COMMAND...: user1 types it on the second login host.
+# on_second COMMAND...: user1 types a command on the second login host.
 on_second() { host login2 user1 "$@"; }
 
-# answers_on HOST ANSWER PORT
+# answers_on HOST ANSWER PORT: succeeds if the client on this host prints the answer.
 answers_on() { same "$2" "$(host "$1" user1 /home/tools/client.py "$3" name)"; }
 
 frees_on() { ! host "$1" user1 bash -c ": </dev/tcp/localhost/$2"; }
 
-# submit_on HOST NODE: a job with a tunnel; prints its number. What else sbatch said is the output of `said`.
+# submit_on HOST NODE: submits a job with a tunnel; prints its id. `output said` prints the rest of
+# sbatch's output.
 submit_on() {
     host "$1" user1 sbatch --parsable --output /dev/null -w "$2" --tunnel 8001:8000 \
         --wrap 'exec /home/tools/service.py 8000' 2>"$BATS_TEST_TMPDIR/said"
 }
 
-# is_elsewhere COMMAND JOB...: the second host says that it has none, and what to do.
+# is_elsewhere COMMAND JOB...: succeeds if the second host says that it has no such tunnel, and what
+# to do.
 is_elsewhere() {
     run on_second spunnelctl "$@"
     same 1 "$status"
@@ -92,7 +94,7 @@ is_elsewhere() {
     says s "on your own computer: ssh -L 8001:/home/user1/.spunnel/login2/8001 user1@login2"
     answers_on login2 n1:8000 8001
     frees_on login 8001
-    # What is left is looked for there as well.
+    # nothing_left must look at the second host too.
     run nothing_left
     holds "listener login2"
     holds "directory login2"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# A ~/.ssh/config full of traps, with a jump host that all of them are for as well.
+# A ~/.ssh/config full of traps, which also apply to the jump host in it.
 
 load ../system/helpers
 

@@ -1,13 +1,13 @@
-# A machine of its own for the tests of `spunnelctl cluster`: its own processes, network, /tmp, /run
-# and accounts, so that nothing of it can be left behind and nothing of another Slurm can be met.
+# A separate machine for the tests of `spunnelctl cluster`, in namespaces: its own processes,
+# network, /tmp, /run and accounts. The tests leave nothing behind and meet no other Slurm.
 # shellcheck shell=bash
 
 PREFIX=${SPUNNEL_TEST_PREFIX:-/opt/spunnel-test}
-# Another Slurm than the machine's comes first.
+# SPUNNEL_SLURM, if set, comes before the machine's own Slurm.
 SLURM_PATH=${SPUNNEL_SLURM:+$SPUNNEL_SLURM/bin:$SPUNNEL_SLURM/sbin:}
 
-# machine_start: makes the machine with user1 and user2. MACHINE is its folder; the machine has parts
-# of it as /home and /tmp.
+# machine_start: makes the machine with user1 and user2. MACHINE is its folder, of which it sees
+# parts as /home and /tmp.
 machine_start() {
     MACHINE=$(mktemp -d /tmp/spunnel-machine.XXXXXX)
     chmod 0755 "$MACHINE"
@@ -17,7 +17,7 @@ machine_start() {
     cp /etc/group "$MACHINE/group"
     sed -i '/^user[0-9]:/d; s|^root:\([^:]*:[^:]*:[^:]*:[^:]*\):[^:]*|root:\1:/home/root|' "$MACHINE/passwd"
     sed -i '/^user[0-9]:/d' "$MACHINE/group"
-    # Where the programs of a coverage run leave their profiles.
+    # The folder where the programs of a coverage run leave their profiles.
     local profiles=${SPUNNEL_CLUSTER_DIR:-/run/spunnel-cluster}/home/profiles number
     [[ ! -d $profiles ]] || mkdir "$MACHINE/home/profiles"
     for number in 1 2; do
@@ -57,7 +57,7 @@ machine_ready() {
     MACHINE_PID=$(pgrep -P "$MACHINE_OUTER" -x tini) && [[ -n $MACHINE_PID ]]
 }
 
-# machine_stop: the end of its first process is the end of all.
+# machine_stop: kills the machine's first process, which ends all the others.
 machine_stop() {
     [[ -z ${MACHINE_PID:-} ]] || kill -KILL "$MACHINE_PID" 2>/dev/null || true
     [[ -z ${MACHINE_OUTER:-} ]] || wait_until 30 process_gone "$MACHINE_OUTER"
@@ -66,7 +66,7 @@ machine_stop() {
 
 process_gone() { [[ ! -d /proc/$1 ]]; }
 
-# bats waits for whoever holds its descriptors.
+# bats waits for every process that holds its descriptors.
 close_bats_descriptors() {
     local link fd
     for link in /proc/"$BASHPID"/fd/*; do
@@ -75,7 +75,8 @@ close_bats_descriptors() {
     done
 }
 
-# as USER COMMAND…: runs it on the machine, in a fresh login's environment. VARIABLES are added.
+# as USER COMMAND…: runs a command on the machine as in a new login. VARIABLES are added to its
+# environment.
 as() {
     local user=$1 id home
     shift
@@ -84,7 +85,7 @@ as() {
     machine_as "$id" "$home" "$@"
 }
 
-# machine_as UID HOME COMMAND…
+# machine_as UID HOME COMMAND…: the same for a user id.
 machine_as() {
     local id=$1 home=$2
     shift 2
@@ -95,13 +96,13 @@ machine_as() {
 }
 VARIABLES=()
 
-# on_machine COMMAND…: as root, with nothing of a user.
+# on_machine COMMAND…: runs a command as root, with nothing of a user's environment.
 on_machine() {
     timeout --foreground 60 nsenter --target "$MACHINE_PID" --mount --pid --net --ipc --uts \
         env -i PATH="$SLURM_PATH/usr/sbin:/usr/bin:/sbin:/bin" "$@"
 }
 
-# wait_until SECONDS COMMAND…: repeats it until it succeeds; fails at the deadline.
+# wait_until SECONDS COMMAND…: repeats a command until it succeeds. Fails at the deadline.
 wait_until() {
     local deadline=$((SECONDS + $1))
     shift
@@ -111,7 +112,7 @@ wait_until() {
     done
 }
 
-# daemons [USER]: the daemons and steps that run on the machine.
+# daemons [USER]: lists the daemons and job steps that run on the machine.
 daemons() {
     on_machine ps -eo stat=,user=,args= | awk -v user="${1:-}" '
         $1 !~ /^Z/ && (user == "" || $2 == user) && $3 ~ /(munged|slurmctld|slurmd|slurmstepd:?|sshd:?|ssh|spunnel-[a-z]*)$/'
@@ -119,7 +120,7 @@ daemons() {
 
 no_daemons() { [[ -z $(daemons "$@") ]]; }
 
-# pid_of DAEMON [NAME]: a daemon's process id, as the machine counts.
+# pid_of DAEMON [NAME]: a daemon's process id inside the machine.
 pid_of() {
     as user1 spunnelctl cluster status --json --name "${2:-default}" |
         jq -r --arg name "$1" '.daemons[] | select(.name == $name) | .pid'

@@ -1,4 +1,4 @@
-# Brings the cluster up for all files of tests, and down again if it was not up before.
+# Brings the cluster up before all test files, and takes it down afterwards if it was down before.
 # shellcheck shell=bash
 
 # shellcheck source-path=SCRIPTDIR
@@ -9,11 +9,12 @@ setup_suite() {
     export SPUNNEL_WAS_UP=no
     if [[ -e $STATE/cluster ]]; then
         SPUNNEL_WAS_UP=yes
-        # One that was made with policies keeps them: all tests hold there as well, or say why not.
+        # A cluster that was made with policies keeps them. All tests pass there too, or say why
+        # they are skipped.
         options+=(--policy "$POLICY")
     fi
     "$CLUSTER/up" "${options[@]}" 3>&-
-    # Where every user of every host can read them.
+    # Every user of every host can read this folder.
     mkdir -p "$STATE/home/tools"
     install -m 755 "$TESTS"/{service,client,web,bad_input,hostile}.py "$STATE/home/tools/"
 }
