@@ -1,5 +1,5 @@
-/* Slurm's node lists. The allocation's first node may not belong to the step, and no environment
- * variable has all of its nodes when the plugin needs them. */
+/* Slurm's node lists. The allocation's first node may not belong to the step. No environment
+ * variable has all nodes of the step when the plugin needs them. */
 #include "step.h"
 
 #include <errno.h>

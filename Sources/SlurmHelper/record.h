@@ -7,8 +7,8 @@
  *     R <tab> VALUE …                             a record: a value for each column
  *     E <tab> COUNT                               the end, with the number of records
  *
- * An answer without an E line is incomplete. In a value each tab, newline, other control character
- * and backslash is written as `\xHH`, so that a job's name cannot end a field or a line. Unknown
+ * An answer without an E line is incomplete. In a value each tab, newline, other control
+ * character and backslash is written as `\xHH`. So a job's name cannot end a field or a line. Unknown
  * values are empty. Times are seconds since 1970. Memory is in MiB. Time limits are in minutes, or
  * `unlimited`. The format's number increases when a column changes its meaning or is removed. New
  * columns may be added at any time. */

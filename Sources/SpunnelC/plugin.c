@@ -59,7 +59,7 @@ static struct spunnel_host host(void)
 }
 
 /* Whether a spec comes from the environment. Slurm replays the option first from the environment
- * and then from the command line, and once more for each component of a heterogeneous job. A
+ * and then from the command line. It repeats this for each component of a heterogeneous job. A
  * replayed spec is the variable itself (plugstack.c, spank_process_env_options). */
 static int is_inherited(const char *spec)
 {

@@ -1,6 +1,6 @@
 /* Protects a user's own daemons from other users. Preloaded into a daemon (ld.so(8)), accept(2)
  * returns only connections of the daemon's own user. Every user of the host can connect to a port
- * of 127.0.0.1, and Slurm would use a thread and a log line for each such connection. In a cluster
+ * of 127.0.0.1. Slurm would use a thread and a log line for each such connection. In a cluster
  * of several hosts SPUNNEL_PEERS lists the addresses of the other hosts. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

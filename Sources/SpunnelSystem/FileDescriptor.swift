@@ -12,8 +12,8 @@ public struct FileDescriptor: ~Copyable {
   public init(owning raw: CInt) { self.raw = raw }
 
   /// Takes ownership of a new descriptor and moves it above 0, 1 and 2. If this process was started
-  /// without one of these, the kernel gives out its number, and code would use the descriptor as
-  /// standard input or output.
+  /// without one of these, the kernel gives out that number. Other code would then use the new
+  /// descriptor as standard input or output.
   init(new raw: CInt) throws(SystemError) {
     if raw > STDERR_FILENO {
       self.init(owning: raw)

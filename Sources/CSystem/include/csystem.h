@@ -58,7 +58,7 @@ void csystem_withhold_from_forks(int descriptor, int is_withheld);
 void csystem_set_process_name(const char *name);
 
 /** Drops the resident pages of the process's code and constants. They stay in the page cache and
- *  return when they are used again, so code that only the start needs stays out of memory. */
+ *  return when they are used again. Code that only the start needs stays out of memory. */
 void csystem_release_code(void);
 
 /** Converts a status of wait(2): the exit status, or 128 + the signal that ended the process. */

@@ -275,8 +275,8 @@ final class Keeper: EventHandler {
     close(reason, .failed(reason))
   }
 
-  /// Drops forwards that failed to open. If a user may rely on them, the record keeps the reason
-  /// and the keeper holds their ports, as long as the job lives.
+  /// Notes forwards that failed to open. A user may rely on them, so the record keeps the reason.
+  /// The keeper holds their ports as long as the job lives.
   private func lose(_ spec: TunnelSpec, _ reason: String) {
     if status.state == .closing { return }
     failures.add(spec, reason)
@@ -348,7 +348,7 @@ extension Keeper: TunnelObserver {
     loop.after(milliseconds: Asker.pause) { [weak self] in self?.tellAskers() }
   }
 
-  /// A watched job may have been requeued, so only an unwatched one ends the tunnel.
+  /// Closes the tunnel, unless the job is watched: a watched job may have been requeued.
   func tunnelMissesJob() { if job == nil { close("the job has ended") } }
 
   func tunnelCounted() { status.writeLater() }

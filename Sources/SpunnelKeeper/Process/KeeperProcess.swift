@@ -6,8 +6,8 @@ import SpunnelTunnel
 
 /// The keeper's executable from start to end.
 public enum KeeperProcess {
-  /// Milliseconds that processes left behind by a keeper may take to end by themselves (an srun
-  /// that has lost its ssh does), and then milliseconds between TERM and KILL.
+  /// Milliseconds in which processes that a keeper left behind may end by themselves. An srun that
+  /// has lost its ssh does. The second number is the milliseconds between TERM and KILL.
   private static let orphanRest = 2000
   private static let orphanPatience = 1000
 

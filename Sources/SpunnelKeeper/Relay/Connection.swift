@@ -26,8 +26,8 @@ final class Connection {
   /// Takes an accepted client.
   ///
   /// - Parameters:
-  ///   - client: accepted and admitted. The kernel closes it with a reset until the service has
-  ///     ended the connection in order, so a keeper that is killed cuts it as well
+  ///   - client: accepted and admitted. Until the service has ended the connection in order, a
+  ///     close sends a reset. So the kernel cuts it if the keeper is killed
   ///   - route: the route to the service
   ///   - entrance: the route on which the client arrived
   ///   - pool: lends pipes

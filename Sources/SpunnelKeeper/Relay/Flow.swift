@@ -1,7 +1,6 @@
 // One direction of a relay. If the bytes fit into one buffer, it reads and writes them: two calls.
-// For bulk data it fills a pipe from one socket and drains the pipe into the other with splice(2),
-// so that the bytes are not copied. If splice(2) refuses, or no pipe is free, bulk data is copied
-// too.
+// Bulk data is not copied: splice(2) fills a pipe from one socket and drains it into the other. If
+// splice(2) refuses, or no pipe is free, bulk data is copied too.
 
 import Glibc
 import SpunnelSystem

@@ -107,8 +107,8 @@ final class Pump: EventHandler {
     work(outward: true, inward: false)
   }
 
-  /// Breaks the connection. If the client has not seen the service's end yet, it sees a reset, so
-  /// that it cannot take the cut for the end.
+  /// Breaks the connection. A client that has not seen the service's end yet sees a reset. So it
+  /// cannot take the cut for the end.
   func cut() { end(.broken) }
 
   func handle(_ descriptor: CInt, _ readiness: Readiness) {
