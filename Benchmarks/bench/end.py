@@ -64,7 +64,7 @@ def memory(report, rounds):
     for _ in range(rounds):
         [port] = host.free_ports(1)
         with waiting(["--tunnel", f"{port}:5330"]) as srun:
-            # Pages that the start alone needed have been given back by then.
+            # By then ssh and the keeper have given back the pages that only their start needed.
             time.sleep(0.3)
             for name, found in host.tunnel_processes().items():
                 if len(found) != 1:

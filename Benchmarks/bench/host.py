@@ -15,7 +15,7 @@ USER = "user1"
 SERVICE = [
     "/usr/bin/python3", "-B", "-I", "-S", str(pathlib.Path(__file__).with_name("service.py"))
 ]
-# Seconds after which something that should have happened did not.
+# Seconds after which an expected event counts as failed.
 PATIENCE = 20
 
 

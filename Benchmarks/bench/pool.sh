@@ -1,5 +1,6 @@
 #!/bin/bash
-# Inside the allocation: contestants take turns, and each rate is of tasks of `true`, two at once.
+# Runs inside the allocation. The programs take turns; each rate is for tasks of `true`, two at
+# once.
 set -euo pipefail
 
 pool=$1 python=$2 rounds=$3 tasks=$4 million=$5
@@ -15,7 +16,7 @@ run_xargs() { xargs -P 2 -d '\n' -n 1 sh -c <many.txt; }
 run_parallel() { parallel --jobs 2 --joblog log --results out <few.txt >/dev/null 2>&1; }
 run_hyperqueue() { "$python" "$HOME/hyperqueue_pool.py" few.txt out >/dev/null 2>&1; }
 
-# rate NAME TASKS: tasks a second of one run.
+# rate NAME TASKS: tasks per second in one run.
 rate() {
     local began ended
     rm -rf out log ./*.joblog*

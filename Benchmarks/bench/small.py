@@ -77,7 +77,7 @@ def calls(keeper, work):
     second, which are the files' (strace's class %file) and their descriptors'."""
     with tempfile.TemporaryDirectory() as folder:
         counts = pathlib.Path(folder) / "counts"
-        # Written as they are made, so that it can be seen when strace has begun.
+        # strace writes calls as they happen, so that this program can see when it has attached.
         with subprocess.Popen(["strace", "-qq", "-o", str(counts), "-p", str(keeper)],
                               stderr=subprocess.DEVNULL) as tracer:
             host.wait_until(lambda: traced(keeper, tracer.pid), f"strace of process {keeper} begins")
@@ -86,7 +86,7 @@ def calls(keeper, work):
             time.sleep(0.2)
             tracer.send_signal(signal.SIGINT)
         lines = counts.read_text().splitlines()
-    # A tenth is what a timer or two of the keeper's own make.
+    # One decimal hides the calls of the keeper's own timers, one or two in all.
     return round(count(lines) / CALLS, 1)
 
 

@@ -23,7 +23,7 @@ def measure(options, report):
     contestants = {"spunnel": with_tunnel, "by hand": by_hand}
     values = figures.interleave(rounds, contestants)
     ours, theirs = values["spunnel"], values["by hand"]
-    # With --tunnel the task begins when the tunnel is there, by hand ssh begins when the task is.
+    # With --tunnel the task starts once the tunnel is up; by hand, ssh starts once the task runs.
     report.compare("first output (by hand there is no tunnel yet)", "ms", pick(ours, "output"),
                    pick(theirs, "output"))
     report.compare("first output seen and the tunnel there", "ms", pick(ours, "ready"),

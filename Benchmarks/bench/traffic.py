@@ -21,7 +21,7 @@ class Tunnel:
 
     def __init__(self, echo, other, services):
         self.echo = echo
-        # Of iperf3, or of what else is measured.
+        # The local port of iperf3, or of another service that is measured.
         self.other = other
         self.services = services
         self.processes = []
@@ -53,7 +53,7 @@ def open_tunnels(stack, options, services=(ECHO_PORT, IPERF_PORT)):
     def tunnel():
         return Tunnel(next(ports), next(ports), services)
 
-    # iperf3 is started beside the echo where it is one of the services.
+    # iperf3 is started beside the echo service if its port is in the list.
     service = [*host.SERVICE, *(str(port) for port in services if port in (ECHO_PORT, IPERF_PORT))]
     tunnels = {"spunnel": tunnel()}
     node, job = spunnel(stack, options.prefix, tunnels["spunnel"], [], service)
@@ -134,7 +134,7 @@ def interleaved(tunnels, rounds, sample):
 def rows(report, what, unit, values, bound, places=1):
     ours = values.pop("spunnel")
     for name, theirs in values.items():
-        # Another installation is there to be compared with, and no standard.
+        # Another installation is only a comparison, not a standard to reach.
         wanted = None if name == "the other" else bound
         report.compare(f"{what}: {name}", unit, ours, theirs, wanted, places)
 

@@ -5,7 +5,8 @@ import re
 import figures
 import host
 
-# Prints what srun's own stepd, or srun, has mapped of the plugin. As root: stepd is root's.
+# Prints which parts of the plugin slurmstepd, or srun, has mapped. It runs as root, because
+# slurmstepd is root's.
 MAPPED = "grep -E 'spunnel|swift' /proc/{}/maps"
 
 
@@ -33,7 +34,7 @@ def instructions(report, prefix, rounds):
         host.plug(plugged)
         said = host.run(
             ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "srun", "true"])
-        # srun forks a helper; the process that does the work executes the most.
+        # srun forks a helper. The process that does the work executes the most instructions.
         return max(int(count) for count in re.findall(r"Collected : (\d+)", said)) / 1e6
 
     contestants = {"with": lambda: counted(prefix), "without": lambda: counted(None)}

@@ -47,7 +47,8 @@ def crowd(port, count):
             except OSError:
                 pass
             right += got == wanted
-    # Held until the line on standard input, so that somebody can count.
+    # The connections stay open until a line arrives on standard input, so that the caller can
+    # count.
     print(json.dumps({"connected": connected, "right": right}), flush=True)
     sys.stdin.readline()
     for end in ends:
@@ -116,7 +117,7 @@ def slow(port, length, seconds):
     echo = threading.Thread(target=lambda: answers.append(echoes(port, 2)), daemon=True)
     echo.start()
     until = time.monotonic() + int(seconds)
-    # It goes on until they are through, at the least: one that holds them up has them time out.
+    # At least one stream runs to its end. If the slow reader blocks it, it times out.
     while not rates or time.monotonic() < until:
         rates.append(rate(port, length))
     echo.join()

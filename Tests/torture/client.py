@@ -62,7 +62,7 @@ class Stream:
         writer.start()
         outcome = self.read(connection)
         if outcome[0] != "whole":
-            # Lets the writer go, whatever it waits for.
+            # Ends the writer, even if it is blocked in a send.
             connection.shutdown(socket.SHUT_RDWR)
         writer.join()
         return outcome

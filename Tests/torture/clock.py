@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-# All clusters of a machine have one clock: a second step would keep what the first one did.
+# All clusters on a machine share its clock. Two overlapping steps would leave it wrong.
 LOCK = "/run/lock/spunnel-clock"
 
 

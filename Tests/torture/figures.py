@@ -2,7 +2,7 @@
 import collections
 import statistics
 
-# An injection that was done so often, and that nobody ever felt, is not done as it should be.
+# An injection that ran this often and that no tunnel ever felt does not work as intended.
 FUTILE = 10
 
 

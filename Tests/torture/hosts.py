@@ -12,7 +12,7 @@ STATE = pathlib.Path(os.environ.get("SPUNNEL_CLUSTER_DIR", "/run/spunnel-cluster
 HOSTS = ("login", "n1", "n2")
 NODES = ("n1", "n2")
 USERS = {"user1": 70001, "user2": 70002}
-# One change of daemons or of a host at a time: a host that starts again wants its daemons.
+# Only one change of daemons or of a host at a time: a host that restarts needs its daemons.
 daemons = threading.Lock()
 
 Process = collections.namedtuple("Process", "pid parent name host uid words")

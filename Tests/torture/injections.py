@@ -11,7 +11,7 @@ import scarcity
 from hosts import daemons
 from targets import Missed, is_srun, part, pick, sessions, srun_of
 
-# One illness of a cable at a time, for each host.
+# Only one fault on the cable of each host at a time.
 cables = {host: threading.Lock() for host in hosts.HOSTS}
 
 
@@ -21,7 +21,7 @@ cables = {host: threading.Lock() for host in hosts.HOSTS}
 def kill_srun(round_, chance):
     tunnel = pick(round_, chance, is_srun)
     targets = srun_of(tunnel, hosts.processes())
-    # srun has a helper that only waits for it; the first is srun itself.
+    # srun has a helper process that only waits for it. The first process is srun itself.
     tunnel.touch("kill srun", gone=True, job=True)
     hosts.send(signal.SIGKILL, targets[0])
     return f"kill -9 srun {targets[0].pid} of {tunnel.name}"
@@ -48,7 +48,7 @@ def kill_ssh(round_, chance):
 
 
 def kill_jobs_watch(round_, chance):
-    # It is started again after two seconds, and may find the job's end only then.
+    # The keeper restarts it after two seconds, and may learn of the job's end only then.
     return kill_part(round_, chance, "spunnel-jobs", lambda tunnel: not is_srun(tunnel), slack=2.5)
 
 
@@ -81,7 +81,7 @@ def kill_daemon(round_, host, daemon, pause):
         try:
             pid = (hosts.root(host) / f"run/{daemon}/{daemon}.pid").read_text().strip()
         except FileNotFoundError:
-            # It has not come back yet from what was done to it before.
+            # The daemon has not come back from an earlier injection.
             raise Missed() from None
         found = [one for one in hosts.processes() if one.host == host and one.name == daemon
                  and _inner_pid(one) == pid]
@@ -104,7 +104,7 @@ def _inner_pid(process):
 
 def kill_sshd_listener(round_, chance):
     node, pause = chance.choice(hosts.NODES), chance.uniform(0, 1.5)
-    # Sessions go on without it; a tunnel that wants a new one waits.
+    # Sessions go on without sshd. A tunnel that needs a new session waits.
     for tunnel in round_.tunnels:
         if tunnel.node == node and tunnel.touches:
             tunnel.touch("kill sshd", slack=pause)
@@ -124,7 +124,7 @@ def kill_slurmctld(round_, chance):
     round_.slack = max(round_.slack, 20.0)
     round_.controllers_killed += 1
     for tunnel in round_.tunnels:
-        # Killed, it forgets jobs that are younger than some seconds; that is Slurm's own loss.
+        # A killed slurmctld forgets jobs that are only seconds old. This loss is Slurm's own.
         if time.monotonic() - tunnel.begun < 8:
             tunnel.touch("kill slurmctld", job=True, service=True)
         tunnel.quiet_until = max(tunnel.quiet_until, time.monotonic() + pause + 12)
@@ -180,7 +180,8 @@ def terminate_keeper(round_, chance):
 # --- Stopping ----------------------------------------------------------------------------------
 
 
-# What stays stopped for a minute is counted in seconds that the jobs of its round have to spare.
+# A process that is stopped for a minute delays its job. The jobs of such a round run this many
+# seconds longer.
 MINUTE = 60.0
 
 
@@ -243,7 +244,7 @@ def stop_client(round_, chance):
     targets = hosts.descendants(tunnel.client.pid, hosts.processes())
     if not targets:
         raise Missed()
-    # Not touched: nothing of the tunnel may break. Only its streams are late.
+    # The tunnel is not marked: nothing in it may break, and only its streams are late.
     tunnel.quiet_until = max(tunnel.quiet_until, time.monotonic() + seconds)
     pause_for(targets, seconds)
     return f"SIGSTOP of the client of {tunnel.name} for {seconds:.1f} s"
@@ -290,7 +291,7 @@ def on_cable(round_, host, name, seconds):
     for tunnel in round_.tunnels:
         if host in ("login", tunnel.node):
             tunnel.touch(name, slack=seconds)
-    # Commands of Slurm wait for answers, and are asked again after some seconds.
+    # Slurm's commands wait for an answer, and ask again after some seconds.
     round_.slack = max(round_.slack, 25.0)
 
 
@@ -356,7 +357,7 @@ def reboot(round_, chance):
     return f"reboot of {node}"
 
 
-# How often each is chosen.
+# The weight of each injection in the random choice.
 WEIGHTS = {
     kill_srun: 4, kill_keeper: 4, kill_guardian: 3, kill_ssh: 12, kill_jobs_watch: 2,
     kill_client: 3, kill_sshd_session: 10, kill_sshd_listener: 4, kill_slurmd: 3,
@@ -367,7 +368,7 @@ WEIGHTS = {
     scarcity.limit_sshd_files: 4, scarcity.limit_srun_files: 3, scarcity.limit_keeper_processes: 5,
     scarcity.starve_start: 5, scarcity.step_clock: 3,
 }
-# What is done in a round of a minute, before anything else is: either the first or some of the rest.
+# A round of a minute begins with the first of these, or with some of the others.
 SLEEP = for_a_minute(suspend)
 STOPS = [for_a_minute(one) for one in (stop_keeper, stop_ssh, stop_guardian, stop_srun, stop_sshd)]
 

@@ -12,12 +12,12 @@ import time
 import hosts
 from targets import CRASHES, Missed, is_srun, part, pick, sessions, srun_of
 
-# What programs say of EMFILE and of EAGAIN.
+# The messages of programs for EMFILE and EAGAIN.
 NO_DESCRIPTOR = "Too many open files"
 NO_PROCESS = "Resource temporarily unavailable"
-# Connections at once to a tunnel that is short of descriptors.
+# The number of simultaneous connections to a tunnel that is short of descriptors.
 CROWD = 8
-# Seconds by which the clock is stepped: munge takes nothing that is five minutes old.
+# Steps of the clock in seconds: munge refuses credentials that are five minutes old.
 STEPS = (30, 100)
 
 _limited = set()
@@ -35,7 +35,7 @@ def _soft(pid, title):
 
 
 def _set(process, option, value):
-    # As its own user: for that, root wants a capability (CAP_SYS_RESOURCE) that containers lack.
+    # Runs as the process's own user: root would need CAP_SYS_RESOURCE, which containers lack.
     done = subprocess.run(
         ["prlimit", "--pid", str(process.pid), f"--{option}={value}:"], user=process.uid,
         group=process.uid, extra_groups=[], text=True, capture_output=True, check=False)
@@ -89,7 +89,7 @@ def limit_files(round_, chance, tunnel, name, target, complaint=NO_DESCRIPTOR):
         time.sleep(seconds)
         held = not tunnel.serves_between(began + 0.3, time.monotonic())
     said = heard(tunnel, complaint, said)
-    # OpenSSH also stands still: poll(2) refuses more descriptors than the limit allows.
+    # OpenSSH stalls too: poll(2) refuses more descriptors than the limit allows.
     round_.felt(said > 0 or held)
     return (f"{name} {target.pid} of {tunnel.name} limited to {limit} descriptors for "
             f"{seconds:.1f} s: {said} complaints{', nobody served' if held else ''}")
@@ -121,7 +121,7 @@ def limit_sshd_files(round_, chance):
         if (other.node, other.user) == (tunnel.node, tunnel.user):
             other.touch("limit sshd")
     return limit_files(round_, chance, tunnel, "sshd", mine,
-                       # Without a descriptor it cannot read /etc/hosts either, and says that.
+                       # Without a descriptor ssh cannot read /etc/hosts either, and says so.
                        complaint="open failed")
 
 
@@ -148,7 +148,7 @@ def limit_keeper_processes(round_, chance):
         raise Missed()
     tunnel.touch("limit keeper and kill ssh", slack=seconds)
     said = tunnel.complaints(NO_PROCESS)
-    # The guardian is one already: no limit of the user's is as low, however many he has.
+    # The guardian is one process already, so the user is always above this limit.
     with limited(parts["keeper"], "nproc", 1):
         hosts.send(signal.SIGKILL, parts["ssh"])
         time.sleep(seconds)
@@ -163,7 +163,7 @@ def starve_start(round_, chance):
     user, node = chance.choice(list(hosts.USERS)), chance.choice(hosts.NODES)
     port = 8900 + chance.randrange(90)
     if chance.random() < 0.5:
-        # Slurm's own programs raise the soft limit as far as they may.
+        # Slurm's own programs raise the soft limit as far as they can.
         limit = f"-n {chance.randrange(4, 30)}"
     else:
         limit = f"-u {threads_of(hosts.USERS[user]) + chance.randrange(16)}"
@@ -204,11 +204,11 @@ def fill_tmp(round_, chance):
     seconds, inodes = chance.uniform(0.5, 3), chance.random() < 0.3
     found = os.statvfs(hosts.root("login") / "tmp")
     used = found.f_blocks - found.f_bfree
-    # A size of zero would be none at all.
+    # A size of zero would mean no limit.
     limit = (f"nr_inodes={max(1, found.f_files - found.f_ffree)}" if inodes
              else f"size={max(1, used) * found.f_frsize}")
     for tunnel in round_.tunnels:
-        # A connection that is lost now comes back only once there is room for its socket.
+        # A connection that is lost now can only come back once there is room for its socket.
         if tunnel.touches:
             tunnel.touch("/tmp full", slack=seconds)
     subprocess.run(hosts.enter("login", "mount", "-o", f"remount,{limit}", "/tmp"), check=False)
@@ -246,10 +246,10 @@ def clock_can_be_set():
 def step_clock(round_, chance):
     """The clock of the whole machine; no tunnel is expected to feel it, so none is noted."""
     step, seconds = chance.uniform(*STEPS) * chance.choice((1, -1)), chance.uniform(1, 3)
-    # Slurm counts its waiting by this clock, and sends again what it took for lost.
+    # Slurm measures its waits by this clock, and repeats messages that it takes for lost.
     round_.slack = max(round_.slack, 25.0)
     round_.clock_stepped = True
-    # The cluster's own commands count by it as well.
+    # The cluster's own commands measure their deadlines by it too.
     with hosts.daemons:
         done = subprocess.Popen([str(hosts.HERE / "clock.py"), f"{step:.1f}", f"{seconds:.1f}"],
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -39,7 +39,7 @@ class Served:
             with self.connection:
                 self.talk()
         except OSError:
-            # A connection that breaks is what this is about.
+            # Broken connections are what this test provokes.
             self.totals["broken"] += 1
 
     def talk(self):
@@ -64,7 +64,7 @@ class Served:
                 self.report.say(event="wrong", seed=seed, position=wrong)
                 self.totals["wrong"] += 1
                 return
-        # ssh passes a reset on as an end of file: a short stream is all that this end can see.
+        # ssh passes a reset on as an end of file, so this end only sees a short stream.
         self.totals["whole" if pattern.left == 0 else "short"] += 1
         self.is_whole = pattern.left == 0
 
@@ -102,7 +102,7 @@ def main(path, port, seconds, code):
     while (left := until - time.monotonic()) > 0:
         time.sleep(left)
     report.say(event="ended", code=int(code), **totals)
-    # Not through the interpreter's end, which would wait for threads.
+    # os._exit, because the interpreter's own exit waits for threads.
     os._exit(int(code))
 
 

@@ -8,7 +8,7 @@ _NOISE = random.Random("spunnel").randbytes(BLOCK + (1 << 20))
 
 
 def _block(seed, index):
-    # The stamp makes every block different: one that is lost, doubled or moved shows.
+    # The stamp makes each block unique, so that a lost, doubled or moved block is detected.
     stamp = hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=STAMP).digest()
     start = int.from_bytes(stamp[:3], "big") % (1 << 20)
     return stamp + _NOISE[start:start + BLOCK - STAMP]

@@ -3,7 +3,7 @@ import time
 
 import hosts
 
-# Exit codes of a program that crashed: SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP.
+# The exit statuses of a crashed program: SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP.
 CRASHES = {128 + number for number in (4, 5, 6, 7, 8, 11)} | {-4, -5, -6, -7, -8, -11}
 
 

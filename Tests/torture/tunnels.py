@@ -8,9 +8,9 @@ import time
 import hosts
 from targets import CRASHES, Missed, sessions
 
-# Seconds that anything of a tunnel may outlive its job.
+# Seconds by which any part of a tunnel may outlive its job.
 OUTLIVE = 5.0
-# Seconds after its service's end at which a job that was left alone is over.
+# Seconds from the end of its service to the end of an undisturbed job.
 DELAY = 4.0
 WHOLE_JOB = 0xfffffffc
 TOOLS = "/home/torture"
@@ -36,7 +36,7 @@ class Tunnel:
         self.client = None
         self.job = None
         self.until = None
-        # What was done to it: (time, name) of each, and what follows from that.
+        # The injections that hit this tunnel, as (time, name), and what follows from them.
         self.touches = []
         self.job_hit = None
         self.service_hit = None
@@ -154,7 +154,7 @@ class Tunnel:
         """The user's own process at the far end of ssh's connection."""
         ssh = self.parts(among).get("ssh")
         ports = {near for near, far in hosts.connections(ssh) if far == 22} if ssh else set()
-        # Through srun it is in a step of the job, and has no port.
+        # Through srun this process is in a step of the job and has no port.
         steps = [one for stepd in self.stepds(among) for one in hosts.descendants(stepd.pid, among)]
         for one in sessions(self.node, self.user, among):
             if one.uid == 0 or one.words[0].endswith("[priv]"):
@@ -202,7 +202,7 @@ class Tunnel:
         """Watches that nothing of the tunnel is left in time."""
         while True:
             found = self.remains()
-            # What was stopped cannot act; the time begins when it goes on.
+            # A stopped process cannot act. The time counts from when it goes on.
             late = time.monotonic() - max(since, self.quiet_until)
             if not found:
                 self.round.outlived.append(max(0.0, late))
@@ -286,7 +286,7 @@ class Tunnel:
                 break
             if time.monotonic() > limit:
                 if not state and self.round.controllers_killed:
-                    # Slurm has lost it: killed, slurmctld forgets what it had not saved.
+                    # Slurm has lost the job: a killed slurmctld forgets what it had not saved.
                     self.job_hit = self.job_hit or time.monotonic()
                     break
                 if not self.job_hit:
@@ -348,7 +348,7 @@ class Tunnel:
                 try:
                     yield json.loads(line)
                 except ValueError:
-                    # A client that was killed may have said half a line.
+                    # A killed client may have printed half a line.
                     continue
 
     def judge_event(self, event):
