@@ -65,7 +65,9 @@ final class CommandTunnel {
         }
       }
       lifeline = keeper.intoLifeline()
-      tell(report, nodes: nodes.count, claim.settings.quiet ? nil : voice)
+      tell(
+        report, nodes: nodes.count, through: claim.settings.loginName,
+        claim.settings.quiet ? nil : voice)
       return true
     } catch {
       // Closing the sockets is not enough: a keeper that does not answer has copies.
@@ -108,7 +110,8 @@ final class CommandTunnel {
       }
       if !claim.settings.quiet, case .waiting(let held) = report {
         for request in held.forwards { voice.info(request.promise(job)) }
-        CommandTunnel.tellCommand(Announcement(held: held, .wholeJob(job)), voice)
+        CommandTunnel.tellCommand(
+          Announcement(held: held, .wholeJob(job), through: claim.settings.loginName), voice)
       }
       if let danger = logout.danger { voice.info(danger.line(job, spec)) }
       return true
@@ -152,7 +155,9 @@ final class CommandTunnel {
   }
 
   /// Sets the tasks' variables in srun's environment, and tells the user.
-  private func tell(_ report: KeeperReport, nodes: Int, _ voice: Voice?) {
+  private func tell(
+    _ report: KeeperReport, nodes: Int, through host: String, _ voice: Voice?
+  ) {
     let forwards: [Forward]
     switch report {
     case .bound(let bound): forwards = bound
@@ -170,7 +175,7 @@ final class CommandTunnel {
       Process.setEnvironment(name, value)
     }
     guard let voice else { return }
-    let announcement = Announcement(forwards)
+    let announcement = Announcement(forwards, through: host)
     let isThere = if case .ready = report { true } else { false }
     for line in announcement.forwards { voice.info(isThere ? line : "\(line), being opened") }
     for forward in chosen { if let note = forward.portNote { voice.info(note) } }

@@ -21,7 +21,7 @@ static struct {
 	int is_claimed;
 	int is_settled;   /* the command line has been read too */
 	int exit_status;  /* of sbatch; -1: it still runs */
-	char *spec;       /* for messages */
+	char *spec;       /* for messages, as a shell takes it */
 	char *held;       /* a line of the script that the command line seems to replace */
 	struct spunnel_host host;
 } self = {.exit_status = -1};
@@ -42,6 +42,26 @@ static int say(const struct spunnel_host *host, const char *format, ...)
 	va_end(values);
 	host->say(SPUNNEL_ERROR, line);
 	return -1;
+}
+
+/* The spec as one word for a shell, owned, or NULL: in quotes, unless it needs none. */
+static char *shell_word(const char *text)
+{
+	const size_t plain = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+,");
+	/* Each quote takes four bytes. */
+	char *word = text[plain] == '\0' ? strdup(text) : malloc(4 * strlen(text) + 3), *end = word;
+
+	if (word == NULL || text[plain] == '\0')
+		return word;
+	*end++ = '\'';
+	for (; *text != '\0'; text++) {
+		if (*text == '\'')
+			end = stpcpy(end, "'\\''");
+		else
+			*end++ = *text;
+	}
+	(void)strcpy(end, "'");
+	return word;
 }
 
 static void note_exit(int status, void *unused)
@@ -122,7 +142,7 @@ static int claim(const char *spec, const struct spunnel_host *host)
 	if (self.is_claimed)
 		return 0;
 	free(self.spec);
-	self.spec = strdup(spec);
+	self.spec = shell_word(spec);
 	if (self.spec == NULL || prepare(host) != 0) {
 		core->close(host);
 		return -1;

@@ -33,6 +33,15 @@ public func shellQuoted(_ word: String) -> String {
   return "'" + parts.joined(separator: "'\\''") + "'"
 }
 
+/// One word for a POSIX shell, in quotes only where it needs them.
+public func shellWord(_ word: String) -> String {
+  let isPlain = word.utf8.allSatisfy { byte in
+    (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+      || "_-./:@%+,".utf8.contains(byte)
+  }
+  return isPlain && !word.isEmpty ? word : shellQuoted(word)
+}
+
 /// Parses a whole number.
 ///
 /// - Parameter text: digits only: no sign, no space

@@ -115,6 +115,19 @@ import Testing
     #expect(command.hasPrefix("ssh -L \(option) "), "\(command)")
   }
 
+  @Test(arguments: [#"EX\user1"#, "user 1", "user1"])
+  func theLineIsOneThatAShellTakesAsItIs(user: String) throws {
+    let line = try #require(
+      Announcement(try forwards("8001:8000"), through: "login.example.org", as: user).command)
+    let words = try output(of: "set -- \(line); printf '%s\n' \"$@\"")
+    #expect(words == ["ssh", "-L", "8001:localhost:8001", "\(user)@login.example.org"])
+  }
+
+  private func output(of command: String) throws -> [String] {
+    try Program("/bin/sh", ["-c", command], environment: []).capture(milliseconds: 10_000).output
+      .split(separator: "\n").map(String.init)
+  }
+
   @Test func twoSocketsOfOneExecPortDoNotShareAPortThere() throws {
     let announcement = Announcement(try forwards("/tmp/%n:all:8000,8000:80", nodes: "n1,n2"))
     #expect(

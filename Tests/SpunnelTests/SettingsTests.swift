@@ -44,6 +44,21 @@ import Testing
     #expect(try Settings(arguments: ["timeout=1", "timeout=2"]).timeout == 2)
   }
 
+  @Test(arguments: [
+    ("login.example.org", "login.example.org"), ("%h.example.org", "\(Host.name).example.org"),
+  ])
+  func usersMayKnowTheHostByAnotherName(value: String, name: String) throws {
+    #expect(try Settings(arguments: ["login_host=\(value)"]).loginName == name)
+    #expect(try Settings(arguments: []).loginName == Host.name)
+  }
+
+  @Test(arguments: [
+    "login_host=", "login_host", "login_host=-oProxyCommand=x", "login_host=a b", "login_host=%u",
+  ])
+  func whatIsNoHostIsNoLoginHost(argument: String) {
+    #expect(throws: SettingsError.self) { try Settings(arguments: [argument]) }
+  }
+
   @Test func emptyWordsBetweenBarsAreLeftOut() throws {
     #expect(try Settings(arguments: ["ssh_args=|-p||22|"]).sshArguments == ["-p", "22"])
   }

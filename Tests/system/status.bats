@@ -440,3 +440,22 @@ empty_again() { same '[]' "$(output w | tail -n 1 | jq -c .tunnels)"; }
     same "ssh -L 8000:/tmp/near-$(job s).sock user1@login" "${lines[1]}"
     same 2 "${#lines[@]}"
 }
+
+@test "login_host= names the host in the lines for one's own computer, as srun, sbatch, open and url print them" {
+    local job line="user1@login.example.org"
+    configure optional login_host=%h.example.org
+    run as user1 sbatch --output /dev/null -w n1 --tunnel 8001:8000 --wrap 'sleep 600'
+    holds "on your own computer: ssh -L $(laptop user1 8001) $line"
+    job=$(sed -n 's/^Submitted batch job //p' <<<"$output")
+    eventually runs "$job"
+    run as user1 spunnelctl open --background "$job" 8002:8000
+    holds "ssh -L $(laptop user1 8002) $line"
+    run as user1 spunnelctl url "$job"
+    holds "ssh -L $(laptop user1 8001) -L $(laptop user1 8002) $line"
+    run as user1 srun -w n1 --tunnel 8003:8000 true
+    holds "ssh -L $(laptop user1 8003) $line"
+    configure optional login_host=-oProxyCommand=x
+    run as user1 srun -w n1 --tunnel 8003:8000 true
+    [[ $status != 0 ]]
+    holds "malformed argument 'login_host=-oProxyCommand=x': write the name by which users log in to this host, as in login_host=%h.example.org"
+}

@@ -81,14 +81,14 @@ package enum JobSSH {
     """
     # On this host, in ~/.ssh/config:
     Host *.job
-        ProxyCommand \(command) proxy %n
+        ProxyCommand \(shellWord(command)) proxy %n
         HostKeyAlias \(JobKeys.alias)
         UserKnownHostsFile \(keys.knownHosts)
         IdentityFile \(keys.identity)
 
     # On your own computer, in ~/.ssh/config there; the key by which you log in to \(host) leads into jobs:
     #Host *.job
-    #    ProxyCommand ssh \(user)@\(host) \(command) proxy %n
+    #    ProxyCommand ssh \(shellWord("\(user)@\(host)")) \(shellWord(command)) proxy %n
     #    User \(user)
     #    HostKeyAlias \(JobKeys.alias)
     #    KnownHostsCommand /bin/echo \(JobKeys.alias) \(try keys.publicHostKey())

@@ -114,7 +114,7 @@ extension Logout.Danger {
   ///   - job: the job id
   ///   - spec: the forwards that were asked for
   public func line(_ job: UInt32, _ spec: TunnelSpec) -> String {
-    let again = "spunnelctl open \(job) \(spec) after your next login"
+    let again = "spunnelctl open \(job) \(shellWord(spec.description)) after your next login"
     let until = "job \(job) has its tunnel until you log out: "
     let rule = "\(Host.name) ends what you leave behind"
     switch self {

@@ -46,7 +46,7 @@ public struct SSHDiagnosis: Error, Equatable {
     init(_ hop: JumpHosts.Hop) {
       name = hop.host.description
       let port = hop.port.map { "-p \($0) " } ?? ""
-      login = port + (hop.user.map { "\($0)@" } ?? "") + name
+      login = port + shellWord((hop.user.map { "\($0)@" } ?? "") + name)
       key = hop.port.map { "'[\(hop.host)]:\($0)'" } ?? name
     }
   }

@@ -1,6 +1,7 @@
 // The plugin's arguments in plugstack.conf: defaults first, unknown keys refused by name.
 
 import Glibc
+import SpunnelSlurm
 import SpunnelSystem
 
 /// The plugin's arguments.
@@ -58,6 +59,19 @@ public struct Settings: Equatable, Sendable {
   public var transport = Transport.auto
   /// Whether the lines at the start are left out. Errors are always printed.
   public var quiet = false
+  /// The name by which users log in to this host, with `%h` for the host's own; `nil`: the host's own.
+  public var loginHost: String?
+
+  /// The name that a user's own computer gives ssh.
+  public var loginName: String {
+    loginHost.map { Settings.loginName($0, on: Host.name) } ?? Host.name
+  }
+
+  private static func loginName(_ pattern: String, on host: String) -> String {
+    let parts = pattern.split(separator: "%", omittingEmptySubsequences: false)
+    return parts[0]
+      + parts.dropFirst().map { $0.first == "h" ? host + $0.dropFirst() : "%" + $0 }.joined()
+  }
 
   public init() {}
 
@@ -111,10 +125,17 @@ public struct Settings: Equatable, Sendable {
         throw .malformed(argument, "transport=auto, transport=ssh or transport=srun")
       }
       transport = value
+    case ("login_host", let value?):
+      // A name for ssh, which must be no option of ssh's.
+      guard HostName(Settings.loginName(value, on: "h")) != nil else {
+        throw .malformed(
+          argument, "the name by which users log in to this host, as in login_host=%h.example.org")
+      }
+      loginHost = value
     case ("quiet", nil): quiet = true
     case ("quiet", _): throw .malformed(argument, "quiet alone")
     case ("ssh_cmd", nil), ("ssh_args", nil), ("args", nil), ("state_dir", nil), ("timeout", nil),
-      ("access", nil), ("targets", nil), ("wait", nil), ("transport", nil):
+      ("access", nil), ("targets", nil), ("wait", nil), ("transport", nil), ("login_host", nil):
       throw .malformed(argument, "\(key)=<value>")
     default: throw .unknown(argument)
     }
@@ -138,7 +159,7 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .unknown(let argument):
       "unknown argument '\(printable(argument))': there are ssh_cmd=, ssh_args=, state_dir=, "
-        + "timeout=, access=, targets=, transport=, wait= and quiet"
+        + "timeout=, access=, targets=, transport=, wait=, login_host= and quiet"
     case .malformed(let argument, let wanted):
       "malformed argument '\(printable(argument))': write \(wanted)"
     }

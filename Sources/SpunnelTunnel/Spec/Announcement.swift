@@ -6,17 +6,28 @@ import SpunnelSystem
 /// The lines that say where a tunnel leads, and the command that reaches it from another computer.
 public struct Announcement: Sendable {
   private let all: [Forward]
+  private let user: String
+  private let host: String
 
-  /// - Parameter forwards: the forwards that are up, in the order of the spec
-  public init(_ forwards: [Forward]) { all = forwards }
+  /// - Parameters:
+  ///   - forwards: the forwards that are up, in the order of the spec
+  ///   - host: the name by which users log in to this host
+  ///   - user: the login name there
+  public init(
+    _ forwards: [Forward], through host: String = Host.name, as user: String = Host.userName
+  ) {
+    all = forwards
+    (self.host, self.user) = (host, user)
+  }
 
   /// Describes a tunnel whose job is still waiting.
   ///
   /// - Parameters:
   ///   - held: the spec whose submit ends the keeper holds until the job runs
   ///   - step: the step of that job
-  public init(held: TunnelSpec, _ step: StepName) {
-    self.init(held.forwards.compactMap { $0.held(step) })
+  ///   - host: the name by which users log in to this host
+  public init(held: TunnelSpec, _ step: StepName, through host: String = Host.name) {
+    self.init(held.forwards.compactMap { $0.held(step) }, through: host)
   }
 
   /// A line for each forward: `localhost:8001 -> n1:8000`.
@@ -30,7 +41,7 @@ public struct Announcement: Sendable {
     var taken: Set<Port> = Set(all.compactMap { $0.kind == .remote ? nil : $0.listen.port })
     let options = all.compactMap { $0.carrying(&taken) }.map { "-L \($0)" }
     if options.isEmpty { return nil }
-    return "ssh \(options.joined(separator: " ")) \(Host.userName)@\(Host.name)"
+    return "ssh \(options.joined(separator: " ")) \(shellWord("\(user)@\(host)"))"
   }
 }
 
@@ -65,22 +76,14 @@ extension Forward {
     // The unix socket in the user's home comes first. After the tunnel ends, another user may bind
     // the port, and `ssh -L` would send the user's bytes there.
     if let port = listen.port {
-      return "\(port):" + (OwnSocket.existing(port).map { quoted($0) } ?? "localhost:\(port)")
+      return "\(port):" + (OwnSocket.existing(port).map { shellWord($0) } ?? "localhost:\(port)")
     }
     guard let path = listen.path else { return nil }
     if let port = connect.port, port.number >= 1024, taken.insert(port).inserted {
-      return "\(port):\(quoted(path))"
+      return "\(port):\(shellWord(path))"
     }
     let name = path.split(separator: "/").last ?? "socket"
-    return "\(quoted("./\(name)")):\(quoted(path))"
-  }
-
-  /// The path as one word for a shell.
-  private func quoted(_ path: String) -> String {
-    let isPlain = path.utf8.allSatisfy { byte in
-      NodeName.allows(byte) || "/+@%,".utf8.contains(byte)
-    }
-    return isPlain ? path : shellQuoted(path)
+    return "\(shellWord("./\(name)")):\(shellWord(path))"
   }
 }
 

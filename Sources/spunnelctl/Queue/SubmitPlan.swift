@@ -264,23 +264,15 @@ struct SubmitPlan {
 
   /// A shell command that does the same.
   var line: String {
-    var line = "sbatch " + words.map { quotedForReading($0.text) }.joined(separator: " ")
+    var line = "sbatch " + words.map { shellWord($0.text) }.joined(separator: " ")
     switch work {
     case .words(let words):
       let command = words.map { shellQuoted($0.text) }.joined(separator: " ")
       line += " --wrap " + shellQuoted(command)
     case .shell(let text): line += " --wrap " + shellQuoted(text)
-    case nil: line += scriptWords.map { " " + quotedForReading($0.text) }.joined()
+    case nil: line += scriptWords.map { " " + shellWord($0.text) }.joined()
     }
     return line
-  }
-
-  private func quotedForReading(_ word: String) -> String {
-    let isPlain = word.utf8.allSatisfy { byte in
-      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
-        || "-_=./,:@%+".utf8.contains(byte)
-    }
-    return isPlain && !word.isEmpty ? word : shellQuoted(word)
   }
 }
 

@@ -63,9 +63,11 @@ enum JobSSHCommand {
     let keys = try JobAccess.keys()
     guard let own = Host.executable else { throw .failure("ssh --config: \(Installation.absence)") }
     let text: String
+    let directory: String? = nil
+    let host = try StateOption(directory).loginName
     do throws(JobKeysError) {
       text = try JobSSH.configuration(
-        command: own, user: Host.userName, host: Host.name, keys: keys)
+        command: own, user: Host.userName, host: host, keys: keys)
     } catch { throw .failure("read the keys of ssh into jobs: \(error.reason)") }
     try say(text)
   }

@@ -27,12 +27,15 @@ struct AddressReport: Report {
 
   private let tunnels: [Entry]
   private let path: String?
+  private let host: String
 
   /// - Parameters:
   ///   - tunnels: the tunnels to report
   ///   - path: the path after the port in addresses for browsers; `nil` for that of the service
-  init(_ tunnels: [Entry], path: String? = nil) {
+  ///   - host: the name by which users log in to this host
+  init(_ tunnels: [Entry], path: String? = nil, through host: String = Host.name) {
     self.tunnels = tunnels
+    self.host = host
     self.path = path
   }
 
@@ -60,7 +63,7 @@ struct AddressReport: Report {
   }
 
   /// One ssh command that carries all forwards on to the user's own computer.
-  var command: String? { Announcement(tunnels.flatMap(\.forwards)).command }
+  var command: String? { Announcement(tunnels.flatMap(\.forwards), through: host).command }
 
   private func places(_ tunnel: Entry) -> [Place?] {
     tunnel.forwards.enumerated().map { index, forward in
@@ -91,7 +94,7 @@ struct AddressReport: Report {
                 (tunnel.isWaiting ? forward.submitJSON : forward.json())
                   .adding(["address": .string(place?.address), "token": .string(place?.token)])
               }),
-            "command": .string(Announcement(tunnel.forwards).command),
+            "command": .string(Announcement(tunnel.forwards, through: host).command),
           ])
         }),
       "command": .string(command),

@@ -143,13 +143,17 @@ struct OpenRequest {
       if case .over(let reason) = report {
         if reason == KeeperReport.stepEnded, try goesOn(without: step) { return .outlived }
         output.remark("the tunnel ended: \(printable(reason))")
-        try output.tellOne(OpeningReport(step, .over(reason)))
+        try tell(step, .over(reason))
         return .done
       }
       hasAnswer = true
     }
     if !hasAnswer { return .unanswered }
     throw .failure("open job \(job): the tunnel ended without a word: see spunnelctl status")
+  }
+
+  private func tell(_ step: StepName, _ stage: OpeningReport.Stage) throws(CommandError) {
+    try output.tellOne(OpeningReport(step, stage, through: option.loginName))
   }
 
   /// - Returns: whether this process need not wait any longer
@@ -159,18 +163,18 @@ struct OpenRequest {
     switch report {
     case .failed(let reason): throw .failure("open job \(job): \(reason)")
     case .ready(let forwards):
-      try output.tellOne(OpeningReport(step, .up(forwards)))
+      try tell(step, .up(forwards))
       pin(to: forwards)
       return !isHeld
     case .waiting(let held):
       // A keeper that has just started does not yet know that the job runs.
       guard waits || !isFirst else { return false }
       output.remark("job \(step.job) has not started: waiting")
-      if output.isJSON || !isHeld { try output.tellOne(OpeningReport(step, .waiting(held))) }
+      if output.isJSON || !isHeld { try tell(step, .waiting(held)) }
       return !isHeld
     case .news(let news):
       output.remark(printable(news.text))
-      if output.isJSON && isHeld { try output.tellOne(OpeningReport(step, .news(news))) }
+      if output.isJSON && isHeld { try tell(step, .news(news)) }
       return false
     case .over, .bound, .done, .closed: return false
     }

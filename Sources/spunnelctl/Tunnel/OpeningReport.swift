@@ -18,19 +18,23 @@ struct OpeningReport: Report {
 
   private let step: StepName
   private let stage: Stage
+  private let host: String
 
-  init(_ step: StepName, _ stage: Stage) {
+  /// - Parameter host: the name by which users log in to this host
+  init(_ step: StepName, _ stage: Stage, through host: String) {
     self.step = step
     self.stage = stage
+    self.host = host
   }
 
   var text: String {
     switch stage {
     case .waiting(let spec):
-      (spec.forwards.map { $0.promise(step.job) } + ownComputer(Announcement(held: spec, step)))
+      (spec.forwards.map { $0.promise(step.job) }
+        + ownComputer(Announcement(held: spec, step, through: host)))
         .joined(separator: "\n")
     case .up(let forwards):
-      lines(Announcement(forwards)).joined(separator: "\n")
+      lines(Announcement(forwards, through: host)).joined(separator: "\n")
     case .news, .over: ""
     }
   }
@@ -55,7 +59,7 @@ struct OpeningReport: Report {
     return JSON([
       "job": .number(Int(step.job)), "step": .string(step.stepLabel), "state": .string(state),
       "forwards": .array(forwards.map { $0.json() }), "waiting": waiting.map { .strings($0) },
-      "command": .string(Announcement(forwards).command), "reason": .string(reason),
+      "command": .string(Announcement(forwards, through: host).command), "reason": .string(reason),
     ])
   }
 }

@@ -29,6 +29,12 @@ struct StateOption {
     stateDirectory = directory ?? line?.settings.stateDirectory ?? Settings().stateDirectory
   }
 
+  /// The name by which users log in to this host.
+  var loginName: String {
+    let line = directory == nil ? line : try? StateOption.pluginLine()
+    return (line?.settings ?? Settings()).loginName
+  }
+
   /// The plugin's arguments for a keeper.
   func arguments() throws(CommandError) -> [String] {
     // If a key occurs twice, the last value counts.

@@ -48,7 +48,7 @@ enum URLCommand {
       }
     }
     if tunnels.isEmpty, let refusal { throw refusal }
-    let report = AddressReport(tunnels, path: call[path])
+    let report = AddressReport(tunnels, path: call[path], through: option.loginName)
     if report.isEmpty {
       throw .failure("url: nothing to open: the forwards of job \(word) lead to this host")
     }
