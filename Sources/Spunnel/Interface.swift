@@ -32,6 +32,13 @@ public func spunnel_claim(
   let host = unsafe HostView(host)
   let text = unsafe String(cString: spec)
   guard let (spec, settings) = host.read(text, origin) else { return -1 }
+  // A tunnel of a batch job could not follow its job.
+  if origin == SPUNNEL_SUBMITTED,
+    let problem = ForeignHelper.problem(Installation(libraryFolder: host.directory))
+  {
+    host.voice.error("--tunnel: \(problem)")
+    return -1
+  }
   return running.withLock { slot in
     if let earlier = slot.tunnel?.typed {
       // Slurm calls again for each part of a heterogeneous job.

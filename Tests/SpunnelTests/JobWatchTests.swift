@@ -102,7 +102,8 @@ import Testing
       echo '\(JobWatchTests.missing)' >&2; exit 127
       """, pause: 10)
     let reason =
-      JobWatchTests.missing + ": build spunnel-jobs again for this Slurm (make build/spunnel-jobs)"
+      "spunnel-jobs is built for another Slurm, and libslurm.so.99 is not on this host: "
+      + "run make slurm && make install-slurm for the Slurm of this host"
     #expect(try turn(watch) { news.all == [.lost(reason), .untold(reason)] })
     #expect(try scratch.read("starts") == "x\nx\nx\n")
     // It is looked at again: somebody may have mended it.
@@ -170,5 +171,22 @@ import Testing
     ) { _ in }
     let error = #expect(throws: SystemError.self) { try watch.start() }
     #expect(error?.code == ENOENT)
+  }
+}
+
+@Suite struct ForeignHelperTests {
+  @Test(arguments: [
+    ("x: libslurm.so.38: cannot open shared object file", "Slurm 22.05, and libslurm.so.38 is not"),
+    ("libslurm.so.45: cannot open", "Slurm 26.05, and libslurm.so.45 is not"),
+    ("libslurm.so.999: cannot open", "another Slurm, and libslurm.so.999 is not"),
+    ("libslurm.so.99999999999999999999", "another Slurm, and libslurm.so. is not"),
+    (
+      "symbol lookup error: undefined symbol: x",
+      "symbol lookup error: undefined symbol: x: run make"
+    ),
+  ])
+  func namesTheSlurmThatItIsFor(complaint: String, words: String) {
+    #expect(ForeignHelper.reason(complaint).contains(words))
+    #expect(ForeignHelper.reason(complaint).contains("make slurm && make install-slurm"))
   }
 }

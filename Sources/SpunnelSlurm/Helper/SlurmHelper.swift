@@ -133,8 +133,6 @@ package struct SlurmHelper: Sendable {
 
 extension SlurmHelper {
   private static let pieceSize = 1 << 18
-  /// The exit status of a program for which the loader finds no library (ld.so(8)).
-  private static let unable = 127
 
   /// Runs the helper to its end, and calls `body` with each record as it arrives.
   private func records(
@@ -146,9 +144,9 @@ extension SlurmHelper {
       guard let problem else { return }
       throw SlurmError(.installation, SlurmHelper.words(of: problem, kind))
     }
-    let advice = status == SlurmHelper.unable ? ": build spunnel-jobs again for this Slurm" : ""
+    let said = complaint ?? "spunnel-jobs ended with status \(status)"
     let kind: SlurmError.Kind = status == 1 ? .slurm : .installation
-    throw SlurmError(kind, (complaint ?? "spunnel-jobs ended with status \(status)") + advice)
+    throw SlurmError(kind, status == ForeignHelper.status ? ForeignHelper.reason(said) : said)
   }
 
   private typealias Ending = (status: Int, complaint: String?, problem: RecordReader.Problem?)

@@ -43,6 +43,9 @@ public struct JobFacts {
           + "whether slurmctld answers, with scontrol ping, and whether this host is overloaded")
     }
     if result.status == usageStatus { throw .malformed(words(of: result.lastLine)) }
+    if result.status == ForeignHelper.status {
+      throw .failed(ForeignHelper.reason(words(of: result.lastLine)))
+    }
     if result.status == missingStatus { throw .missing(words(of: result.lastLine)) }
     if !result.succeeded { throw .failed(words(of: result.lastLine)) }
     guard let facts = JobFacts(result.output) else {

@@ -148,18 +148,13 @@ public final class JobWatch: EventHandler {
       return false
     }
     failures += 1
-    let isUnable = code == JobWatch.unable
-    let reason =
-      (complaint ?? "\(program) ended with status \(code) and without a word")
-      + (isUnable ? ": build spunnel-jobs again for this Slurm (make build/spunnel-jobs)" : "")
+    let isUnable = code == ForeignHelper.status
+    let said = complaint ?? "\(program) ended with status \(code) and without a word"
+    let reason = isUnable ? ForeignHelper.reason(said) : said
     let most = isUnable ? JobWatch.mostFailures.unable : JobWatch.mostFailures.other
     if failures == most { tell(.untold(reason)) } else { tellOnce(reason) }
     return failures >= most
   }
-
-  /// The exit status of a program that is not executable, or for which the loader finds no library
-  /// or symbol (ld.so(8)).
-  private static let unable = 127
 
   /// Whether a signal from outside ended the child.
   private static func isKill(_ code: Int) -> Bool {
