@@ -61,7 +61,7 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
     answers n1:8888 user1 8888 name
     [[ $(output s) != *spunnel:* ]]
     run as user1 srun --quiet -w n1 --tunnel 8888 true
-    [[ $output == *'port 8888 of login is in use'* ]]
+    [[ $output == *'port 8888 is held by your own tunnel'* ]]
 }
 
 # --- Nodes -------------------------------------------------------------------------------------
