@@ -269,9 +269,14 @@ demo-hosts: setup ## The same on a real cluster of three hosts on this machine, 
 	@Tools/demo-hosts $(TEST_PREFIX)
 
 .PHONY: lint
-lint: setup ## Check format and shell scripts
+lint: setup ## Check format, shell scripts and the words of messages
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 	shellcheck --external-sources $(SHELL_SCRIPTS)
+	@Tests/messages/run --quiet
+
+.PHONY: messages
+messages: ## Print every message of the programs, with the file that says it
+	@Tests/messages/run
 
 .PHONY: test
 test: setup ## Run the tests: versions of Slurm, units, system; fuzzing, torture, load in short

@@ -39,7 +39,7 @@ static const struct core *refuse(const struct spunnel_host *host, const char *re
 {
 	char line[PATH_MAX + 256];
 
-	(void)snprintf(line, sizeof line, "spunnel: load the core: %s: is Spunnel installed as a whole?",
+	(void)snprintf(line, sizeof line, "spunnel: load the core: %s: is the installation complete?",
 		       reason != NULL ? reason : "unknown reason");
 	host->say(SPUNNEL_ERROR, line);
 	return NULL;
@@ -62,7 +62,7 @@ const struct core *core_load(const struct spunnel_host *host)
 		return &core;
 	/* A relative path would load a file from srun's working directory, so the load is refused. */
 	if (core_directory() == NULL)
-		return refuse(host, "nobody knows where the plugin lies");
+		return refuse(host, "the folder of the plugin is unknown");
 	(void)snprintf(path, sizeof path, "%s/libSpunnel.so", core_directory());
 	/* RTLD_NODELETE: a Swift runtime cannot be unloaded. RTLD_LOCAL: the host must not see its
 	 * symbols. */

@@ -49,7 +49,7 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
         + "ask your administrator for an entry, or run as another user"
     case .noCluster(let name):
       "there is no cluster '\(name)': spunnelctl cluster up\(option(name)) makes one, and spunnelctl "
-        + "cluster list shows what there is"
+        + "cluster list shows all clusters"
     case .notUp(let name):
       "cluster '\(name)' is not up: run spunnelctl cluster up\(option(name))"
     case .daemon(let name, let words): "start \(name): \(printable(words))"

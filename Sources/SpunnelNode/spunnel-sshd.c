@@ -437,7 +437,7 @@ int main(int count, char **words)
 		return 0;
 	path = find_sshd();
 	if (path == NULL) {
-		say("no sshd is to be found on this node: ask your administrator to install the OpenSSH "
+		say("no sshd was found on this node: ask your administrator to install the OpenSSH "
 		    "server there; it need not be started");
 		return 0;
 	}

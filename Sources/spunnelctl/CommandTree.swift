@@ -20,7 +20,7 @@ enum CommandTree {
       """,
     examples: [
       .init("spunnelctl status", "Show what is open, and whether anything answers."),
-      .init("spunnelctl open 12 8001:8000", "Open a tunnel into a job that is there already."),
+      .init("spunnelctl open 12 8001:8000", "Open a tunnel into a running job."),
     ],
     exitStatuses: [
       ("0", "All went well."), ("1", "Something failed."),

@@ -10,7 +10,7 @@ import Testing
 
 @Suite struct KeeperStartTests {
   @Test(arguments: [
-    (ENOENT, "is Spunnel installed as a whole?"), (EACCES, "is Spunnel installed as a whole?"),
+    (ENOENT, "is the installation complete?"), (EACCES, "is the installation complete?"),
     (ENOMEM, "this host has no more: try again later"), (ELOOP, "ask your administrator"),
     (EMFILE, "raise the limit of open files, ulimit -n"),
     (EAGAIN, "raise the limit of processes, ulimit -u, or end some"),
@@ -24,7 +24,7 @@ import Testing
     let request = try KeeperRequest(
       .lifeline, step: StepName(job: 17, step: 0), nodes: [], spec: nil, arguments: [])
     let reason = "start /nowhere/libexec/spunnel/spunnel-keeper: No such file or directory: "
-    #expect(throws: KeeperFailure(reason + "is Spunnel installed as a whole?")) {
+    #expect(throws: KeeperFailure(reason + "is the installation complete?")) {
       _ = try KeeperStart(request, Installation(prefix: "/nowhere"))
     }
   }

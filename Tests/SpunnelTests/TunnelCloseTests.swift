@@ -23,7 +23,7 @@ import Testing
     for spec in ["\(port):8888", "D:\(port)", "R:9000:54"] {
       let second = try rig.open(spec)
       let end = spec.hasPrefix("R") ? "9000" : "\(port)"
-      #expect(second.failure == "'\(end)' is there already: see spunnelctl status")
+      #expect(second.failure == "'\(end)' is open already: see spunnelctl status")
       try rig.expectEcho(first.ready?.first)
     }
     #expect(try rig.tunnel.grants.count == 1)
@@ -34,7 +34,7 @@ import Testing
     let port = try freePort()
     let first = try rig.open("\(port):8000", patience: nil)
     let second = try rig.open("\(port):8888")
-    #expect(second.failure == "'\(port)' is there already: see spunnelctl status")
+    #expect(second.failure == "'\(port)' is open already: see spunnelctl status")
     #expect(!isFree(port))
     try rig.run()
     #expect(try rig.turn { first.ready != nil })

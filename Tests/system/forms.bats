@@ -163,24 +163,24 @@ emptied() { same "" "$(listed /tmp -mindepth 1)"; }
 @test "what is in a submit socket's place already is an error before a job is queued, and stays" {
     local before
     as user1 touch /tmp/file
-    not_queued /tmp/file:8000 "--tunnel: '/tmp/file' is there already"
+    not_queued /tmp/file:8000 "--tunnel: '/tmp/file' exists already"
     start other user1 /home/tools/service.py /tmp/other-user1%
     eventually says other serving
-    not_queued /tmp/other-%u%%:8000 "'/tmp/other-user1%' is there already"
+    not_queued /tmp/other-%u%%:8000 "'/tmp/other-user1%' exists already"
     answers login:/tmp/other-user1% user1 /tmp/other-user1% name
     # Another user's, though nobody listens.
     left_over user2 /tmp/theirs
-    not_queued 8001:8000,/tmp/theirs:8000 "'/tmp/theirs' is there already"
+    not_queued 8001:8000,/tmp/theirs:8000 "'/tmp/theirs' exists already"
     before=$(next_job)
     run as user1 sbatch --tunnel /tmp/file:8000 --output /dev/null --wrap true
     [[ $status != 0 ]]
-    holds "'/tmp/file' is there already"
+    holds "'/tmp/file' exists already"
     same "$before" "$(next_job)"
     same "$(printf '%s\n' "/tmp/file 644 user1" "/tmp/other-user1% 755 user1" "/tmp/theirs 755 user2")" \
         "$(listed /tmp -mindepth 1 | sort)"
     # With the job in its name it is not known before.
     as user1 touch /tmp/file-0
-    no_tunnel /tmp/file-%n:8000 "'/tmp/file-0' is there already"
+    no_tunnel /tmp/file-%n:8000 "'/tmp/file-0' exists already"
 }
 
 @test "a submit socket that has no place is an error before a job is queued" {
@@ -219,7 +219,7 @@ emptied() { same "" "$(listed /tmp -mindepth 1)"; }
     as user1 touch /tmp/s.sock
     as root scancel "$blocker"
     finish s
-    says s "no tunnel: '/tmp/s.sock' is there already"
+    says s "no tunnel: '/tmp/s.sock' exists already"
     run output s
     lacks "the job ran"
     same "/tmp/s.sock 644 user1" "$(listed /tmp -mindepth 1)"

@@ -319,7 +319,7 @@ print("connected")'
         before=$(looks login /tmp/$kind.sock)
         run as user1 srun -w n1 --tunnel "/tmp/$kind.sock:8000" echo the job ran
         [[ $status != 0 ]]
-        holds "spunnel: --tunnel: '/tmp/$kind.sock' is there already"
+        holds "spunnel: --tunnel: '/tmp/$kind.sock' exists already"
         lacks "the job ran"
         same "$before" "$(looks login /tmp/$kind.sock)"
     done

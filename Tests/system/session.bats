@@ -231,7 +231,7 @@ PY
     holds "$two"
     run as user1 spunnelctl session "my work" -c 4
     same 1 "$status"
-    holds "it is there already, running with 2 cores"
+    holds "it exists already, running with 2 cores"
     run as user1 spunnelctl session "my work"
     same 1 "$status"
     holds "this is no terminal"

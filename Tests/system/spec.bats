@@ -68,7 +68,7 @@ refused() {
 }
 
 @test "a submit port that is there twice is refused" {
-    refused 8001:8000,8001:8888 "'8001' is there twice"
+    refused 8001:8000,8001:8888 "'8001' is listed twice"
 }
 
 @test "control characters of a spec do not reach the terminal" {

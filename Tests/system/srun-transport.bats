@@ -590,7 +590,7 @@ while True:
 @test "no sshd on the node" {
     configure required transport=srun
     hide_sshd
-    no_tunnel "no sshd is to be found on this node" "install the OpenSSH server"
+    no_tunnel "no sshd was found on this node" "install the OpenSSH server"
 }
 
 @test "no ssh-keygen, neither on PATH nor beside srun" {
@@ -600,7 +600,7 @@ while True:
     run as user1 env PATH=/nonexistent /home/user1/own/srun -w n1 --tunnel 8001:8000 /bin/true
     as user1 rm -r own
     [[ $status != 0 ]]
-    holds "no program 'ssh-keygen' is to be found: put it on PATH"
+    holds "program 'ssh-keygen' was not found: put it on PATH"
 }
 
 @test "a path that a shell could misread is refused" {

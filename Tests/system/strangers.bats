@@ -287,7 +287,7 @@ a_users_file_stays() {
     host n1 user1 sh -c 'echo precious >/tmp/r.sock'
     run as user1 srun -w n1 --tunnel R:/tmp/r.sock:5432 echo the job ran
     [[ $status != 0 ]]
-    holds "n1 does not listen on '/tmp/r.sock': it is there already"
+    holds "n1 does not listen on '/tmp/r.sock': it exists already"
     lacks "the job ran"
     same precious "$(host n1 user1 cat /tmp/r.sock)"
     host n1 user1 rm /tmp/r.sock
@@ -305,7 +305,7 @@ the_socket_goes() {
         host n1 user1 test -S /tmp/r.sock
         if ((turn == 1)); then
             run as user1 srun -w n1 --overlap --tunnel R:/tmp/r.sock:5433 echo the job ran
-            holds "n1 does not listen on '/tmp/r.sock': somebody listens there"
+            holds "n1 does not listen on '/tmp/r.sock': a program listens there"
         fi
         kill -TERM "$(pid s)"
         finish s

@@ -131,7 +131,7 @@ final class CommandClient {
       guard let line = words.next(), let heard else { return }
       self.heard = nil
       if let command = KeeperCommand(line: line) { return heard(command, self) }
-      say(.failed("'\(printable(line))' is no command: is Spunnel installed as a whole?"))
+      say(.failed("'\(printable(line))' is no command: is the installation complete?"))
       end()
     } catch { end() }
   }

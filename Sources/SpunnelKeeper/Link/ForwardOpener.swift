@@ -177,7 +177,7 @@ final class ForwardOpener {
       case .free, .unknown: self.listen(route)
       case .lost: self.finish(.lost)
       case .taken, .busy:
-        let why = answer == .busy ? "somebody listens there" : "it is there already"
+        let why = answer == .busy ? "a program listens there" : "it exists already"
         if self.inquiry == .none { self.missing.append(route) }
         self.inquiry == .none
           ? self.next()

@@ -18,7 +18,7 @@ public enum KeeperProcess {
   public static func main(_ words: [String]) -> CInt {
     let lifeline = FileDescriptor(owning: KeeperRequest.lifeline)
     guard let request = KeeperRequest(words: words) else {
-      _ = refuse("its keeper is of another version: is Spunnel installed as a whole?", lifeline)
+      _ = refuse("its keeper is of another version: is the installation complete?", lifeline)
       return usage()
     }
     guard let installation = Installation.current else {

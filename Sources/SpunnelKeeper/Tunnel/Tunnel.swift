@@ -98,7 +98,7 @@ final class Tunnel {
   /// the request allows it.
   private func hold(_ grant: Grant) {
     if let twice = submitEnds(grant.spec).first(where: { isTaken($0, besides: grant) }) {
-      return fail(grant, "'\(twice)' is there already: see spunnelctl status")
+      return fail(grant, "'\(twice)' is open already: see spunnelctl status")
     }
     var held: [ForwardRequest] = []
     do throws(SubmitError) {
@@ -159,7 +159,7 @@ final class Tunnel {
       let taken = Set(routes.compactMap(\.forward.place))
       let twice = planned.joined().first { $0.place.map(taken.contains) ?? false }
       if let twice {
-        return fail(grant, "'\(twice.listen)' is there already: see spunnelctl status")
+        return fail(grant, "'\(twice.listen)' is open already: see spunnelctl status")
       }
       do throws(SubmitError) { try bind(grant, planned) } catch { return fail(grant, "\(error)") }
       if let back = routes.first(where: { $0.forward.kind == .remote && leadsBack($0.forward) }) {

@@ -171,7 +171,7 @@ private final class Builder {
 
   private func takeKey(_ text: String, _ line: Int, _ column: Int) -> Bool {
     if pairs.contains(where: { $0.key == text }) {
-      return refuse("'\(text)' is there twice", line, column)
+      return refuse("'\(text)' is listed twice", line, column)
     }
     key = (text, line, column)
     place = .value

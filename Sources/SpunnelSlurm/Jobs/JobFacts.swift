@@ -34,7 +34,7 @@ public struct JobFacts {
       installation.jobs, ["show", text], environment: Process.environment())
     let result: ProgramResult
     do throws(SystemError) { result = try jobs.capture(milliseconds: patience * 1000) } catch {
-      let advice = error.code == ENOENT ? ": is Spunnel installed as a whole?" : ""
+      let advice = error.code == ENOENT ? ": is the installation complete?" : ""
       throw .failed("ask Slurm for job '\(printable(text))': \(error)\(advice)")
     }
     if result.isLate {
@@ -51,7 +51,7 @@ public struct JobFacts {
     guard let facts = JobFacts(result.output) else {
       throw .failed(
         "ask Slurm for job '\(printable(text))': spunnel-jobs said "
-          + "'\(printable(result.lastLine))': is Spunnel installed as a whole?")
+          + "'\(printable(result.lastLine))': is the installation complete?")
     }
     return facts
   }

@@ -32,7 +32,7 @@ public enum SubmitError: Error, Equatable, CustomStringConvertible {
       "port \(port) is held by your own tunnel of job \(step.job), step \(step.stepLabel): take "
         + "another submit port, or end that one with spunnelctl close \(step.job)"
     case .taken(let path):
-      "'\(printable(path))' is there already: take another path, or remove it if nothing uses it"
+      "'\(printable(path))' exists already: take another path, or remove it if nothing uses it"
     case .unplaced(let path, let error):
       "'\(printable(path))': \(error.reason): take a path in a directory that is there and yours"
     case .exposed(let path, let directory, let why):

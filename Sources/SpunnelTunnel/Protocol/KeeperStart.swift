@@ -15,7 +15,7 @@ public struct KeeperFailure: Error, Equatable {
       switch error.code {
       case EMFILE: "raise the limit of open files, ulimit -n"
       case EAGAIN: "raise the limit of processes, ulimit -u, or end some"
-      case ENOENT, EACCES, ENOEXEC: "is Spunnel installed as a whole?"
+      case ENOENT, EACCES, ENOEXEC: "is the installation complete?"
       case _ where error.isExhaustion: "this host has no more: try again later"
       default: "ask your administrator"
       }
@@ -103,7 +103,7 @@ public struct KeeperStart: ~Copyable {
   private static func report(_ line: String) throws(KeeperFailure) -> KeeperReport {
     guard let report = KeeperReport(line: line) else {
       throw KeeperFailure(
-        "the keeper said '\(printable(line))': is Spunnel installed as a whole?")
+        "the keeper said '\(printable(line))': is the installation complete?")
     }
     return report
   }

@@ -12,14 +12,14 @@ extension SSHDiagnosis {
   /// The ssh program is missing.
   public static func missing(_ program: String) -> SSHDiagnosis {
     SSHDiagnosis(
-      unstartable: "no program '\(printable(program))' is to be found",
+      unstartable: "program '\(printable(program))' was not found",
       advice: "install the OpenSSH client, or set ssh_cmd= in plugstack.conf")
   }
 
   /// A program that the way through srun needs is missing on the submit host.
   public static func missingForSrun(_ program: String) -> SSHDiagnosis {
     SSHDiagnosis(
-      unstartable: "no program '\(program)' is to be found", advice: "put it on PATH")
+      unstartable: "program '\(program)' was not found", advice: "put it on PATH")
   }
 
   /// The system could not start ssh.

@@ -57,9 +57,9 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
     case .misplacedAuto(let forward):
       "'auto' in '\(forward)' stands for one exec port of one node: write :auto, or :+1:auto"
     case .submitEndTwice(let end):
-      "'\(end)' is there twice on this host: each can lead to one place"
+      "'\(end)' is listed twice for this host: each can lead to one place"
     case .execEndTwice(let end):
-      "'\(end)' of R: is there twice: each can lead to one place"
+      "'\(end)' of R: is listed twice: each can lead to one place"
     case .noNode(let text, let forward, let step, let nodes):
       "'\(text)' in '\(forward)' is no node of \(step), which has \(nodes): name one of them; "
         + "other hosts need targets=any in plugstack.conf"

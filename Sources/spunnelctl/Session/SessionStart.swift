@@ -12,7 +12,7 @@ enum StartOptions {
     "notify", "Ring the terminal's bell when it starts; with --detach, have Slurm send mail.")
   private static let idle = Option(
     "idle", "TIME", time,
-    "End the session when nobody was attached and nothing was computed for so long.")
+    "End the session after this time without an attached terminal and without computing.")
   /// A shell is what a session holds without any of them.
   private static let flags = SessionKinds.all
     .filter { $0.argument == nil && $0.name != ShellKind.name }
@@ -157,7 +157,7 @@ enum SessionRejoin {
   ) throws(CommandError) -> ExitCode {
     guard typed.isPlain else {
       throw .failure(
-        "rejoin session \(job.id): it is there already, \(job.state.lowercased()) with "
+        "rejoin session \(job.id): it exists already, \(job.state.lowercased()) with "
           + "\(job.cores ?? 1) cores\(job.memory.isEmpty ? "" : " and \(job.memory)"): leave the options "
           + "off to rejoin it, or start another with spunnelctl session start")
     }

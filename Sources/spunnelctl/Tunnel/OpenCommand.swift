@@ -21,7 +21,7 @@ enum OpenCommand {
       SPEC is what srun --tunnel takes: 8001:8000, :8000 for a free port of this host, 8001:n2:8000
       for another node, and more (man spunnel). Without --background the forwards are there until
       Ctrl-C or the end of the job, and a line tells what befalls them. If the job has a tunnel
-      already, that tunnel is used, and nobody logs in a second time. JOB may also be a job's name, a
+      already, that tunnel is used, and there is no second login. JOB may also be a job's name, a
       task of an array (12_3) or a component of a heterogeneous job (12+1). The tunnel of JOB.STEP
       ends with the step.
       """,

@@ -35,9 +35,9 @@ enum StatusCommand {
         stale         a crash left it; spunnelctl clean removes it
 
       SINCE is when the state began: the time, or the day before today. OPEN counts connections; SENT and RECEIVED are bytes to and
-      from the node. SERVICE is what was found at the far end when somebody connected last:
+      from the node. SERVICE is what was found at the far end at the last connection:
       listening, nothing listens, not on localhost (but on another address of the node), sshd
-      forbids it, not reached (nobody knows why), each with its ports unless it is all of them, or
+      forbids it, not reached (for an unknown reason), each with its ports unless it is all of them, or
       not seen yet. A ? stands for what a damaged record does not tell.
       """,
     examples: [
