@@ -105,7 +105,7 @@ $(out)/loopback.so: $(wildcard Sources/SpunnelLoopback/*.c Sources/SpunnelLoopba
 		-shared $(LDFLAGS) $(floor) $(addsuffix /programs,$(floor)) -Wl,--no-as-needed -ldl -o $@
 
 # Runs on the nodes beside the job: it is small and needs no library but libc.
-$(out)/spunnel-sshd: $(addprefix Sources/SpunnelNode/,spunnel-sshd.c callback.c paths.c node.h) $(floored)
+$(out)/spunnel-sshd: $(addprefix Sources/SpunnelNode/,spunnel-sshd.c sshd-config.c callback.c paths.c node.h) $(floored)
 	@mkdir -p $(out)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(CFLAGS) $(filter %.c,$^) $(LDFLAGS) $(floor) -o $@
 

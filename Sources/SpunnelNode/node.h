@@ -8,6 +8,16 @@
 
 #include <stdint.h>
 
+/** The characters of base64. */
+#define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+
+/** Characters in the longest base64 text of a key. An ed25519 key has 400. */
+#define LONGEST_KEY 8192
+
+/** The environment variable that only spunnelctl proxy sets: the program that sshd runs for each shell and command.
+ *  Without it sshd allows forwards only. */
+#define ENTER "SPUNNEL_ENTER"
+
 /** Hexadecimal digits in a secret. */
 #define SECRET_LENGTH 64
 
@@ -29,6 +39,17 @@ int parse_callback(const char *text, struct callback *callback);
  *  @return the connection, close-on-exec; -1 if it cannot be made, after a line was printed; -2 if
  *  a signal came */
 int call_back(const struct callback *callback, int signals);
+
+/** Makes a file in memory.
+ *  @param name shown in /proc
+ *  @return a descriptor that children inherit, or -1 after a line was printed */
+__attribute__((format(printf, 2, 3))) int file_of(const char *name, const char *format, ...);
+
+/** Makes the configuration (sshd_config(5)): only this tunnel's key, and only forwarding unless a shell is allowed.
+ *  An sshd that is not root can log in only its own user. All keywords exist in OpenSSH 8.0.
+ *  @param is_direct whether sshd has a connection of its own to the keeper
+ *  @return a descriptor, or -1 after a line was printed */
+int configuration(int host_key, int authorized, int paths, int is_direct);
 
 /** The environment variable that names the file with the sockets' paths, for the commands that
  *  sshd runs. */

@@ -17,12 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,33 +29,11 @@
  * the tunnel's public key as type and base64. */
 #define HOST_KEY "SPUNNEL_HOST_KEY"
 #define CLIENT_KEY "SPUNNEL_CLIENT_KEY"
-/* Set only by spunnelctl proxy: the program that sshd runs for each shell and command. Without it
- * sshd allows forwards only. */
-#define ENTER "SPUNNEL_ENTER"
-
 /* The keeper's port and the secrets (callback.c). An older keeper does not set it. */
 #define CALLBACK "SPUNNEL_CALLBACK"
 
-/* The longest base64 text of a key. An ed25519 key has 400 characters. */
-#define LONGEST_KEY 8192
-
 /* Milliseconds between TERM and KILL for sshd. */
 #define PATIENCE 500
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
-
-static int memory_file(const char *name)
-{
-	/* Some hosts refuse memory files that can be executed (sysctl vm.memfd_noexec). Linux
-	 * before 6.3 does not know this flag. */
-	int fd = memfd_create(name, MFD_NOEXEC_SEAL);
-
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create(name, 0);
-	return fd;
-}
 
 void say(const char *format, ...)
 {
@@ -68,28 +44,6 @@ void say(const char *format, ...)
 	(void)vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
 	(void)fprintf(stderr, "spunnel-sshd: %s\n", line);
-}
-
-/* Makes a file without a name, readable only by this user, with a text in it.
- * @return its descriptor, or -1 after a line was printed */
-__attribute__((format(printf, 2, 3))) static int file_of(const char *name, const char *format, ...)
-{
-	char text[LONGEST_KEY + 4096];
-	va_list arguments;
-	int length, fd;
-
-	va_start(arguments, format);
-	length = vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	fd = memory_file(name);
-	/* sshd refuses a host key that other users could read. */
-	if (fd < 0 || fchmod(fd, 0600) != 0 || write(fd, text, (size_t)length) != length) {
-		say("make a file in memory for %s: %s: use ssh to the node instead (transport=ssh)", name,
-		    strerror(errno));
-		fd = -1;
-	}
-	explicit_bzero(text, sizeof text);
-	return fd;
 }
 
 /* Takes a key out of the environment, so that no other process of the node can read it there.
@@ -117,8 +71,6 @@ static char *take(const char *name, const char *allowed)
 	return copy;
 }
 
-#define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
-
 /* The first executable sshd: in the usual places, then in PATH.
  * @return an absolute path in static storage, or NULL */
 static const char *find_sshd(void)
@@ -141,104 +93,6 @@ static const char *find_sshd(void)
 		path += length + (path[length] == ':');
 	}
 	return NULL;
-}
-
-#define PATH_CHARACTERS BASE64 "._-"
-
-/* The sshd_config lines for a tunnel: the only command is this program, which clears the path of a
- * remote forward (paths.c).
- * @param lines receives the lines; sessions are forbidden if this program's path has unusual
- * characters
- * @return 0, or -1 if there is no room */
-static int allow_clearing(char *lines, size_t size)
-{
-	char path[4096];
-	ssize_t count = readlink("/proc/self/exe", path, sizeof path - 1);
-	int length;
-
-	path[count > 0 ? count : 0] = '\0';
-	if (*path != '/' || path[strspn(path, PATH_CHARACTERS)] != '\0')
-		length = snprintf(lines, size, "MaxSessions 0\n");
-	else
-		length = snprintf(lines, size, "ForceCommand %s clear\n", path);
-	return length < (int)size ? 0 : -1;
-}
-
-/* The sshd_config lines that allow logins. They come first in the file, because sshd uses the
- * first value of each keyword.
- * @param path the program of SPUNNEL_ENTER, or NULL for forwards only
- * @param lines receives the lines
- * @return 0, or -1 after a line was printed */
-static int allow_shell(const char *path, char *lines, size_t size)
-{
-	int length;
-
-	if (path == NULL)
-		return allow_clearing(lines, size);
-	if (*path != '/' || path[strspn(path, PATH_CHARACTERS)] != '\0') {
-		say("%s: '%s' is no plain path: install Spunnel under another prefix", ENTER, path);
-		return -1;
-	}
-	length = snprintf(lines, size,
-			  "ForceCommand %s enter\n"
-			  "Subsystem sftp internal-sftp\n"
-			  "MaxSessions 1000\n"
-			  "LogLevel ERROR\n"
-			  "PermitTTY yes\n"
-			  "AllowAgentForwarding yes\n"
-			  "X11Forwarding yes\n"
-			  "AcceptEnv LANG LC_* COLORTERM\n", path);
-	return length < (int)size ? 0 : -1;
-}
-
-/* Makes the configuration (sshd_config(5)): only this tunnel's key, and only forwarding unless a
- * shell is allowed. An sshd that is not root can log in only its own user. All keywords exist in
- * OpenSSH 8.0. */
-static int configuration(int host_key, int authorized, int paths, int is_direct)
-{
-	int self = (int)getpid();
-	char shell[4096 + 512];
-
-	if (allow_shell(getenv(ENTER), shell, sizeof shell) < 0)
-		return -1;
-	return file_of("sshd_config",
-		       "%s"
-		       "HostKey /proc/%d/fd/%d\n"
-		       "AuthorizedKeysFile /proc/%d/fd/%d\n"
-		       /* The mode check of the key's path, which lies in /proc. */
-		       "StrictModes no\n"
-		       "PidFile none\n"
-		       "UsePAM no\n"
-		       "AuthenticationMethods publickey\n"
-		       "PubkeyAuthentication yes\n"
-		       "PasswordAuthentication no\n"
-		       "KbdInteractiveAuthentication no\n"
-		       "HostbasedAuthentication no\n"
-		       "PermitRootLogin prohibit-password\n"
-		       "LoginGraceTime 30\n"
-		       "AllowTcpForwarding yes\n"
-		       "AllowStreamLocalForwarding yes\n"
-		       /* With "yes" sshd would remove any file of that name. */
-		       "StreamLocalBindUnlink no\n"
-		       "GatewayPorts no\n"
-		       "AllowAgentForwarding no\n"
-		       "X11Forwarding no\n"
-		       "PermitTunnel no\n"
-		       "MaxSessions 10\n"
-		       "PermitTTY no\n"
-		       "PermitUserRC no\n"
-		       "PermitUserEnvironment no\n"
-		       "PrintMotd no\n"
-		       "UseDNS no\n"
-		       /* Detects a submit host that has vanished. Through srun the limit is
-		        * longer: a stranger who connects to srun's port can stall srun for five
-		        * minutes, because srun waits so long for the connection's first bytes. */
-		       "ClientAliveInterval %d\n"
-		       "ClientAliveCountMax %d\n"
-		       "SetEnv " PATHS "=/proc/%d/fd/%d\n"
-		       "LogLevel INFO\n",
-		       shell, self, host_key, self, authorized, is_direct ? 15 : 30,
-		       is_direct ? 3 : 12, self, paths);
 }
 
 /* Becomes sshd, in the child.

@@ -10,25 +10,25 @@ final class Link {
   /// are being started, and an ssh handshake would take processor time from them.
   private static let aside = 100
   /// Milliseconds for which a refusal that looks final is tried again.
-  private static let brief = 2000
+  static let brief = 2000
 
   let node: NodeName
   private let number: Int
-  private let loop: EventLoop
-  private let record: Record
+  let loop: EventLoop
+  let record: Record
   private let settings: Settings
-  private let launcher: SSHLauncher
-  private weak var observer: (any LinkObserver)?
-  private let cargo: Cargo
+  let launcher: SSHLauncher
+  weak var observer: (any LinkObserver)?
+  let cargo: Cargo
   let attempts: Attempts
-  private var state = LinkState.down(.init())
+  private(set) var state = LinkState.down(.init())
   /// The forwards that are being opened now.
-  private var opener: ForwardOpener?
+  var opener: ForwardOpener?
   /// Why the last of the first attempts failed.
-  private var refusal: SSHDiagnosis?
-  private var refusals = Refusals()
+  var refusal: SSHDiagnosis?
+  var refusals = Refusals()
   /// Whether a forward has ever been open.
-  private var wasUp = false
+  var wasUp = false
   /// The number of socket paths on the node that are being removed.
   private(set) var clearing = 0
   /// Called when `clearing` comes back to 0.
@@ -70,7 +70,7 @@ final class Link {
 
   private var master: ControlMaster? { state.master }
 
-  private func change(_ event: LinkState.Event) {
+  func change(_ event: LinkState.Event) {
     state = state.after(event, at: Clock.milliseconds())
   }
 
@@ -357,11 +357,11 @@ final class Link {
   }
 
   /// Fails the batches that have a deadline. The others wait on.
-  private func giveUp() {
+  func giveUp() {
     for batch in cargo.urgent { expire(batch) }
   }
 
-  private func stopOpening() {
+  func stopOpening() {
     opener?.stop()
     opener = nil
   }
@@ -374,48 +374,5 @@ final class Link {
     cargo.clear("the link to \(node) was ended")
     launcher.stop()
     record.removeControl(of: number)
-  }
-}
-
-extension Link: RefusalListener {
-  var lastRefusal: String? { launcher.lastRefusal }
-
-  func expectsRefusal(_ isToCome: Bool) { refusals.expect(isToCome) }
-}
-
-extension Link: SSHLauncherObserver {
-  func sshSays(_ line: String) {
-    if line.mentions("open failed"), !refusals.note(line) { return }
-    record.log("ssh: \(line)")
-  }
-
-  func sshEnded(_ diagnosis: SSHDiagnosis) {
-    stopOpening()
-    let since = state.upSince
-    change(.ended(diagnosis))
-    attempts.noteEnd()
-    if state.isOver { return }
-    record.log("ssh to \(node) ended: \(diagnosis.message)")
-    if since != nil, wasUp { observer?.linkIsLost(self) }
-    if wasUp, diagnosis.jobIsGone { observer?.linkMissesJob(self) }
-    if state.isOver { return }
-    if isIdle && !wasUp { return }
-    if let since { attempts.backoff.lost(after: Clock.milliseconds() - since) }
-    let isStart = !wasUp && !cargo.urgent.isEmpty
-    if isStart { judge(diagnosis) } else { refusal = diagnosis }
-    if isIdle { return }
-    attempts.planNext(isStart: isStart, isAwaited: observer?.linkIsAwaited(self) ?? false)
-  }
-
-  /// Decides, after a failed first attempt, how long a requester with a deadline is kept waiting.
-  private func judge(_ diagnosis: SSHDiagnosis) {
-    let isFirst = refusal == nil
-    refusal = diagnosis
-    if diagnosis.retry == .never { return giveUp() }
-    if !isFirst { return }
-    // An attempt that still runs then is not waited for, because it may take much longer.
-    loop.after(milliseconds: Link.brief) { [weak self] in
-      if self?.wasUp == false, self?.refusal?.retry == .briefly { self?.giveUp() }
-    }
   }
 }

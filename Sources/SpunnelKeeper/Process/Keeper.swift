@@ -24,30 +24,30 @@ final class Keeper: EventHandler {
   /// the job: a day.
   private static let blindPatience = 86_400_000
 
-  private let request: KeeperRequest
-  private let record: Record
+  let request: KeeperRequest
+  let record: Record
   private let installation: Installation
-  private let loop: EventLoop
+  let loop: EventLoop
   private let signals: SignalWatch
   private let changes: DirectoryWatch
   private let ends: SubmitEnds
   /// The connection to the process that started the keeper. An srun that does not wait for its
   /// tunnel reads nothing before its own end.
   private var lifeline: ReportSocket?
-  private var tunnel: Tunnel?
+  var tunnel: Tunnel?
   private var job: JobWatch?
   private var commands: CommandServer?
   /// The command clients that asked for forwards and are still connected.
-  private var askers: [ObjectIdentifier: Asker] = [:]
+  var askers: [ObjectIdentifier: Asker] = [:]
   private var restoring: EventLoop.Timer?
-  private let status: StatusWriter
+  let status: StatusWriter
   private var wasUp = false
   /// Whether a process has a report that the tunnel exists or will exist. That process may have gone.
   private var isAnnounced = false
   /// Forwards that were announced and could not be opened.
-  private var failures = Failures()
+  var failures = Failures()
   /// Why nothing can be learned about the job, while that is so.
-  private var blindness: String?
+  var blindness: String?
 
   /// Sets up signals and watches; `run` starts the tunnel.
   ///
@@ -256,7 +256,7 @@ final class Keeper: EventHandler {
   /// - Parameters:
   ///   - why: for the log
   ///   - report: for command clients, if the end was not intended
-  private func close(_ why: String, _ report: KeeperReport? = nil) {
+  func close(_ why: String, _ report: KeeperReport? = nil) {
     if status.state == .closing { return }
     record.log("closing: \(why)")
     tunnel?.relay.close()
@@ -277,7 +277,7 @@ final class Keeper: EventHandler {
 
   /// Notes forwards that failed to open. A user may rely on them, so the record keeps the reason.
   /// The keeper holds their ports as long as the job lives.
-  private func lose(_ spec: TunnelSpec, _ reason: String) {
+  func lose(_ spec: TunnelSpec, _ reason: String) {
     if status.state == .closing { return }
     failures.add(spec, reason)
     tunnel?.keptPorts = failures.ports
@@ -285,7 +285,7 @@ final class Keeper: EventHandler {
   }
 
   /// Closes the tunnel if it has no forwards, no failure to tell and no clients.
-  private func closeIfIdle() {
+  func closeIfIdle() {
     if tunnel?.grants.isEmpty ?? true, failures.isEmpty, commands?.isIdle ?? true {
       close("nothing is left to do")
     }
@@ -312,7 +312,7 @@ final class Keeper: EventHandler {
   // MARK: Status
 
   /// Updates the status after a change of the tunnel.
-  private func review() {
+  func review() {
     guard let tunnel, status.state != .closing else { return }
     status.host = tunnel.hostFile(failed: failures)
     let state: Status.State =
@@ -330,7 +330,7 @@ final class Keeper: EventHandler {
     tellAskers()
   }
 
-  private func tellAskers() {
+  func tellAskers() {
     guard let tunnel else { return }
     for asker in askers.values { asker.look(tunnel) }
   }
@@ -352,75 +352,4 @@ extension Keeper: TunnelObserver {
   func tunnelMissesJob() { if job == nil { close("the job has ended") } }
 
   func tunnelCounted() { status.writeLater() }
-}
-
-extension Keeper: CommandObserver {
-  func commanded(_ command: KeeperCommand, by client: CommandClient) {
-    guard let tunnel, status.state != .closing else { return }
-    switch command {
-    case .probe:
-      tunnel.probe { [weak self] in
-        self?.review()
-        client.say(.done)
-      }
-    case .close(let spec):
-      let found = tunnel.close(matching: spec)
-      let (closed, missing) = (found.closed, found.missing.filter { !failures.remove($0) })
-      tunnel.keptPorts = failures.ports
-      // A client that sees the answer and then asks for more must find no keeper, rather than one
-      // that is ending.
-      if tunnel.grants.isEmpty { record.removeCommand() }
-      let ends = missing.map { "'\($0.listen)'" }.joined(separator: ", ")
-      client.say(
-        missing.isEmpty
-          ? .closed(TunnelSpec(forwards: closed)) : .failed("no forward listens at \(ends)"))
-      for asker in askers.values where asker.isHeld && !tunnel.grants.contains(asker.grant) {
-        asker.say(.over("its forwards were closed"))
-      }
-      if tunnel.grants.isEmpty { close("its last forward was closed") }
-    case .open(let spec, let isHeld):
-      if let blindness, tunnel.nodes.isEmpty { return client.say(.failed(blindness)) }
-      for forward in spec.forwards { failures.remove(forward) }
-      open(spec, Asker(client, isHeld: isHeld), tunnel)
-    }
-  }
-
-  private func open(_ spec: TunnelSpec, _ asker: Asker, _ tunnel: Tunnel) {
-    // The client waits, so the forward fails after a time. Once it is open, it is kept like any
-    // other.
-    let grant = tunnel.open(spec, patience: request.settings.timeout * 1000) {
-      [weak self, weak asker] report in
-      asker?.say(report)
-      switch report {
-      case .failed(let reason):
-        // With --background the client left when the job was still pending.
-        if asker?.client.isOpen ?? false { self?.closeIfUnused() } else { self?.lose(spec, reason) }
-      // A far end may already be known not to answer.
-      case .ready: self?.tellAskers()
-      default: break
-      }
-    }
-    asker.grant = grant
-    if !asker.client.isOpen { return asker.isHeld ? tunnel.close(grant) : () }
-    guard tunnel.grants.contains(grant) else { return }
-    askers[ObjectIdentifier(asker.client)] = asker
-    asker.lookAhead(tunnel)
-  }
-
-  func commandEnded(_ client: CommandClient) {
-    if let asker = askers.removeValue(forKey: ObjectIdentifier(client)), let grant = asker.grant {
-      if asker.isHeld { tunnel?.close(grant) }
-      // No client waits any more: once the job starts, the forward is tried as long as the job
-      // lives.
-      grant.patience = nil
-    }
-    closeIfUnused()
-  }
-
-  /// Closes the tunnel, once it had forwards and none is left.
-  private func closeIfUnused() { loop.postpone { [weak self] in self?.closeIfIdle() } }
-}
-
-extension [Grant] {
-  fileprivate func contains(_ grant: Grant?) -> Bool { contains { $0 === grant } }
 }
