@@ -48,9 +48,13 @@ public func spunnel_claim(
       return -1
     }
     do throws(SubmitError) {
+      let installation = Installation(libraryFolder: host.directory)
+      do throws(SpecError) { try spec.checkNodes(settings, installation) } catch {
+        throw .spec(error)
+      }
       let chosen = origin == SPUNNEL_SUBMITTED ? ChosenPorts(isNode: host.isNode) : nil
-      let tunnel = CommandTunnel(
-        try Claim(spec, settings, choosing: chosen), arguments: host.arguments)
+      let claim = try Claim.patiently(spec, settings, choosing: chosen, installation)
+      let tunnel = CommandTunnel(claim, arguments: host.arguments)
       if chosen != nil { tunnel.tellJob() }
       slot.tunnel = tunnel
       return 0

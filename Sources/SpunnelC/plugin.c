@@ -74,6 +74,15 @@ static int on_compute_node(void)
 	return getenv("SLURMD_NODENAME") != NULL;
 }
 
+/* With --no-shell salloc starts nothing that could have the tunnel, and ends before it knows a step. */
+static void say_no_shell(void)
+{
+	if (self.calls == 1 && program_has_option("--no-shell"))
+		say(SPUNNEL_INFO, "spunnel: salloc --no-shell starts no srun, so there is no tunnel yet: type "
+				  "spunnelctl open JOB SPEC with the number that salloc tells, or srun "
+				  "--jobid JOB --tunnel SPEC");
+}
+
 static int in_allocator(const char *spec, const struct spunnel_host *host)
 {
 	const struct core *core;
@@ -87,7 +96,10 @@ static int in_allocator(const char *spec, const struct spunnel_host *host)
 	case ALLOCATOR_SALLOC:
 		/* salloc passes the option on to its srun; here the spec is only checked. */
 		core = core_load(host);
-		return core != NULL ? core->check(spec, host) : -1;
+		if (core == NULL || core->check(spec, host) != 0)
+			return -1;
+		say_no_shell();
+		return 0;
 	case ALLOCATOR_SCRONTAB:
 		say(SPUNNEL_ERROR, "spunnel: --tunnel: a job of scrontab runs long after scrontab, so it has no "
 				   "tunnel: leave the option out, and type spunnelctl open JOB SPEC when the "

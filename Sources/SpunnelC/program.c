@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +25,21 @@ enum allocator allocator_program(void)
 	if (strstr(name, "sbatch") != NULL)
 		return ALLOCATOR_SBATCH;
 	return strstr(name, "salloc") != NULL ? ALLOCATOR_SALLOC : ALLOCATOR_UNKNOWN;
+}
+
+bool program_has_option(const char *option)
+{
+	FILE *line = fopen("/proc/self/cmdline", "re");
+	char *word = NULL;
+	size_t size = 0;
+	bool found = false;
+
+	while (line != NULL && !found && getdelim(&word, &size, '\0', line) > 0)
+		found = strlen(word) > strlen("--no-") && strncmp(option, word, strlen(word)) == 0;
+	free(word);
+	if (line != NULL)
+		(void)fclose(line);
+	return found;
 }
 
 /* libslurm exports slurm_conf_get_aliases, but slurm.h does not declare it (read_config.h; the same

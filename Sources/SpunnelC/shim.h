@@ -38,6 +38,9 @@ enum allocator allocator_program(void);
 /** Whether the host of this process is one of the cluster's nodes, as slurm.conf says. */
 bool program_runs_on_node(void);
 
+/** Whether a long option without a value is on the command line of this process, perhaps abbreviated. */
+bool program_has_option(const char *option);
+
 /** Whether Slurm's program runs with --quiet. sbatch then does not print its job's number. */
 int program_is_quiet(void);
 

@@ -25,7 +25,10 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
     return unsafe String(cString: text)
   }
 
-  public var description: String { "\(operation): \(reason)" }
+  /// The operation, the reason, and for a limit of the process what raises it.
+  public var description: String {
+    "\(operation): \(reason)" + (code == EMFILE ? ": raise the limit of open files, ulimit -n" : "")
+  }
 
   /// Whether a limit of the process, its user or the host is reached: a later attempt may succeed.
   public var isExhaustion: Bool {

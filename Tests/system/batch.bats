@@ -206,6 +206,36 @@ PY
     lacks "--export"
 }
 
+@test "a host that is no node of the cluster is refused before anything is queued, in srun too" {
+    local before
+    before=$(next_job)
+    run submit --tunnel 8001:n7:8000
+    [[ $status != 0 ]]
+    says said "'n7' in '8001:n7:8000' is no node of this cluster, and other hosts need targets=any in plugstack.conf: name a node as sinfo does"
+    not_queued 8001:n7:8000 "'n7' in '8001:n7:8000' is no node of this cluster"
+    same "$before" "$(next_job)"
+    configure optional targets=any
+    submit --hold --tunnel 8001:n7:8000
+    same $((before + 1)) "$(next_job)"
+}
+
+@test "a port of one's own job that was just cancelled is free at once" {
+    local job
+    job=$(submit -w n1 --tunnel 8001:8000)
+    eventually answers n1:8000 user1 8001 name
+    # A keeper that asks Slurm late.
+    stop_watching "$(whole "$job")"
+    as user1 scancel "$job"
+    as user1 sbatch --hold --output /dev/null --tunnel 8001:8000 --wrap true
+    job=$(next_job)
+    as user1 scancel --user user1
+    as user1 sbatch --hold --output /dev/null --tunnel 8001:8000 --wrap true
+    same $((job + 1)) "$(next_job)"
+}
+
+# stop_watching STEP: its keeper hears nothing of its job any more.
+stop_watching() { pgrep -P "$(keeper "$1")" -x spunnel-jobs | xargs kill -STOP; }
+
 @test "a submission that fails leaves nothing" {
     run submit --partition nowhere --tunnel 8001:8000
     [[ $status != 0 ]]
@@ -371,24 +401,24 @@ other_slurms_jobs() {
 @test "a forward that cannot be opened takes no other down, and its reason is told as long as the job is there" {
     local job
     take s n1 9300
-    job=$(submit -w n1 --tunnel R:9300:8000,8001:8000,8002:n7:8000)
+    job=$(submit -w n1 --tunnel R:9300:8000,8001:8000,8002:n2:8000)
     eventually answers n1:8000 user1 8001 name
     counts "$(whole "$job")" state up
     eventually told_of "$job" "R:9300:8000: n1 does not listen on '9300'"
-    holds "'n7' in '8002:n7:8000' is no node of job $job, which has n1: name one of them"
+    holds "'n2' in '8002:n2:8000' is no node of job $job, which has n1: name one of them"
     frees 8002
-    same "8002:n7:8000" "$(as user1 spunnelctl status "$job" --json | jq -r '.tunnels[0].failed[0]')"
+    same "8002:n2:8000" "$(as user1 spunnelctl status "$job" --json | jq -r '.tunnels[0].failed[0]')"
     as root scancel "$job"
     within 10 nothing_left
 }
 
 @test "a tunnel of which nothing could be opened is failed and says why, until its job ends" {
     local job
-    job=$(submit -w n1 --tunnel 8001:n7:8000)
+    job=$(submit -w n1 --tunnel 8001:n2:8000)
     eventually counts "$(whole "$job")" state failed
-    told_of "$job" "'n7' in '8001:n7:8000' is no node of job $job"
+    told_of "$job" "'n2' in '8001:n2:8000' is no node of job $job"
     run as user1 spunnelctl status
-    [[ ${lines[1]} == "$job "*" extern "*" 8001:n7:8000 "*" failed "* ]]
+    [[ ${lines[1]} == "$job "*" extern "*" 8001:n2:8000 "*" failed "* ]]
     run as user1 spunnelctl status --json
     same failed "$(jq -r '.tunnels[0].state' <<<"$output")"
     [[ $(jq -r '.tunnels[0].reason' <<<"$output") == *"is no node of job $job"* ]]
@@ -405,12 +435,12 @@ other_slurms_jobs() {
 
 @test "close and clean end a tunnel that failed, and the job goes on" {
     local job
-    job=$(submit -w n1 --tunnel 8001:n7:8000)
+    job=$(submit -w n1 --tunnel 8001:n2:8000)
     eventually counts "$(whole "$job")" state failed
     as user1 spunnelctl close "$job"
     within 2 nothing_left
     runs "$job"
-    job=$(submit -w n2 --tunnel 8001:n7:8000)
+    job=$(submit -w n2 --tunnel 8001:n1:8000)
     eventually counts "$(whole "$job")" state failed
     run as user1 spunnelctl clean
     same 0 "$status"
@@ -470,4 +500,20 @@ other_slurms_jobs() {
     holds "spunnel-jobs is built for Slurm 25.05"
     as user1 scancel "$job"
     within 2 nothing_left
+}
+
+@test "a helper that is stopped is told as late, with what to look at, by every command that asks" {
+    local job command
+    job=$(hold user1 -w n1)
+    # shellcheck disable=SC2016 # expanded there
+    printf '#!/bin/sh\nkill -STOP $$\n' >"$STATE/home/tools/other-jobs"
+    chmod 755 "$STATE/home/tools/other-jobs"
+    replaces_jobs /home/tools/other-jobs
+    for command in "open $job 8001:8000" queue nodes "explain $job"; do
+        # shellcheck disable=SC2086 # words
+        run as user1 env SPUNNEL_SLURM_TIMEOUT=1 spunnelctl $command
+        [[ $status != 0 ]]
+        holds "spunnel-jobs did not answer within 1 s: see whether slurmctld answers, with scontrol ping"
+    done
+    same "" "$(processes other-jobs spunnel-jobs)"
 }

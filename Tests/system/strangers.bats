@@ -223,7 +223,7 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])" "$0"' "$(own_socket 8001)"
 
 @test "a port that was announced is nobody else's while the job lives, also when its tunnel has failed" {
     local job
-    job=$(as user1 sbatch --parsable -o /dev/null -w n1 --tunnel 8001:n7:8000 --wrap 'sleep 600' | head -n 1)
+    job=$(as user1 sbatch --parsable -o /dev/null -w n1 --tunnel 8001:n2:8000 --wrap 'sleep 600' | head -n 1)
     eventually counts "$(whole "$job")" state failed
     frees 8001
     run as user2 /home/tools/hostile.py squat 8001 127.0.0.1

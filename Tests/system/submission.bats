@@ -142,6 +142,14 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     [[ $output == *"scrontab"*"spunnelctl open JOB SPEC when the job runs" ]]
 }
 
+@test "salloc --no-shell says what to type for a tunnel" {
+    run as user1 salloc --no-shell -w n1 --tunnel 8001:8000
+    same 0 "$status"
+    holds "spunnel: salloc --no-shell starts no srun, so there is no tunnel yet: type spunnelctl open JOB SPEC"
+    run as user1 salloc -w n1 --tunnel 8001:8000 true
+    lacks "no-shell"
+}
+
 @test "a job array has no tunnel, and the line tells how a task of it has" {
     submits --tunnel 8001:8000 --array=7-9%1 --wrap 'sleep 600'
     same 0 "$status"

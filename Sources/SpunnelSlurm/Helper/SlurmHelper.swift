@@ -134,6 +134,19 @@ package struct SlurmHelper: Sendable {
 extension SlurmHelper {
   private static let pieceSize = 1 << 18
 
+  /// Seconds without a word from the helper. If slurmctld is away, Slurm's library gives up earlier.
+  /// `SPUNNEL_SLURM_TIMEOUT` sets another number.
+  static var patience: Int {
+    let seconds = Process.environment("SPUNNEL_SLURM_TIMEOUT").flatMap { wholeNumber($0) }
+    return seconds.flatMap { (1...3600).contains($0) ? $0 : nil } ?? 30
+  }
+
+  /// Says that the helper was silent for so long, and what to look at.
+  static var lateness: String {
+    "spunnel-jobs did not answer within \(patience) s: see whether slurmctld answers, with scontrol ping, "
+      + "and whether this host is overloaded"
+  }
+
   /// Runs the helper to its end, and calls `body` with each record as it arrives.
   private func records(
     _ kind: String, _ words: [String], _ body: (HelperRecord) -> Void,
@@ -169,11 +182,21 @@ extension SlurmHelper {
       let complaint = complaints.reader
       SlurmHelper.close(answers.writer)
       SlurmHelper.close(complaints.writer)
-      let problem = try SlurmHelper.read(answer, RecordReader(kind: kind), body, tee)
+      let problem: RecordReader.Problem?
+      do throws(SystemError) {
+        problem = try SlurmHelper.read(answer, RecordReader(kind: kind), body, tee)
+      } catch {
+        _ = kill(child, SIGKILL)
+        _ = SlurmHelper.outcome(of: child)
+        throw error
+      }
       // It is one line, which the pipe has held until now.
       let said = try SlurmHelper.content(of: complaint)
       return (SlurmHelper.outcome(of: child), SlurmHelper.lastLine(said), problem)
     } catch {
+      if error.code == ETIMEDOUT {
+        throw SlurmError(.slurm, "ask Slurm for \(kind): \(SlurmHelper.lateness)")
+      }
       let advice = error.code == ENOENT ? ": is the installation complete?" : ""
       throw SlurmError(.installation, "ask Slurm for \(kind): \(error)\(advice)")
     }
@@ -187,9 +210,11 @@ extension SlurmHelper {
   ) throws(SystemError) -> RecordReader.Problem? {
     var reader = reader
     var problem: RecordReader.Problem?
-    while answer.waitReadable(milliseconds: -1),
-      let bytes = try answer.read(atMost: pieceSize), !bytes.isEmpty
-    {
+    while true {
+      guard answer.waitReadable(milliseconds: patience * 1000) else {
+        throw SystemError("read spunnel-jobs' answer", ETIMEDOUT)
+      }
+      guard let bytes = try answer.read(atMost: pieceSize), !bytes.isEmpty else { break }
       if problem != nil { continue }
       tee(bytes)
       do throws(RecordReader.Problem) { try reader.take(bytes, body) } catch { problem = error }

@@ -33,14 +33,13 @@ public struct JobFacts {
     let jobs = Program(
       installation.jobs, ["show", text], environment: Process.environment())
     let result: ProgramResult
+    let patience = SlurmHelper.patience
     do throws(SystemError) { result = try jobs.capture(milliseconds: patience * 1000) } catch {
       let advice = error.code == ENOENT ? ": is the installation complete?" : ""
       throw .failed("ask Slurm for job '\(printable(text))': \(error)\(advice)")
     }
     if result.isLate {
-      throw .failed(
-        "ask Slurm for job '\(printable(text))': spunnel-jobs did not answer within \(patience) s: see "
-          + "whether slurmctld answers, with scontrol ping, and whether this host is overloaded")
+      throw .failed("ask Slurm for job '\(printable(text))': \(SlurmHelper.lateness)")
     }
     if result.status == usageStatus { throw .malformed(words(of: result.lastLine)) }
     if result.status == ForeignHelper.status {
@@ -56,8 +55,18 @@ public struct JobFacts {
     return facts
   }
 
-  /// Seconds for an answer. If slurmctld is away, Slurm's library gives up earlier.
-  private static let patience = 30
+  /// Whether Slurm says that a job is over, or knows it no more.
+  ///
+  /// - Parameter installation: whose helper asks
+  public static func isOver(_ job: UInt32, _ installation: Installation) -> Bool {
+    let jobs = Program(installation.jobs, ["show", "\(job)"], environment: Process.environment())
+    guard let result = try? jobs.capture(milliseconds: shortPatience) else { return false }
+    if result.status == missingStatus { return true }
+    return result.succeeded && JobFacts(result.output)?.state == "over"
+  }
+
+  /// Milliseconds for an answer that only spares the user a moment.
+  private static let shortPatience = 3000
   /// The helper's exit status if the words name no job.
   private static let usageStatus = 2
   /// The helper's exit status if Slurm has no such job, or the step does not run.

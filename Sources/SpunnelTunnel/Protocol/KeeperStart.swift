@@ -13,13 +13,14 @@ public struct KeeperFailure: Error, Equatable {
   public init(unstarted error: SystemError) {
     let advice =
       switch error.code {
-      case EMFILE: "raise the limit of open files, ulimit -n"
+      // The error says it itself.
+      case EMFILE: ""
       case EAGAIN: "raise the limit of processes, ulimit -u, or end some"
       case ENOENT, EACCES, ENOEXEC: "is the installation complete?"
       case _ where error.isExhaustion: "this host has no more: try again later"
       default: "ask your administrator"
       }
-    reason = "\(error): \(advice)"
+    reason = advice.isEmpty ? "\(error)" : "\(error): \(advice)"
   }
 }
 

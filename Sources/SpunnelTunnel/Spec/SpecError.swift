@@ -22,6 +22,8 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
   case execEndTwice(end: String)
   /// The host is not a node of the step. This is known only once the step's nodes are known.
   case noNode(text: String, forward: String, step: String, nodes: String)
+  /// No node of the whole cluster.
+  case foreign(text: String, forward: String)
 
   public var description: String {
     switch self {
@@ -59,7 +61,14 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
     case .submitEndTwice(let end):
       "'\(end)' is listed twice for this host: each can lead to one place"
     case .execEndTwice(let end):
+<<<<<<< HEAD
       "'\(end)' of R: is listed twice: each can lead to one place"
+=======
+      "'\(end)' of R: is there twice: each can lead to one place"
+    case .foreign(let text, let forward):
+      "'\(text)' in '\(forward)' is no node of this cluster, and other hosts need targets=any in "
+        + "plugstack.conf: name a node as sinfo does, or its place in the job, as in +1"
+>>>>>>> 1a55ec4 (What is certain to fail is refused at submission; late helpers are told)
     case .noNode(let text, let forward, let step, let nodes):
       "'\(text)' in '\(forward)' is no node of \(step), which has \(nodes): name one of them; "
         + "other hosts need targets=any in plugstack.conf"
