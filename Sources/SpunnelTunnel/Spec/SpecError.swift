@@ -61,14 +61,10 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
     case .submitEndTwice(let end):
       "'\(end)' is listed twice for this host: each can lead to one place"
     case .execEndTwice(let end):
-<<<<<<< HEAD
       "'\(end)' of R: is listed twice: each can lead to one place"
-=======
-      "'\(end)' of R: is there twice: each can lead to one place"
     case .foreign(let text, let forward):
       "'\(text)' in '\(forward)' is no node of this cluster, and other hosts need targets=any in "
         + "plugstack.conf: name a node as sinfo does, or its place in the job, as in +1"
->>>>>>> 1a55ec4 (What is certain to fail is refused at submission; late helpers are told)
     case .noNode(let text, let forward, let step, let nodes):
       "'\(text)' in '\(forward)' is no node of \(step), which has \(nodes): name one of them; "
         + "other hosts need targets=any in plugstack.conf"
