@@ -1,5 +1,5 @@
-// The description of a cluster over several hosts: one line for each host, in the form of `wq
-// serve`, and the file that keeps them in the cluster's folder.
+// The hosts of a cluster over several hosts: their description, which has one line for each host as
+// in `wq serve`, and the file in the cluster's folder that keeps it.
 
 import SpunnelSlurm
 import SpunnelSystem

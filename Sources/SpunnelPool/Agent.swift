@@ -110,7 +110,7 @@ package final class Agent: EventHandler {
     if outgoing.count > Agent.largestBatch { flush() }
   }
 
-  // MARK: - What comes in
+  // MARK: - Input
 
   private func readFrames() throws(SystemError) {
     guard let bytes = try input.descriptor.read(atMost: 1 << 18) else { return }
@@ -287,7 +287,7 @@ package final class Agent: EventHandler {
     for process in running.keys { _ = kill(-process, SIGKILL) }
   }
 
-  // MARK: - What goes out
+  // MARK: - Output
 
   private func send(_ kind: Frame.Kind, _ numbers: [Int] = [], _ bytes: [UInt8] = []) {
     Frame(kind, numbers, bytes).append(to: &outgoing)

@@ -51,7 +51,7 @@ package final class AgentLink: EventHandler {
   package var wantsReserve = false
   /// Deaths of the agent since a task last ended there.
   package var deaths = 0
-  /// When the agent was last heard, in milliseconds of the monotonic clock.
+  /// When the agent last sent something, in milliseconds of the monotonic clock.
   package var lastHeard = 0
   package var isSilent = false
   /// Whether the agent has a task that must run alone.
@@ -235,7 +235,7 @@ package final class AgentLink: EventHandler {
     } catch { end("\(error)") }
   }
 
-  // MARK: - What comes in
+  // MARK: - Input
 
   package func handle(_ descriptor: CInt, _ readiness: Readiness) {
     if let input, descriptor == input.raw { return flush() }

@@ -217,7 +217,7 @@ package final class Coordinator: EventHandler {
   }
 }
 
-// MARK: - What agents say
+// MARK: - Messages of agents
 
 extension Coordinator: AgentLinkOwner {
   package func linkIsReady(_ link: AgentLink) {

@@ -129,8 +129,8 @@ package struct Requirements: Equatable, Sendable {
     }
   }
 
-  /// Whether a node is excluded by name. Slurm has no option for "without this feature", and none
-  /// for the memory that a node has rather than the memory that a job takes.
+  /// Whether a node is excluded by name. Slurm has no option for "without this feature". Its
+  /// options for memory count what the job takes, not what the node has.
   private func isExcluded(_ node: NodeInfo) -> Bool {
     excludedGroups.contains { node.features.contains($0) } || node.memory < leastMemory
   }

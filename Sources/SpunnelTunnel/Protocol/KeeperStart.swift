@@ -13,7 +13,7 @@ public struct KeeperFailure: Error, Equatable {
   public init(unstarted error: SystemError) {
     let advice =
       switch error.code {
-      // The error says it itself.
+      // The error itself says what to do.
       case EMFILE: ""
       case EAGAIN: "raise the limit of processes, ulimit -u, or end some"
       case ENOENT, EACCES, ENOEXEC: "is the installation complete?"

@@ -1,9 +1,9 @@
 // The hosts that ssh jumps over on its way to a node (ssh_config(5), `ProxyJump`).
 //
-// ssh starts a second ssh for each jump host. That ssh reads the user's configuration, which may
-// make it ask questions, stay behind as a control master, share a connection that then ends with
-// the tunnel, run commands, or ignore its input. The first ssh cannot override this, so Spunnel
-// starts the second ssh itself, as a `ProxyCommand`.
+// ssh starts a second ssh for each jump host. That ssh reads the user's configuration. It may then
+// ask questions, stay behind as a control master, run commands, or ignore its input. It may also
+// share a connection, which then ends with the tunnel. The first ssh cannot override this, so
+// Spunnel starts the second ssh itself, as a `ProxyCommand`.
 
 import SpunnelSlurm
 import SpunnelSystem

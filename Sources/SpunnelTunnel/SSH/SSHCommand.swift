@@ -8,8 +8,8 @@ import SpunnelSystem
 public struct SSHCommand: Equatable, Sendable {
   /// The program, then all its arguments.
   public let arguments: [String]
-  /// Whether ssh runs a `ProxyCommand` of ours. It then needs `/bin/sh`, as the user's own shell
-  /// may be any program.
+  /// Whether ssh runs a `ProxyCommand` of Spunnel. It then needs `/bin/sh`, because the user's own
+  /// shell may be any program.
   public let needsShell: Bool
 
   /// Plans the control master of a link.

@@ -59,10 +59,11 @@ public struct Settings: Equatable, Sendable {
   public var transport = Transport.auto
   /// Whether the lines at the start are left out. Errors are always printed.
   public var quiet = false
-  /// The name by which users log in to this host, with `%h` for the host's own; `nil`: the host's own.
+  /// The name by which users log in to this host. `%h` in it stands for the host's own name; `nil`
+  /// means the host's own name.
   public var loginHost: String?
 
-  /// The name that a user's own computer gives ssh.
+  /// The name for ssh on the user's own computer.
   public var loginName: String {
     loginHost.map { Settings.loginName($0, on: Host.name) } ?? Host.name
   }
@@ -126,7 +127,7 @@ public struct Settings: Equatable, Sendable {
       }
       transport = value
     case ("login_host", let value?):
-      // A name for ssh, which must be no option of ssh's.
+      // The name becomes an argument of ssh, so it must not begin with a dash.
       guard HostName(Settings.loginName(value, on: "h")) != nil else {
         throw .malformed(
           argument, "the name by which users log in to this host, as in login_host=%h.example.org")

@@ -22,7 +22,7 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
   case execEndTwice(end: String)
   /// The host is not a node of the step. This is known only once the step's nodes are known.
   case noNode(text: String, forward: String, step: String, nodes: String)
-  /// No node of the whole cluster.
+  /// The host is not a node of the whole cluster. This is known at the submission.
   case foreign(text: String, forward: String)
 
   public var description: String {

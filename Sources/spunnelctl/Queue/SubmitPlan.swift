@@ -107,7 +107,7 @@ struct SubmitPlan {
     }
   }
 
-  // MARK: What runs
+  // MARK: The work
 
   private mutating func readWork(_ call: Call) throws(CommandError) {
     if let first = call.program.first {

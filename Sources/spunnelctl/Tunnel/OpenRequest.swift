@@ -125,7 +125,7 @@ struct OpenRequest {
     } catch { throw .failure("open job \(job): \(error)") }
   }
 
-  // MARK: What is heard
+  // MARK: Reports
 
   private mutating func follow(
     _ connection: consuming KeeperConnection, _ step: StepName, _ danger: Logout.Danger?

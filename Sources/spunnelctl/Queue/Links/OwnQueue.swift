@@ -1,5 +1,5 @@
-// Selects the Slurm for the commands of other queues: a personal cluster that localqd or `wq serve`
-// brought up and that a file names, or the Slurm of the environment.
+// Selects the Slurm for the commands of other queues. It is a personal cluster that localqd or `wq
+// serve` brought up and that a file names, or the Slurm of the environment.
 
 import Glibc
 import SpunnelCLI

@@ -114,7 +114,7 @@ enum WqTool {
   /// The command that runs a job in the foreground.
   ///
   /// A job of one task runs by srun. A larger one runs by salloc: the command runs once, on the
-  /// first node, with all resources of the job there, and other steps may run beside it.
+  /// first node, with all resources of the job there. Other steps may run beside it.
   private static func foregroundLine(
     _ words: [String], _ text: String, isMany: Bool, forwardsX: Bool, _ tools: QueueTools
   ) throws(CommandError) -> [String] {
