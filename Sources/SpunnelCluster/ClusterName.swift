@@ -66,6 +66,7 @@ public enum Policy: String, CaseIterable, Sendable {
   /// The job that asks for the most cores; among equals, the first.
   case largestFirst = "largest-first"
 
+  /// - Throws: `malformed` for any word but a policy
   public init(_ text: String) throws(ClusterError) {
     guard let policy = Policy(rawValue: text) else {
       throw .malformed("policy", text, "fifo or largest-first")

@@ -14,14 +14,23 @@ public struct Layout: Equatable, Sendable {
     self.root = root
   }
 
+  /// slurm.conf, which `SLURM_CONF` names.
   public var slurmConfiguration: String { root + "/slurm.conf" }
+  /// The configuration of the cluster's sshd.
   public var sshdConfiguration: String { root + "/sshd_config" }
+  /// The configuration of ssh for the cluster's tunnels.
   public var sshConfiguration: String { root + "/ssh_config" }
+  /// The key that munged signs with.
   public var mungeKey: String { root + "/munge.key" }
+  /// The socket of munged.
   public var mungeSocket: String { root + "/munge.socket" }
+  /// The folder of the ssh keys.
   public var keys: String { root + "/keys" }
+  /// The folder of the controller's state: the queue.
   public var state: String { root + "/state" }
+  /// The folder with the spool of each node.
   public var spool: String { root + "/spool" }
+  /// The folder of the logs.
   public var log: String { root + "/log" }
   /// A link to the folder of `spunnel.so` and `loopback.so`.
   public var plugin: String { root + "/plugin" }

@@ -69,6 +69,7 @@ public struct SavedRecord: Equatable, Sendable {
     }
   }
 
+  /// The content of the file.
   public var text: String {
     var lines: [String] = []
     func add(_ key: String, _ value: String?) {

@@ -21,6 +21,7 @@ package protocol AgentLinkOwner: AnyObject {
 
 /// The link to one node's agent.
 package final class AgentLink: EventHandler {
+  /// The state of srun: `ready` after the agent's greeting, `ending` after the first signal.
   package enum State: Equatable { case idle, starting, ready, ending }
 
   package let node: Allocation.Node
@@ -200,6 +201,9 @@ package final class AgentLink: EventHandler {
     return (Array(order.prefix(node.slots)), Array(order.dropFirst(node.slots)))
   }
 
+  /// Sends a frame without numbers or bytes at once.
+  ///
+  /// - Parameter kind: the kind of the frame
   package func send(_ kind: Frame.Kind) {
     Frame(kind).append(to: &outgoing)
     flush()

@@ -4,6 +4,7 @@ import SpunnelSystem
 
 /// The nodes on which agents run.
 package struct Allocation: Equatable, Sendable {
+  /// A node, and how many tasks it runs at once.
   package struct Node: Equatable, Sendable {
     package let name: String
     package let slots: Int

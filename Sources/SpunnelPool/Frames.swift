@@ -89,6 +89,7 @@ package struct FrameReader {
 
   package init() {}
 
+  /// Adds bytes as they arrive, in any pieces.
   package mutating func feed(_ bytes: [UInt8]) {
     if position == buffer.count {
       buffer = bytes

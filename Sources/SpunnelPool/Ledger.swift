@@ -41,7 +41,9 @@ package final class Ledger {
     for line in states.indices where tasks.isTask(line) { states[line] = .waiting }
   }
 
+  /// Whether every task has ended.
   package var isFinished: Bool { ended == total }
+  /// Whether any task is at an agent.
   package var isOut: Bool { out > 0 }
 
   /// Takes over the records of earlier runs.

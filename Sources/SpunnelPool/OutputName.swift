@@ -19,6 +19,7 @@ package struct OutputName: Equatable, Sendable {
   package let pattern: String
   private let parts: [Part]
 
+  /// - Throws: an unknown pattern, quoted
   package init(_ pattern: String) throws(OutputNameError) {
     self.pattern = pattern
     var parts: [Part] = []

@@ -5,6 +5,7 @@ import SpunnelSystem
 
 /// The state of a pool at one moment.
 package struct PoolProgress: Equatable, Sendable {
+  /// The state of the pool as a whole.
   package enum State: String, Sendable {
     case running
     /// No new task starts, and running tasks go on.

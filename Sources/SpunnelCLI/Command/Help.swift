@@ -13,6 +13,7 @@ package struct Help {
     spec = path.last ?? CommandSpec("", "")
   }
 
+  /// The whole help text, without a final newline.
   package var text: String {
     var parts = [usage, Help.folded(spec.summary)]
     if !spec.subcommands.isEmpty {

@@ -31,8 +31,11 @@ extension ValueKind<String> {
     ValueKind(completion: completion) { text throws(ValueError) in text }
   }
 
+  /// Any text, without completion.
   package static var text: ValueKind { .text() }
+  /// The path of a file.
   package static var file: ValueKind { .text(.files) }
+  /// The path of a folder.
   package static var folder: ValueKind { .text(.folders) }
 
   /// The absolute path of a folder.

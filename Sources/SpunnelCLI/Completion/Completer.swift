@@ -20,6 +20,7 @@ package struct CompletionAnswer: Equatable, Sendable {
   }
 }
 
+/// Completes command lines of one program.
 package struct Completer {
   private let root: CommandSpec
 

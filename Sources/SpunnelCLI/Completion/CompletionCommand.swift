@@ -1,5 +1,6 @@
 // The command `completion SHELL`, and the hidden command that its scripts call.
 
+/// The command that prints a completion script, and the question that the scripts ask.
 package enum CompletionCommand {
   /// The hidden command. A script calls `spunnelctl __complete cluster u`.
   static let question = "__complete"

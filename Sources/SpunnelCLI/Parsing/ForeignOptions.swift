@@ -70,6 +70,7 @@ package struct ForeignOptions: Sendable {
   /// The arity of an option; its long name must be complete.
   package func arity(ofLong name: String) -> Arity? { longs[name] }
 
+  /// The long names of the table, sorted.
   package var longNames: [String] { longs.keys.sorted() }
 
   private static func parsed(_ letters: String) -> [Character: Arity] {

@@ -14,6 +14,7 @@ package enum Request: Sendable {
   case version
 }
 
+/// Parses the command lines of one program.
 package struct Parser {
   let root: CommandSpec
 

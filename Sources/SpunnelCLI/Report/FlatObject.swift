@@ -3,6 +3,7 @@
 
 /// The members of a flat JSON object.
 package struct FlatObject: Equatable {
+  /// The value of a member.
   package enum Value: Equatable, Sendable {
     case string(String)
     /// The number as text.

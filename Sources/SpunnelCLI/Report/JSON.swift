@@ -11,6 +11,7 @@ package enum JSON: Equatable, Sendable {
   case array([JSON])
   case object([Pair])
 
+  /// A member of an object.
   package struct Pair: Equatable, Sendable {
     let key: String
     let value: JSON
@@ -29,6 +30,7 @@ package enum JSON: Equatable, Sendable {
   /// A string; `nil` for `nil`.
   package static func string(_ value: String?) -> JSON? { value.map { .string($0) } }
 
+  /// An array of strings.
   package static func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
 
   /// The object with more pairs at its end. Any other value is returned unchanged.

@@ -1,6 +1,7 @@
 // The escape sequences that redraw a terminal in place (ECMA-48, and xterm's private modes, which
 // all current terminals have).
 
+/// The escape sequences for a terminal that is redrawn in place.
 package enum Screen {
   /// Switches to the alternate screen, hides the cursor, and turns off line wrap. `leave` restores
   /// the old screen.

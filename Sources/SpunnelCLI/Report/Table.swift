@@ -112,6 +112,7 @@ package struct Table {
 
 /// Colours, for a terminal that shows them, unless the user wants none (no-color.org).
 package enum Colours {
+  /// Whether standard output is a terminal with colours, and `NO_COLOR` is empty or unset.
   package static var areWanted: Bool {
     let isOff = Process.environment("NO_COLOR").map { !$0.isEmpty } ?? false
     return !isOff && Process.environment("TERM").map { $0 != "dumb" && !$0.isEmpty } ?? false

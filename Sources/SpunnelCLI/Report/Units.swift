@@ -2,6 +2,7 @@
 
 import Glibc
 
+/// Formats times and sizes.
 package enum Units {
   /// A point in time in the local time zone, as Slurm's commands print it.
   ///

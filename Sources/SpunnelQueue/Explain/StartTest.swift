@@ -66,6 +66,9 @@ package struct JobWishes: Equatable, Sendable {
   package var qos = ""
   package var account = ""
 
+  /// What a job asked for when it was submitted.
+  ///
+  /// - Parameter job: the job as Slurm describes it
   package init(_ job: JobInfo) {
     partition = job.partition.isEmpty ? nil : job.partition
     nodes = job.nodeCount

@@ -20,6 +20,7 @@ package struct YAMLError: Error, Equatable, Sendable {
 
 /// A value of a mapping, and where it begins.
 package struct YAMLValue: Equatable, Sendable {
+  /// A scalar, or a list of scalars.
   package enum Content: Equatable, Sendable {
     case scalar(String, isQuoted: Bool)
     case list([String])
@@ -48,6 +49,7 @@ package struct YAMLValue: Equatable, Sendable {
 
 /// A mapping, in the order of the text.
 package struct YAMLMapping: Equatable, Sendable {
+  /// A key and its value. The place is that of the key.
   package struct Pair: Equatable, Sendable {
     package let key: String
     package let line: Int

@@ -4,6 +4,7 @@ import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 
+/// Follows the output of one job.
 package struct LogFollower {
   /// Milliseconds between two reads of the file.
   private static let glance = 100

@@ -67,6 +67,7 @@ package struct JobRecords: Sendable {
     } catch { return nil }
   }
 
+  /// The names of all files, in no order; empty when the folder does not exist.
   package func names() -> [String] {
     do throws(SystemError) {
       let folder = try Directory.open(following: path)
@@ -105,6 +106,7 @@ package struct SubmittedJob: Equatable, Sendable {
     (self.folder, self.poolLog) = (folder, poolLog)
   }
 
+  /// Reads a record; `nil` when it names no job.
   package init?(_ text: RecordText) {
     guard let job = text.number("job").flatMap({ UInt32(exactly: $0) }) else { return nil }
     self.init(
@@ -114,6 +116,7 @@ package struct SubmittedJob: Equatable, Sendable {
       poolLog: text.text("pool_log"))
   }
 
+  /// The record as text.
   package var text: RecordText {
     var text = RecordText()
     text.add("job", Int(job))
@@ -141,6 +144,7 @@ package struct RunNote: Equatable, Sendable {
   /// The peak memory of the largest process.
   package let peakKiB: Int
 
+  /// Reads a note; `nil` when it has no begin.
   package init?(_ text: RecordText) {
     guard let begun = text.number("begun") else { return nil }
     self.begun = begun

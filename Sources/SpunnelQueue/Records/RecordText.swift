@@ -21,6 +21,7 @@ package struct RecordText: Equatable, Sendable {
     }
   }
 
+  /// The text, with the final line of a dot.
   package var bytes: [UInt8] {
     var result: [UInt8] = []
     for (key, value) in pairs {
@@ -32,8 +33,10 @@ package struct RecordText: Equatable, Sendable {
     return result + [UInt8(ascii: "."), 10]
   }
 
+  /// Adds a value. The key may exist already.
   package mutating func add(_ key: String, _ value: [UInt8]) { pairs.append((key, value)) }
   package mutating func add(_ key: String, _ value: String) { add(key, Array(value.utf8)) }
+  /// Adds a number; nothing for `nil`.
   package mutating func add(_ key: String, _ value: Int?) {
     if let value { add(key, String(value)) }
   }
@@ -43,8 +46,10 @@ package struct RecordText: Equatable, Sendable {
     values(key).first.map { String(decoding: $0, as: UTF8.self) }
   }
 
+  /// The first value of a key as a number.
   package func number(_ key: String) -> Int? { text(key).flatMap { Int($0) } }
 
+  /// All values of a key, in order.
   package func values(_ key: String) -> [[UInt8]] {
     pairs.filter { $0.key == key }.map(\.value)
   }

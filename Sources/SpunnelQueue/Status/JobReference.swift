@@ -58,6 +58,7 @@ extension JobInfo {
 package struct TaskList: Sendable {
   private let ranges: [StrideTo<UInt32>]
 
+  /// Reads a list. Malformed items are skipped.
   package init(_ text: String) {
     let list = text.prefix { $0 != "%" }
     ranges = list.split(separator: ",").compactMap { item in
@@ -73,7 +74,9 @@ package struct TaskList: Sendable {
 
   package func contains(_ task: UInt32) -> Bool { ranges.contains { $0.contains(task) } }
 
+  /// How many tasks the list has.
   package var count: Int { ranges.reduce(0) { $0 + $1.underestimatedCount } }
 
+  /// The numbers of the tasks, in the order of the list.
   package var numbers: [UInt32] { ranges.flatMap { Array($0) } }
 }

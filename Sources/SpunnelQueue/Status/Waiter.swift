@@ -29,6 +29,9 @@ package struct Waiter {
   private var expected: [JobReference: [JobReference]] = [:]
   private var isLost = false
 
+  /// - Parameters:
+  ///   - board: looks jobs up
+  ///   - references: the jobs, in the order of the results
   package init(_ board: JobBoard, _ references: [JobReference]) {
     self.board = board
     self.references = references

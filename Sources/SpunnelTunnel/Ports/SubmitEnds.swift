@@ -110,5 +110,6 @@ public final class SubmitEnds {
     return true
   }
 
+  /// Closes all ends.
   public func releaseAll() { keep([], resting: []) }
 }

@@ -109,6 +109,7 @@ public enum KeeperReport: Equatable, Sendable {
 
 /// A line for people about something that happened to forwards.
 public struct KeeperNews: Equatable, Sendable {
+  /// The kind of event.
   public enum Kind: String, Sendable {
     /// Nothing listens at the far end of a forward.
     case refused

@@ -73,6 +73,9 @@ public final class Record {
     throw .system(SystemError("mkdir \(base)/spunnel-\(user)/\(step)", ENOENT))
   }
 
+  /// The path of the control socket of a link's ssh.
+  ///
+  /// - Parameter link: 0 for the link to the step's first node
   public func controlPath(of link: Int) -> String {
     directory.path + "/" + RecordFile.control(of: link)
   }
@@ -80,6 +83,7 @@ public final class Record {
   /// The state directory that holds this record and the user's others.
   public var folder: String { state.path }
 
+  /// The path of the unix socket on which the keeper takes commands.
   public var commandPath: String { directory.path + "/" + RecordFile.command }
 
   /// A socket name that this record has never used.
@@ -109,8 +113,10 @@ public final class Record {
     [RecordFile.host, RecordFile.status, RecordFile.command].contains { !directory.contains($0) }
   }
 
+  /// Whether the keeper's command socket exists.
   public var hasCommand: Bool { directory.contains(RecordFile.command) }
 
+  /// Whether the exit flag is set.
   public var exitIsMeant: Bool { directory.contains(RecordFile.exit) }
 
   public func removeCommand() { directory.remove(RecordFile.command) }
@@ -122,6 +128,7 @@ public final class Record {
   /// Removes a control socket. If a killed ssh left it behind, the next ssh would run without one.
   public func removeControl(of link: Int) { directory.remove(RecordFile.control(of: link)) }
 
+  /// Replaces the host file.
   public func write(_ host: HostFile) throws(RecordError) {
     try recording { () throws(SystemError) in
       try directory.replace(RecordFile.host, with: Array(host.text.utf8))

@@ -64,6 +64,7 @@ public struct HostFile: Equatable, Sendable {
     if nodes.isEmpty && forwards.isEmpty && waiting.isEmpty && failed.isEmpty { return nil }
   }
 
+  /// The content of the file.
   public var text: String {
     nodes.map { "node \($0)\n" }.joined() + forwards.map { "forward \($0.words)\n" }.joined()
       + waiting.map { "waiting \($0)\n" }.joined() + failed.map { "failed \($0)\n" }.joined()
@@ -78,6 +79,7 @@ public struct HostFile: Equatable, Sendable {
 
 /// The state of a tunnel: the content of `status`. The file is replaced as a whole at each change.
 public struct Status: Equatable, Sendable {
+  /// The state of the tunnel as a whole.
   public enum State: String, CaseIterable, Sendable {
     /// The job has not started. The ports are held.
     case waiting
@@ -161,6 +163,7 @@ public struct Status: Equatable, Sendable {
     self.state = state
   }
 
+  /// The content of the file.
   public var text: String {
     "state \(state.rawValue)\n" + (transport.map { "transport \($0.rawValue)\n" } ?? "")
       + Status.numbers.map { "\($0.0) \(self[keyPath: $0.1])\n" }.joined()

@@ -27,6 +27,7 @@ public struct TransportChoice: Sendable {
   private var wasUp = false
   private var failures = 0
 
+  /// - Parameter wanted: `transport=` of the site or the user
   public init(_ wanted: Settings.Transport) {
     self.wanted = wanted
     current = wanted == .srun ? .srun : .ssh

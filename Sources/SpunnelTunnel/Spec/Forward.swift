@@ -36,7 +36,9 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
   /// The end in a sentence: `port 8000`, or a path.
   public var named: String { port == nil ? description : "port \(self)" }
 
+  /// The port; `nil` for a path, and for a port that is still to be chosen.
   public var port: Port? { if case .port(let port) = self { port } else { nil } }
+  /// The path; `nil` for a port.
   public var path: String? { if case .path(let path) = self { path } else { nil } }
 }
 
