@@ -171,6 +171,7 @@ int slurm_spank_init(spank_t spank, int argument_count, char **arguments)
 	self.process = getpid();
 	self.argument_count = argument_count;
 	self.arguments = arguments;
+	export_begin();
 	return spank_option_register(spank, &tunnel_option) == ESPANK_SUCCESS ? 0 : -1;
 }
 
@@ -215,6 +216,7 @@ int slurm_spank_init_post_opt(spank_t spank, int argument_count, char **argument
 	if (self.context != S_CTX_ALLOCATOR)
 		return 0;
 	ours = host();
+	export_check(&ours);
 	return submission_settle(&ours);
 }
 

@@ -68,4 +68,11 @@ int submission_settle(const struct spunnel_host *host);
  *  nothing. */
 void submission_end(const struct spunnel_host *host);
 
+/** When the plugin is loaded: notes what the environment says already. */
+void export_begin(void);
+
+/** In sbatch, when all options were read: if this cluster cannot give a job what --export asks for, says so and ends
+ *  sbatch. */
+void export_check(const struct spunnel_host *host);
+
 #endif

@@ -1,6 +1,7 @@
 // The text of slurm.conf, gres.conf, cgroup.conf and plugstack.conf, with the reason for each
 // unusual line.
 
+import Glibc
 import SpunnelSlurm
 import SpunnelSystem
 import SpunnelTunnel
@@ -211,6 +212,7 @@ public struct SlurmConfiguration: Sendable {
   /// The text of plugstack.conf. It finds the plugin through the cluster's own link.
   public var plugins: String {
     let own = shape.fleet == nil ? " ssh_args=-F|\(layout.sshConfiguration)" : ""
-    return "optional \(layout.plugin)/spunnel.so\(own)\n"
+    let login = getuid() == 0 ? "" : " login_env=no"
+    return "optional \(layout.plugin)/spunnel.so\(own)\(login)\n"
   }
 }

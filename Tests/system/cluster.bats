@@ -330,6 +330,18 @@ priorities_known() { [[ $(slurm squeue --noheader --states=PENDING --format=%Q |
     wait_until 30 completed known
 }
 # A Slurm that was built otherwise, as far as its command tells.
+@test "sbatch --export=NONE runs, or is refused with what to type where Slurm would hold it for ever" {
+    ctl up --nodes 1
+    run slurm sbatch --parsable --export=NONE --output /dev/null --wrap true
+    if [[ $(slurm sbatch --version) > "slurm 25.05" && $(slurm sbatch --version) != slurm-wlm* ]]; then
+        [[ $status != 0 && $output == *"--export=NONE: "*"type --export=NIL"* ]]
+        slurm sbatch --quiet --export=NIL --output /dev/null --wrap true
+    else
+        ((status == 0))
+    fi
+    wait_until 30 queue_is_empty
+}
+
 @test "several nodes of a Slurm that has one on each host: said, and nothing is left" {
     mkdir -p "$MACHINE/home/one/bin"
     printf '#!/bin/sh\n%s "$@" | grep -v MULTIPLE_SLURMD || true\n' "$(PATH=$SLURM_PATH$PATH type -P scontrol)" \

@@ -133,10 +133,16 @@ public struct Settings: Equatable, Sendable {
           argument, "the name by which users log in to this host, as in login_host=%h.example.org")
       }
       loginHost = value
+    // The plugin itself reads this argument.
+    case ("login_env", let value?):
+      guard ["yes", "no"].contains(value) else {
+        throw .malformed(argument, "login_env=yes or login_env=no")
+      }
     case ("quiet", nil): quiet = true
     case ("quiet", _): throw .malformed(argument, "quiet alone")
     case ("ssh_cmd", nil), ("ssh_args", nil), ("args", nil), ("state_dir", nil), ("timeout", nil),
-      ("access", nil), ("targets", nil), ("wait", nil), ("transport", nil), ("login_host", nil):
+      ("access", nil), ("targets", nil), ("wait", nil), ("transport", nil), ("login_host", nil),
+      ("login_env", nil):
       throw .malformed(argument, "\(key)=<value>")
     default: throw .unknown(argument)
     }
