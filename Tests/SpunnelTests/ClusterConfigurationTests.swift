@@ -1,5 +1,6 @@
 // The text of a cluster's configuration files, and which process is which daemon.
 
+import Glibc
 import SpunnelSystem
 import Testing
 

@@ -104,7 +104,8 @@ user_id() { as "$1" id -u; }
     local job
     job=$(hold user1 -w n1)
     as root scontrol suspend "$job"
-    shows user1 "$job" "job $job" "state running" "detail SUSPENDED" "user $(user_id user1)" \
+    # While the node's prolog runs, the reason is "Prolog".
+    eventually shows user1 "$job" "job $job" "state running" "detail SUSPENDED" "user $(user_id user1)" \
         "nodes n1" "batchhost n1"
     as root scontrol resume "$job"
 }
