@@ -392,7 +392,7 @@ lists() {
     file=$(as user1 scontrol show config | sed -n 's/^SLURM_CONF *= //p')
     asks user1 config path,cluster
     same "R	$file	spunnel" "$output"
-    as user1 sh -c 'echo "include $1" >own.conf' sh "$file"
+    as user1 tee own.conf <<<"include $file" >/dev/null
     run as user1 env SLURM_CONF=/home/user1/own.conf "$JOBS" config path
     holds "R	/home/user1/own.conf"
     as user1 rm own.conf
