@@ -176,7 +176,7 @@ install: install-core install-slurm ## Install what was built under PREFIX (/opt
 install-core: $(filter all,$(MAKECMDGOALS)) ## Install all that depends on no Slurm
 	$(call built,$(addprefix $(release)/,$(products)) $(out)/loopback.so $(out)/spunnel-sshd $(out)/spunnel-run)
 	$(newer)
-	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man8 $(bash) $(zsh) $(fish)
+	$(INSTALL) -d $(lib) $(bin) $(libexec) $(doc) $(man)/man1 $(man)/man5 $(man)/man7 $(bash) $(zsh) $(fish)
 	$(call install_whole,$(out)/loopback.so,$(lib)/loopback.so)
 	$(call install_whole,$(release)/libSpunnel.so,$(lib)/libSpunnel.so)
 	$(call install_whole,$(release)/spunnel-keeper,$(libexec)/spunnel-keeper)
@@ -191,7 +191,8 @@ install-core: $(filter all,$(MAKECMDGOALS)) ## Install all that depends on no Sl
 	$(INSTALL) -m 644 plugstack.conf.example README.md NEWS.md LICENSE $(doc)
 	$(INSTALL) -m 644 docs/*.md $(doc)/docs
 	$(INSTALL) -m 644 docs/man/*.1 $(man)/man1
-	$(INSTALL) -m 644 docs/man/*.8 $(man)/man8
+	$(INSTALL) -m 644 docs/man/*.5 $(man)/man5
+	$(INSTALL) -m 644 docs/man/*.7 $(man)/man7
 	$(call install_completion,bash,$(bash)/spunnelctl)
 	$(call install_completion,zsh,$(zsh)/_spunnelctl)
 	$(call install_completion,fish,$(fish)/spunnelctl.fish)
@@ -211,11 +212,12 @@ uninstall: ## Remove what install laid down
 	rm -f $(libexec)/spunnel-session $(libexec)/session
 	rm -f $(addprefix $(doc)/,plugstack.conf.example README.md NEWS.md LICENSE $(wildcard docs/*.md))
 	rm -f $(addprefix $(man)/man1/,$(notdir $(wildcard docs/man/*.1)))
-	rm -f $(addprefix $(man)/man8/,$(notdir $(wildcard docs/man/*.8)))
+	rm -f $(addprefix $(man)/man5/,$(notdir $(wildcard docs/man/*.5)))
+	rm -f $(addprefix $(man)/man7/,$(notdir $(wildcard docs/man/*.7)))
 	rm -f $(bash)/spunnelctl $(zsh)/_spunnelctl $(fish)/spunnelctl.fish
 	@# Only what lies below PREFIX, and only what is empty.
 	-[ ! -d $(DESTDIR)$(PREFIX) ] || { cd $(DESTDIR)$(PREFIX) && for folder in lib/spunnel libexec/spunnel bin \
-		share/doc/spunnel/docs share/man/man1 share/man/man8 share/bash-completion/completions \
+		share/doc/spunnel/docs share/man/man1 share/man/man5 share/man/man7 share/bash-completion/completions \
 		$(ZSH_COMPLETIONS) share/fish/vendor_completions.d; do \
 		[ ! -d $$folder ] || rmdir -p --ignore-fail-on-non-empty $$folder; done; }
 	-[ ! -d $(DESTDIR)$(PREFIX) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)

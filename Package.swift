@@ -37,11 +37,14 @@ let package = Package(
     .target(
       name: "SpunnelTunnel", dependencies: ["SpunnelSlurm", "SpunnelSystem"], swiftSettings: small),
     .target(
-      name: "SpunnelKeeper", dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
+      name: "SpunnelKeeper",
+      dependencies: ["SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "CBuild"],
       swiftSettings: small),
     .target(
       name: "Spunnel",
-      dependencies: ["SpunnelInterface", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem"],
+      dependencies: [
+        "SpunnelInterface", "SpunnelTunnel", "SpunnelSlurm", "SpunnelSystem", "CBuild",
+      ],
       swiftSettings: small,
       // One file that needs no Swift on the machine: the plugin opens it inside srun. Not for tests,
       // which take their target's flags over and do not link with a static Foundation.

@@ -9,6 +9,10 @@
 #define SPUNNEL_BUILD ""
 #endif
 
+/* In each program's file, so that spunnelctl doctor finds out which build it is of. */
+__attribute__((used, retain)) static const char mark[] =
+	"spunnel-build<" SPUNNEL_BUILD ">";
+
 const char *spunnel_build(void)
 {
 	return SPUNNEL_BUILD;

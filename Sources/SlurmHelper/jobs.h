@@ -69,8 +69,9 @@ enum ending show(const struct job_name *name);
 /** Prints the state now and at each change, until the job is over. A plain number means the job
  *  with this very number, even if it is the last task of an array of that number.
  *  @param tunnels the folder of the user's records, or NULL; if there are many records, each
- *  tunnel asks Slurm less often */
-enum ending watch(const struct job_name *name, const char *tunnels);
+ *  tunnel asks Slurm less often
+ *  @param seconds between two questions when the job no longer changes; 0: the usual */
+enum ending watch(const struct job_name *name, const char *tunnels, int seconds);
 
 /** Answers list: one record for each job.
  *  @param words the words after the command: --user UID, --job ID (repeatable), --columns NAMES */

@@ -9,7 +9,7 @@
 #include "jobs.h"
 
 static const char usage[] =
-	"usage: spunnel-jobs show JOB, watch JOB [RECORDS], list [--user UID] [--job ID]… "
+	"usage: spunnel-jobs show JOB, watch JOB [RECORDS [SECONDS]], list [--user UID] [--job ID]… "
 	"[--columns NAMES], nodes [NAMES], partitions [NAMES], config [NAMES] or version";
 
 /* Initialises Slurm's library, and keeps its messages back. */
@@ -29,8 +29,9 @@ static enum ending tell_job(int count, char **words)
 {
 	struct job_name name;
 	int watches = strcmp(words[1], "watch") == 0;
+	long seconds = watches && count == 5 ? strtol(words[4], NULL, 10) : 0;
 
-	if (count < 3 || count > (watches ? 4 : 3))
+	if (count < 3 || count > (watches ? 5 : 3) || seconds < 0 || seconds > 3600)
 		return ENDING_USAGE;
 	if (job_name_read(words[2], &name) < 0) {
 		complain("read job '%s': it names none: name it as in 12, 12.0, 12_3 or 12+1",
@@ -38,7 +39,7 @@ static enum ending tell_job(int count, char **words)
 		return ENDING_COMPLAINED;
 	}
 	begin();
-	return watches ? watch(&name, words[3]) : show(&name);
+	return watches ? watch(&name, count > 3 ? words[3] : NULL, (int)seconds) : show(&name);
 }
 
 /* Answers list, nodes, partitions and config, with many records. */

@@ -32,6 +32,7 @@ enum {
 struct watcher {
 	const struct job_name *name;
 	const char *tunnels; /* a folder, borrowed; or NULL */
+	int longest;         /* pause, but for the user's share */
 	char *said;       /* the last line, owned; NULL: print the next line in any case */
 	int is_lost;
 	int step_seen;
@@ -66,7 +67,7 @@ static int longest_pause(const struct watcher *watcher)
 {
 	int share = SHARE * count_tunnels(watcher->tunnels);
 
-	return share > LONGEST_PAUSE ? share : LONGEST_PAUSE;
+	return share > watcher->longest ? share : watcher->longest;
 }
 
 static long long now(void)
@@ -200,12 +201,13 @@ static int rest(struct watcher *watcher)
 	return 0;
 }
 
-enum ending watch(const struct job_name *name, const char *tunnels)
+enum ending watch(const struct job_name *name, const char *tunnels, int seconds)
 {
 	/* The watch is for one job, whose number came from Slurm itself. */
 	struct job_name exact = *name;
 	struct watcher watcher = {.name = &exact, .tunnels = tunnels, .pause = FIRST_PAUSE};
 
+	watcher.longest = seconds > 0 ? seconds * 1000 : LONGEST_PAUSE;
 	exact.is_exact = 1;
 	while (look(&watcher) == 0 && rest(&watcher) == 0)
 		;

@@ -57,7 +57,10 @@ final class CommandTunnel {
       let waits = CommandTunnel.waits(claim.settings, voice) || spec.wantsExecPort
       let keeper = try start(
         claim, waits ? .lifeline : .patientLifeline, step, nodes, directory)
-      let report = try keeper.hear(seconds: claim.settings.timeout) { report in
+      let settings = claim.settings
+      let report = try keeper.hear(
+        seconds: settings.timeout, whenLate: { CommandTunnel.tellWait(nodes, settings, voice) }
+      ) { report in
         switch report {
         case .bound: !waits
         case .ready: true
@@ -72,8 +75,14 @@ final class CommandTunnel {
     } catch {
       // Closing the sockets is not enough: a keeper that does not answer has copies.
       claim.release()
-      voice.error("no tunnel: \(error.reason)")
-      voice.info("the job goes on without it, unless plugstack.conf says 'required'")
+      for (index, reason) in error.reasons.enumerated() {
+        voice.error(index == 0 ? "no tunnel: \(reason)" : "nor through srun: \(reason)")
+      }
+      if let isRequired = PluginLine.isRequired(arguments: arguments) {
+        voice.info(
+          isRequired
+            ? "the step fails, as plugstack.conf says 'required'" : "the job goes on without it")
+      }
       return false
     }
   }
@@ -95,6 +104,15 @@ final class CommandTunnel {
     ["FORWARDS", "PORT", "LOCAL_PORT", "URL"].contains { word in
       name == "SPUNNEL_\(word)" || name.hasPrefix("SPUNNEL_\(word)_")
     }
+  }
+
+  /// Tells somebody who has waited for a while what is waited for.
+  private static func tellWait(_ nodes: [NodeName], _ settings: Settings, _ voice: Voice) {
+    if settings.quiet { return }
+    let names = nodes.prefix(3).map(\.description).joined(separator: ", ")
+    voice.info(
+      "waiting for the tunnel to \(names)\(nodes.count > 3 ? ", …" : ""), \(settings.timeout) seconds at "
+        + "most")
   }
 
   /// Starts a keeper that waits for a batch job and ends with it.

@@ -15,6 +15,8 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
   case unknownUser(UInt32)
   case noCluster(ClusterName)
   case notUp(ClusterName)
+  /// A Slurm that the plugin was not built for.
+  case otherSlurm(prefix: String, version: SlurmVersion, built: SlurmVersion)
   /// A daemon did not start; its name and its last words.
   case daemon(String, lastWords: String)
   /// A command on another host failed; the host's name and the last words.
@@ -52,6 +54,9 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
         + "cluster list shows all clusters"
     case .notUp(let name):
       "cluster '\(name)' is not up: run spunnelctl cluster up\(option(name))"
+    case .otherSlurm(let prefix, let version, let built):
+      "the Slurm in '\(printable(prefix))' is \(version), and the plugin was built for \(built): build it "
+        + "again in Spunnel's source, with make slurm SLURM=\(shellQuoted(prefix)) && make install-slurm"
     case .daemon(let name, let words): "start \(name): \(printable(words))"
     case .host(let name, let words):
       "host \(name): \(printable(words)): does ssh \(name) true work without a password?"

@@ -31,6 +31,7 @@ struct ClusterFiles {
     let devices = try devices(shape.gpus)
     // An error of this slurmd is reported when slurmd is started.
     let version = try? Slurm(layout, programs).version()
+    try checkPlugin(version)
     try working { () throws(SystemError) in
       try writeSlurm(shape, ports, devices, in: folder)
       try writeControlGroups(version, in: folder)
@@ -76,17 +77,30 @@ struct ClusterFiles {
 
   // MARK: Configuration
 
+  /// A plugin of another release would print an error on each srun, and tunnels would be impossible. The
+  /// machine's own Slurm is the installation's affair.
+  private func checkPlugin(_ version: SlurmVersion?) throws(ClusterError) {
+    guard let prefix = programs.prefix, let version else { return }
+    let helper = Program(
+      Installation(libraryFolder: request.pluginFolder).jobs, ["version"],
+      environment: Slurm.environment(layout, programs))
+    guard let result = try? helper.capture(milliseconds: 5000), result.succeeded,
+      let built = SlurmVersion(result.lastLine), built != version
+    else { return }
+    throw .otherSlurm(prefix: prefix, version: version, built: built)
+  }
+
   private func writeSlurm(
     _ shape: Shape, _ ports: Ports, _ devices: [String], in folder: borrowing Directory
   ) throws(SystemError) {
     let configuration = SlurmConfiguration(
       layout: layout, shape: shape, ports: ports, user: user, network: .current,
       nothing: programs.nothing, pluginFolder: programs.pluginFolder)
-    try folder.replace("slurm.conf", with: Array(configuration.text.utf8))
+    try folder.replaceKeeping("slurm.conf", with: configuration.text)
     try folder.replace("gres.conf", with: Array(SlurmConfiguration.gpus(devices: devices).utf8))
     let hasPlugin = unsafe access(request.pluginFolder + "/spunnel.so", R_OK) == 0
     let plugins = hasPlugin ? configuration.plugins : ""
-    try folder.replace("plugstack.conf", with: Array(plugins.utf8))
+    try folder.replaceKeeping("plugstack.conf", with: plugins)
   }
 
   /// Writes cgroup.conf, or removes one that an earlier `up` wrote for another Slurm.

@@ -1,6 +1,7 @@
 // What is kept of a cluster from one `up` to the next: a file of `key=value` lines.
 
 import SpunnelSystem
+import SpunnelTunnel
 
 /// The ports of a cluster's daemons on 127.0.0.1.
 public struct Ports: Equatable, Sendable {
@@ -62,6 +63,7 @@ public struct SavedRecord: Equatable, Sendable {
     request.gpus = number("gpus", in: ShapeRequest.gpuRange)
     request.policy = values["policy"].flatMap { Policy(rawValue: $0) }
     request.nodes = number("nodes", in: ShapeRequest.nodeRange)
+    request.transport = values["transport"].flatMap { Settings.Transport(rawValue: $0) }
     slurmPrefix = values["slurm-prefix"]
     let numbers = (values["ports"] ?? "").split(separator: ",").compactMap { UInt16($0) }
     if numbers.count >= 2 {
@@ -80,6 +82,7 @@ public struct SavedRecord: Equatable, Sendable {
     add("gpus", request.gpus.map { String($0) })
     add("policy", request.policy?.rawValue)
     add("nodes", request.nodes.map { String($0) })
+    add("transport", request.transport?.rawValue)
     add("slurm-prefix", slurmPrefix)
     add("ports", ports?.all.map { String($0) }.joined(separator: ","))
     return lines.map { $0 + "\n" }.joined()

@@ -1,6 +1,7 @@
 // The size and behaviour of a cluster: the user's request, applied to the machine.
 
 import Glibc
+import SpunnelTunnel
 
 /// The resources of a machine.
 public struct Machine: Sendable {
@@ -37,6 +38,8 @@ public struct ShapeRequest: Equatable, Sendable {
   public var gpus: Int?
   public var policy: Policy?
   public var nodes: Int?
+  /// Which way tunnels take to the nodes; `nil`: as Spunnel chooses.
+  public var transport: Settings.Transport?
 
   public init() {}
 
@@ -48,6 +51,7 @@ public struct ShapeRequest: Equatable, Sendable {
     filled.gpus = gpus ?? earlier.gpus
     filled.policy = policy ?? earlier.policy
     filled.nodes = nodes ?? earlier.nodes
+    filled.transport = transport ?? earlier.transport
     return filled
   }
 }
@@ -59,6 +63,7 @@ public struct Shape: Equatable, Sendable {
   public let gpus: Int
   public let policy: Policy
   public let nodes: Int
+  public let transport: Settings.Transport?
   /// The nodes of a cluster that was described host by host; `nil` otherwise.
   public let fleet: Fleet?
   /// Whether Slurm can bind jobs to processors. This needs a single node that is no larger than the
@@ -71,6 +76,7 @@ public struct Shape: Equatable, Sendable {
   ///   - fleet: the described hosts; they then determine nodes, processors and memory
   public init(_ request: ShapeRequest, on machine: Machine, _ fleet: Fleet? = nil) {
     self.fleet = fleet
+    transport = request.transport
     if let fleet {
       nodes = fleet.nodes.count
       processors = fleet.processors

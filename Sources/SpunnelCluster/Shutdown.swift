@@ -29,9 +29,10 @@ extension Cluster {
   /// Stops all daemons. Waiting jobs stay in the queue for the next `up`.
   ///
   /// - Parameter jobs: what to do with running jobs
-  /// - Throws: `busy` when jobs run and `jobs` is `refuse`
+  /// - Throws: `busy` when jobs run and `jobs` is `refuse`; `noCluster` when there is none
   public func down(_ jobs: RunningJobs) throws(ClusterError) -> DownResult {
     let folder = try home.open(name)
+    let isThere = folder != nil
     if case .wait = jobs, folder != nil { try waitForJobs() }
     // Daemons may still run whose folder was removed.
     if let folder { _ = try working { () throws(SystemError) in try folder.lock(waiting: true) } }
@@ -39,6 +40,7 @@ extension Cluster {
     let orphans = JobProcesses.find(layout)
     if running.isEmpty && (orphans.isEmpty || jobs == .refuse) {
       if orphans.isEmpty {
+        if !isThere { throw .noCluster(name) }
         // This host may have been rebooted while the other hosts still run daemons.
         try stopHosts()
         return .wasDown

@@ -20,7 +20,7 @@ public struct RunningJob: Equatable, Sendable, CustomStringConvertible {
 }
 
 /// A version such as `24.11`: as much of it as decides the form of the configuration.
-public struct SlurmVersion: Comparable, Sendable {
+public struct SlurmVersion: Comparable, Sendable, CustomStringConvertible {
   private let year: Int
   private let month: Int
 
@@ -36,6 +36,8 @@ public struct SlurmVersion: Comparable, Sendable {
     guard parts.count >= 2, let year = Int(parts[0]), let month = Int(parts[1]) else { return nil }
     self.init(year, month)
   }
+
+  public var description: String { "\(year).\(month < 10 ? "0" : "")\(month)" }
 
   public static func < (left: SlurmVersion, right: SlurmVersion) -> Bool {
     (left.year, left.month) < (right.year, right.month)

@@ -56,7 +56,7 @@ public struct SlurmConfiguration: Sendable {
     let plugins = pluginFolder.map { "PluginDir=\($0)" }
     let sections = [identity, communication, plugins, files, behaviour, scheduling]
     return """
-      # Written by spunnelctl cluster up; it is written again at the next one.
+      # Written by spunnelctl cluster up; it is written again at the next one, but for the end.
       \(sections.compactMap { $0 }.joined(separator: "\n\n"))
 
       \(nodes.joined(separator: "\n"))
@@ -213,6 +213,7 @@ public struct SlurmConfiguration: Sendable {
   public var plugins: String {
     let own = shape.fleet == nil ? " ssh_args=-F|\(layout.sshConfiguration)" : ""
     let login = getuid() == 0 ? "" : " login_env=no"
-    return "optional \(layout.plugin)/spunnel.so\(own)\(login)\n"
+    let way = shape.transport.map { " transport=\($0.rawValue)" } ?? ""
+    return "optional \(layout.plugin)/spunnel.so\(own)\(login)\(way)\n"
   }
 }

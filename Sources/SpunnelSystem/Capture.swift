@@ -26,6 +26,9 @@ public struct ProgramResult: Sendable {
 }
 
 extension Program {
+  /// Milliseconds that somebody waits without a word.
+  private static let silence = 2000
+
   /// Describes a program without input, for `capture`, `start(output:)` or `replace`.
   public init(_ path: String, _ arguments: [String], environment: [ByteString]) {
     self.init(
@@ -34,9 +37,13 @@ extension Program {
 
   /// Runs the program to its end. Its standard input is empty.
   ///
-  /// - Parameter milliseconds: the time after which it is killed, with the status `late`
+  /// - Parameters:
+  ///   - milliseconds: the time after which it is killed, with the status `late`
+  ///   - whenLate: called once, when it has said nothing for two seconds
   /// - Returns: its status and output
-  public func capture(milliseconds: Int) throws(SystemError) -> ProgramResult {
+  public func capture(
+    milliseconds: Int, whenLate: () -> Void = {}
+  ) throws(SystemError) -> ProgramResult {
     let nothing = try FileDescriptor.open("/dev/null", O_RDONLY)
     // A socket pair, not a pipe. The child's end is blocking: if it is full, the program waits, and
     // its write does not fail.
@@ -52,6 +59,9 @@ extension Program {
     Program.close(pair.left)
     let deadline = Clock.milliseconds() + milliseconds
     var output: [UInt8] = []
+    if milliseconds > Program.silence, !reader.waitReadable(milliseconds: Program.silence) {
+      whenLate()
+    }
     while reader.waitReadable(milliseconds: max(0, deadline - Clock.milliseconds())),
       let more = try? reader.read(atMost: 65536), !more.isEmpty
     {

@@ -28,6 +28,7 @@ enum CommandTree {
     ],
     subcommands: [
       StatusCommand.spec, OpenCommand.spec, URLCommand.spec, CloseCommand.spec, CleanCommand.spec,
+      DoctorCommand.spec, CheckConfigCommand.spec, MetricsCommand.spec,
       SessionCommand.spec, JobSSHCommand.spec, JobProxyCommand.spec,
       ClusterCommand.spec,
       CompletionCommand.spec(

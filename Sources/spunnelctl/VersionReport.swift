@@ -37,6 +37,12 @@ struct VersionReport {
     return VersionReport.release(built) == VersionReport.release(running)
   }
 
+  /// Whether both releases are known.
+  var isKnown: Bool {
+    if case .success = builtFor, case .success = running { return true }
+    return false
+  }
+
   var lines: [String] {
     var lines = ["spunnel \(spunnelVersion)" + (build.isEmpty ? "" : " (\(build))")]
     switch (builtFor, running) {

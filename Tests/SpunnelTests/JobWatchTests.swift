@@ -60,7 +60,7 @@ import Testing
   func itIsToldWhatToWatch(step: StepName, word: String) throws {
     let watch = try watch("echo over $# $1 $2 $3", step: step)
     #expect(try turn(watch) { !news.all.isEmpty })
-    #expect(news.all == [.over("3 watch \(word) /t")])
+    #expect(news.all == [.over("4 watch \(word) /t")])
     watch.stop()
   }
 

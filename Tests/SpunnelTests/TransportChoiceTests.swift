@@ -78,7 +78,7 @@ import Testing
     #expect(choice.current == way)
   }
 
-  @Test func whenBothFailOneLineNamesBoth() throws {
+  @Test func whenBothFailEachHasALine() throws {
     var choice = TransportChoice(.auto)
     _ = choice.failed(try said(Self.refusals[0]), elapsed: 1)
     let last = SSHDiagnosis(said: "srun: error: x", advice: "do y", retry: .never)
@@ -86,8 +86,14 @@ import Testing
     let told = try #require(answer)
     #expect(
       told.message
-        == "ssh: connect to host n1 port 22: Connection refused; and through srun: srun: error: x: "
-        + "no sshd answers on n1: ask your administrator; or for srun: do y")
+        == "ssh: connect to host n1 port 22: Connection refused: no sshd answers on n1: ask your "
+        + "administrator; nor through srun: srun: error: x: do y")
+    #expect(
+      SSHDiagnosis.reasons(in: told.message) == [
+        "ssh: connect to host n1 port 22: Connection refused: no sshd answers on n1: ask your "
+          + "administrator", "srun: error: x: do y",
+      ])
+    #expect(SSHDiagnosis.reasons(in: "n1: x; y") == ["n1: x; y"])
     #expect(told.retry == .never)
   }
 

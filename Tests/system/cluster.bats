@@ -651,6 +651,46 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
     [[ $output == *"sshd (Debian: openssh-server; Fedora: openssh-server)"* ]]
 }
 
+@test "what the owner has written into slurm.conf and plugstack.conf survives down and up" {
+    ctl up
+    ctl down
+    as user1 sh -c "echo Licenses=widget:2 >>$(folder | sed "s|^$MACHINE||")/slurm.conf"
+    as user1 sh -c "echo '# mine' >>$(folder | sed "s|^$MACHINE||")/plugstack.conf"
+    ctl up --transport srun
+    [[ $(slurm scontrol show licenses) == *LicenseName=widget* ]]
+    grep -x '# mine' "$(folder)/plugstack.conf"
+    grep ' transport=srun$' "$(folder)/plugstack.conf"
+    run slurm srun --tunnel 8001:8000 true
+    [[ $status == 0 && $output == *"localhost:8001 -> n1:8000"* ]]
+    ctl down
+    # Remembered, and once each.
+    ctl up --cpus 2
+    [[ $(grep -c widget "$(folder)/slurm.conf") == 1 && $(grep -c '# mine' "$(folder)/plugstack.conf") == 1 ]]
+    grep ' transport=srun$' "$(folder)/plugstack.conf"
+    run ctl up --transport mail
+    [[ $status == 2 && $output == *"auto, ssh or srun"* ]]
+    ctl down
+}
+
+@test "down of a cluster that is not there fails, as status and exec do" {
+    for command in down status env; do
+        run ctl "$command" --name nosuch
+        [[ $status == 1 && $output == *"there is no cluster 'nosuch': spunnelctl cluster up --name nosuch makes one"* ]]
+    done
+}
+
+# As far as its command tells.
+@test "a Slurm that the plugin was not built for is refused, with the command that builds it" {
+    mkdir -p "$MACHINE/home/newer/sbin"
+    printf '#!/bin/sh\n[ "$1" = -V ] && { echo slurm 99.05.1; exit; }\nexec %s "$@"\n' \
+        "$(PATH=$SLURM_PATH/usr/sbin:$PATH type -P slurmd)" >"$MACHINE/home/newer/sbin/slurmd"
+    chmod 0755 "$MACHINE/home/newer/sbin/slurmd"
+    run ctl up --slurm-prefix /home/newer
+    [[ $status == 1 && $output == *"the Slurm in '/home/newer' is 99.05, and the plugin was built for "*": build it again in Spunnel's source, with make slurm SLURM='/home/newer' && make install-slurm" ]]
+    no_daemons
+    rm -r "$MACHINE/home/newer"
+}
+
 @test "--slurm-prefix: packages unpacked in one's own folder, on a machine without Slurm and munge" {
     [[ -z $SLURM_PATH ]] || skip "the machine's own packages, and the plugin is for another Slurm"
     command -v dpkg >/dev/null || skip "it takes Debian's packages"

@@ -591,9 +591,12 @@ told_times() { same "$1" "$(output "$2" | grep -cF -- "$3")"; }
     for command in "open foo 8001:8000" "status foo" "url foo" "close foo"; do
         # shellcheck disable=SC2086 # words
         run ctl $command
-        same 2 "$status"
-        same "spunnelctl: ${command%% *}: 'foo' is no job: write JOB or JOB.STEP, as in 12 or 12.0; see spunnelctl ${command%% *} --help" "$output"
+        same 1 "$status"
+        same "spunnelctl: ${command%% *}: no job of yours is named 'foo': squeue --me lists your jobs" "$output"
     done
+    run ctl url 99999999999
+    same 2 "$status"
+    holds "'99999999999' is no job: write its number or its name, or JOB.STEP, as in 12, train or 12.0"
     run ctl open 8001:8000 12
     same 2 "$status"
     holds "'8001:8000' is no job: name the job first"
@@ -605,8 +608,15 @@ told_times() { same "$1" "$(output "$2" | grep -cF -- "$3")"; }
     run ctl open "$job" 8001:8000
     holds "it is not yours, but user2's"
     run ctl url 4711
-    holds "no tunnel of job 4711 on login: "
-    holds "open one here with spunnelctl open 4711 8001:8000"
+    holds "no tunnel of job 4711 on login: there has never been such a job, as the next one is "
+    run ctl url "$job"
+    holds "no tunnel of job $job on login: the job is user2's, not yours"
+    job=$(hold user1 -w n1)
+    run ctl url "$job"
+    holds "open one here with spunnelctl open $job 8001:8000"
+    cancel_job "$job"
+    run ctl url "$job"
+    holds "no tunnel of job $job on login: the job is over (CANCELLED), and its tunnel with it"
     run ctl open 12 80:80
     same 2 "$status"
     holds "see spunnelctl open --help"

@@ -230,9 +230,6 @@ nothing_listens() {
     same 8001:8000 "$(json user1 | jq -r '.tunnels[0].waiting[0]')"
     run as user1 spunnelctl status "$job"
     holds "8001:8000 until the job starts"
-    run as user1 spunnelctl url "$job"
-    same 1 "$status"
-    holds "job $job has not started"
     as user1 spunnelctl close "$job"
 }
 
@@ -458,4 +455,56 @@ empty_again() { same '[]' "$(output w | tail -n 1 | jq -c .tunnels)"; }
     run as user1 srun -w n1 --tunnel 8003:8000 true
     [[ $status != 0 ]]
     holds "malformed argument 'login_host=-oProxyCommand=x': write the name by which users log in to this host, as in login_host=%h.example.org"
+}
+
+# --- Jobs without a tunnel ---------------------------------------------------------------------
+
+@test "spunnelctl alone lists the tunnels, and the jobs without one with what to type" {
+    local job waits
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    job=$(hold user1 -w n2 -J train)
+    waits=$(as user1 sbatch --parsable --hold -o /dev/null -J later --wrap true)
+    run as user1 spunnelctl
+    same 0 "$status"
+    [[ ${lines[1]} == "$(job s)"*" 8001:8000 "*" up "* ]]
+    same "your jobs without a tunnel on login:" "${lines[2]}"
+    [[ ${lines[4]} == "$job "*"train "*"running "*"n2 "*"spunnelctl open $job :8000" ]]
+    [[ ${lines[5]} == "$waits "*"later "*"pending "*"spunnelctl open $waits :8000 --wait" ]]
+    same 6 "${#lines[@]}"
+    same "train later" "$(as user1 spunnelctl status --json | jq -r '[.jobs[].name] | join(" ")')"
+    as user1 spunnelctl open train 8002:8000 --background
+    run as user1 spunnelctl
+    lacks train
+    run as user1 spunnelctl status train
+    holds "localhost:8002 -> n2:8000"
+    as user1 spunnelctl close train
+    as user1 scancel "$waits"
+}
+
+@test "without an answer of Slurm's, status shows the tunnels in time and says so" {
+    local began
+    serve s user1 -w n1 --tunnel 8001:8000 -- 8000
+    kill -STOP "$(processes slurmctld | awk '{ print $2; exit }')"
+    began=$SECONDS
+    run as user1 spunnelctl status
+    kill -CONT "$(processes slurmctld | awk '{ print $2; exit }')"
+    same 0 "$status"
+    ((SECONDS - began < 10))
+    [[ ${lines[1]} == "$(job s)"*" up "* ]]
+    holds "jobs without a tunnel are not known: Slurm has not answered within 2 seconds"
+}
+
+@test "a terminal of 80 columns breaks no line, and NO_COLOR takes the colours" {
+    serve s user1 -w n1 --tunnel 8001:8000,8889:8888,8890:9000,8891:9001,8892:9002 -- 8000
+    terminal <<'PY'
+import re
+for words, coloured in (([], True), (["NO_COLOR=1"], False)):
+    t = Terminal("user1", "env", "TERM=xterm", *words, "sh", "-c", "stty cols 80; exec spunnelctl status")
+    t.expect(pexpect.EOF)
+    assert (chr(27) + "[32mup" in t.seen) == coloured, t.seen
+    lines = re.sub(chr(27) + r"\[[0-9]*m", "", t.seen).replace("\r", "").splitlines()
+    assert all(len(line) <= 80 for line in lines), lines
+    for forward in "8001:8000", "8889:8888", "8890:9000", "8891:9001", "8892:9002":
+        assert any(forward in line for line in lines), (forward, lines)
+PY
 }

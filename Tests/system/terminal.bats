@@ -35,6 +35,19 @@ PY
     as user1 rm -r web got.8001 got.8889
 }
 
+@test "a service in the background of a shell that is left ends with it, by Slurm's own rule" {
+    terminal <<'PY'
+t = Terminal("user1", "srun", "-w", "n1", "--pty", "--tunnel", "8001:8000", "bash").shell()
+t.ask("/home/tools/service.py 8000 >/dev/null 2>&1 &")
+eventually(lambda: login("user1", "/home/tools/client.py", "8001", "name"), "n1:8000\n")
+t.sendline("exit")
+t.expect(pexpect.EOF)
+assert login("user1", "/home/tools/client.py", "8001", "name") == "[Errno 111] Connection refused\n"
+PY
+    soon nothing_left
+    same "" "$(host n1 root pgrep -f '[s]ervice.py 8000' || true)"
+}
+
 @test "the job's terminal works: size, Ctrl-C, and nothing of ours on it after the start" {
     terminal <<'PY'
 t = Terminal("user1", "srun", "-w", "n1", "--pty", "--tunnel", "8001:8000", "bash").shell()

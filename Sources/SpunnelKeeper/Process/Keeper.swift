@@ -64,7 +64,7 @@ final class Keeper: EventHandler {
     signals = try SignalWatch([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])
     changes = try DirectoryWatch()
     ends = SubmitEnds(stateDirectory: request.settings.stateDirectory, hasOwnSockets: true)
-    status = StatusWriter(loop, record)
+    status = StatusWriter(loop, record, syslog: request.settings.syslog)
     status.count = { [weak self] in
       self?.tunnel?.count(&$0)
       $0.reasons = self?.failures.lines ?? []
@@ -150,7 +150,8 @@ final class Keeper: EventHandler {
   /// - Returns: whether it is watched; otherwise the tunnel is over
   private func watchJob() -> Bool {
     let job = JobWatch(
-      loop, program: installation.jobs, step: request.step, tunnels: record.folder
+      loop, program: installation.jobs, step: request.step, tunnels: record.folder,
+      poll: request.settings.poll
     ) { [weak self] in self?.take($0) }
     self.job = job
     do throws(SystemError) { try job.start() } catch {
@@ -261,7 +262,7 @@ final class Keeper: EventHandler {
     record.log("closing: \(why)")
     tunnel?.relay.close()
     ends.releaseAll()
-    status.enter(.closing)
+    status.close(why)
     // A client that comes now finds no socket, rather than a socket without a listener.
     record.removeCommand()
     commands?.end(report ?? .over(why))

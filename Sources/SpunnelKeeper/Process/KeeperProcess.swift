@@ -83,7 +83,7 @@ public enum KeeperProcess {
         // A copy of the descriptor in the guardian would keep the port bound when the keeper
         // releases it.
         for listener in listeners { _ = close(listener) }
-        return guardian(child, record, lifeline)
+        return guardian(child, record, lifeline, request.settings.syslog)
       }
       let keeper = try Keeper(request, record, installation)
       keeper.run(listeners, lifeline: lifeline)
@@ -95,13 +95,16 @@ public enum KeeperProcess {
   }
 
   private static func guardian(
-    _ child: pid_t, _ record: Record, _ lifeline: consuming FileDescriptor
+    _ child: pid_t, _ record: Record, _ lifeline: consuming FileDescriptor,
+    _ syslog: SystemLog.Facility?
   ) -> CInt {
     Process.setName("spunnel-guard")
     // A copy of the lifeline in the guardian would keep srun waiting after the keeper's end.
     _ = consume lifeline
     Process.releaseCode()
     Process.waitAmongOrphans(for: child)
+    // A keeper that ended in order has removed its record.
+    TunnelJournal.endOfKilled(record, syslog)
     record.removeSocketsElsewhere()
     record.remove()
     // If a script of the site (`ssh_cmd=`) started an ssh, nothing else ends it.

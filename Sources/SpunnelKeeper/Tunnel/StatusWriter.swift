@@ -14,6 +14,7 @@ final class StatusWriter {
   /// Fills in the counters that other parts keep.
   var count: (inout Status) -> Void = { _ in }
   private var status = Status()
+  private var journal: TunnelJournal
   /// Where the tunnel leads; written with the status.
   var host = HostFile(nodes: [], forwards: [])
   /// The content of the host file as it was last written.
@@ -26,9 +27,11 @@ final class StatusWriter {
   private var isBehind = false
   private var timer: EventLoop.Timer?
 
-  init(_ loop: EventLoop, _ record: Record) {
+  /// - Parameter syslog: where the tunnel's beginning and end are told
+  init(_ loop: EventLoop, _ record: Record, syslog: SystemLog.Facility? = nil) {
     self.loop = loop
     self.record = record
+    journal = TunnelJournal(record.step, syslog)
     status.started = Clock.wallMilliseconds()
     status.keeper = Int(getpid())
   }
@@ -41,6 +44,13 @@ final class StatusWriter {
     status.since = Clock.wallMilliseconds()
     record.log(state.rawValue)
     write()
+    if state == .up { journal.begin(host, status) }
+  }
+
+  /// The tunnel ends.
+  func close(_ why: String) {
+    journal.end(host, counted, reason: why)
+    enter(.closing)
   }
 
   /// Writes the host file if it has changed, and the status with the current counters.

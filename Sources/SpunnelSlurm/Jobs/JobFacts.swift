@@ -25,8 +25,12 @@ public struct JobFacts {
 
   /// Asks Slurm once.
   ///
-  /// - Parameter text: a job as Slurm's commands write it, with or without a step after a dot
-  public static func ask(_ text: String) throws(JobFactsError) -> JobFacts {
+  /// - Parameters:
+  ///   - text: a job as Slurm's commands write it, with or without a step after a dot
+  ///   - whenLate: called once, when Slurm has not answered for two seconds
+  public static func ask(
+    _ text: String, whenLate: () -> Void = {}
+  ) throws(JobFactsError) -> JobFacts {
     guard let installation = Installation.current else {
       throw .failed("ask Slurm for job '\(printable(text))': \(Installation.absence)")
     }
@@ -34,7 +38,9 @@ public struct JobFacts {
       installation.jobs, ["show", text], environment: Process.environment())
     let result: ProgramResult
     let patience = SlurmHelper.patience
-    do throws(SystemError) { result = try jobs.capture(milliseconds: patience * 1000) } catch {
+    do throws(SystemError) {
+      result = try jobs.capture(milliseconds: patience * 1000, whenLate: whenLate)
+    } catch {
       let advice = error.code == ENOENT ? ": is the installation complete?" : ""
       throw .failed("ask Slurm for job '\(printable(text))': \(error)\(advice)")
     }

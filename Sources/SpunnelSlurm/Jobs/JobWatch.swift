@@ -48,6 +48,7 @@ public final class JobWatch: EventHandler {
   private let step: StepName
   private let tunnels: String
   private let pause: Int
+  private let poll: Int
   private let tell: (JobNews) -> Void
   private var child: pid_t?
   private var news: FileDescriptor?
@@ -68,10 +69,12 @@ public final class JobWatch: EventHandler {
   ///   - step: the job's step; the extern step stands for the whole job
   ///   - tunnels: the folder of the user's records; if there are many records, each tunnel asks
   ///     Slurm less often
+  ///   - poll: seconds between two questions to slurmctld when the job no longer changes
   ///   - pause: milliseconds before a child that ended by itself is started again
   ///   - tell: called with each change
   public init(
-    _ loop: EventLoop, program: String, step: StepName, tunnels: String, pause: Int = 2000,
+    _ loop: EventLoop, program: String, step: StepName, tunnels: String, poll: Int = 4,
+    pause: Int = 2000,
     tell: @escaping (JobNews) -> Void
   ) {
     self.loop = loop
@@ -79,6 +82,7 @@ public final class JobWatch: EventHandler {
     self.step = step
     self.tunnels = tunnels
     self.pause = pause
+    self.poll = poll
     self.tell = tell
   }
 
@@ -89,7 +93,7 @@ public final class JobWatch: EventHandler {
     let complaints = try FileDescriptor.pipe(childHas: .writer)
     let job = step.isWholeJob ? String(step.job) : "\(step.job).\(step.stepLabel)"
     var watch = Program(
-      path: program, arguments: ["spunnel-jobs", "watch", job, tunnels],
+      path: program, arguments: ["spunnel-jobs", "watch", job, tunnels, String(poll)],
       descriptors: [questions.reader.raw, answers.writer.raw, complaints.writer.raw])
     watch.parentDeathSignal = SIGKILL
     let reader = answers.reader

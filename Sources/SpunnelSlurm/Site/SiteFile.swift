@@ -13,11 +13,12 @@ public enum SiteFile {
 
   /// Reads a whole file.
   ///
+  /// - Parameter limit: the largest number of bytes that is read; `nil`: more than any site's file has
   /// - Returns: `nil` if it cannot be read
-  public static func content(of path: String) -> [UInt8]? {
+  public static func content(of path: String, atMost limit: Int? = nil) -> [UInt8]? {
     do throws(SystemError) {
       let file = try FileDescriptor.open(path, O_RDONLY)
-      return try file.content(expecting: file.size(), atMost: longest)
+      return try file.content(expecting: file.size(), atMost: limit ?? longest)
     } catch { return nil }
   }
 

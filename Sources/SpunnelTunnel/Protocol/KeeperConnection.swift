@@ -53,15 +53,22 @@ public struct KeeperConnection: ~Copyable {
 
   /// Waits for the next report.
   ///
-  /// - Parameter milliseconds: the longest wait; `nil` waits for ever
+  /// - Parameters:
+  ///   - milliseconds: the longest wait; `nil` waits for ever
+  ///   - pause: milliseconds of silence after which `meanwhile` is called, again and again
   /// - Returns: `nil` after the wait, when the keeper is gone, and for a line that is not a report
-  public mutating func next(milliseconds: Int? = nil) -> KeeperReport? {
+  public mutating func next(
+    milliseconds: Int? = nil, pause: Int = 3_600_000, meanwhile: () -> Void = {}
+  ) -> KeeperReport? {
     let deadline = milliseconds.map { Clock.milliseconds() + $0 }
     while true {
       if let line = heard.next() { return KeeperReport(line: line) }
-      let left = deadline.map { $0 - Clock.milliseconds() } ?? 3_600_000
+      let left = deadline.map { $0 - Clock.milliseconds() } ?? .max
       if left <= 0 || heard.isOverlong { return nil }
-      guard socket.waitReadable(milliseconds: left) else { continue }
+      guard socket.waitReadable(milliseconds: min(left, pause)) else {
+        meanwhile()
+        continue
+      }
       guard let more = try? socket.read(atMost: 65536), !more.isEmpty else { return nil }
       heard.append(more)
     }

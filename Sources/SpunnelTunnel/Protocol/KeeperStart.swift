@@ -9,6 +9,9 @@ public struct KeeperFailure: Error, Equatable {
 
   public init(_ reason: String) { self.reason = reason }
 
+  /// The reason, or one for each way that was tried: a thought a line.
+  public var reasons: [String] { SSHDiagnosis.reasons(in: reason) }
+
   /// Says why the keeper's process could not be started, with advice for that error.
   public init(unstarted error: SystemError) {
     let advice =
@@ -28,6 +31,8 @@ public struct KeeperFailure: Error, Equatable {
 public struct KeeperStart: ~Copyable {
   /// Milliseconds for the keeper's own start and end. They are added to the time it may wait.
   private static let margin = 3000
+  /// Milliseconds that somebody waits without a word.
+  private static let silence = 2000
 
   private let lifeline: FileDescriptor
 
@@ -73,13 +78,16 @@ public struct KeeperStart: ~Copyable {
   ///
   /// - Parameters:
   ///   - seconds: the longest wait, before the margin
+  ///   - whenLate: called once, after two seconds
   ///   - isFinal: whether a report ends the wait; a failure always ends it
   /// - Throws: a failure that the keeper reports, its early end, a signal, or the timeout
   public borrowing func hear(
-    seconds: Int, until isFinal: (KeeperReport) -> Bool
+    seconds: Int, whenLate: () -> Void = {}, until isFinal: (KeeperReport) -> Bool
   ) throws(KeeperFailure) -> KeeperReport {
     let limit = seconds * 1000 + KeeperStart.margin
-    let deadline = Clock.milliseconds() + limit
+    let began = Clock.milliseconds()
+    let deadline = began + limit
+    var isLate = false
     var heard = LineBuffer(longest: KeeperConnection.longestReport)
     while true {
       while let line = heard.next() {
@@ -87,8 +95,13 @@ public struct KeeperStart: ~Copyable {
         if case .failed(let reason) = report { throw KeeperFailure(reason) }
         if isFinal(report) { return report }
       }
-      switch lifeline.waitInterruptibly(milliseconds: max(0, deadline - Clock.milliseconds())) {
+      let end = isLate ? deadline : min(deadline, began + KeeperStart.silence)
+      switch lifeline.waitInterruptibly(milliseconds: max(0, end - Clock.milliseconds())) {
       case .readable: break
+      case .late where end < deadline:
+        isLate = true
+        whenLate()
+        continue
       case .late:
         throw KeeperFailure("the keeper did not answer within \(limit / 1000) seconds")
       case .interrupted: throw KeeperFailure("interrupted before it was there")

@@ -152,6 +152,17 @@ public final class Record {
     for port in ports + host.waiting.flatMap(\.ports) { OwnSocket.removeLeftOver(port) }
   }
 
+  /// What the two files say, of a record whose keeper was killed; `nil` where they are gone or damaged.
+  var content: (host: HostFile, status: Status)? {
+    func text(_ name: String) -> String? {
+      (try? directory.read(name, atMost: 1 << 20)).map { String(decoding: $0, as: UTF8.self) }
+    }
+    guard !isGone, let status = text(RecordFile.status).flatMap({ Status($0) }),
+      let host = text(RecordFile.host).flatMap({ HostFile($0) })
+    else { return nil }
+    return (host, status)
+  }
+
   /// Writes the status, and the log lines that are still unwritten.
   ///
   /// - Returns: whether the status was written; the tunnel goes on without it, for example on a

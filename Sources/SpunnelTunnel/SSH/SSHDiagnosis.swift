@@ -19,7 +19,7 @@ public struct SSHDiagnosis: Error, Equatable {
   /// What ssh said, in one line.
   public let said: String
   /// What the user can do next.
-  let advice: String
+  public let advice: String
   public let retry: Retry
   /// Whether the cause is on this host. In this case no other transport helps.
   let isLocal: Bool

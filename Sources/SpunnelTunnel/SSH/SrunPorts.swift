@@ -19,12 +19,8 @@ package struct SrunPorts: Equatable, Sendable {
 
   /// The site's range; `nil` when the site sets none, or no slurm.conf is readable.
   package static func site() -> SrunPorts? {
-    let usual = ["/etc/slurm/slurm.conf", "/run/slurm/conf/slurm.conf"]
-    for path in [Process.environment("SLURM_CONF")].compactMap({ $0 }) + usual {
-      guard unsafe access(path, R_OK) == 0 else { continue }
-      return SlurmConfigurationFile(path).srunPortRange.flatMap { SrunPorts($0) }
-    }
-    return nil
+    UsualConfiguration.path.flatMap { SlurmConfigurationFile($0).srunPortRange }
+      .flatMap { SrunPorts($0) }
   }
 
   /// The advice when too few ports are free.

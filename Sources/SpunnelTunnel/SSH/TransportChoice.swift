@@ -77,6 +77,9 @@ public struct TransportChoice: Sendable {
 }
 
 extension SSHDiagnosis {
+  /// Whether a tunnel that failed so goes through srun instead (`transport=auto`).
+  public var leadsThroughSrun: Bool { isRefusal }
+
   /// Whether the node refuses ssh, so that another transport may help.
   ///
   /// An unknown host key counts: the way through srun trusts no stored key. A changed host key,
@@ -98,10 +101,31 @@ extension SSHDiagnosis {
       advice: "see whether ssh \(node) works", retry: .briefly)
   }
 
-  /// Joins the failures of both transports in one line, ssh's first.
+  /// The words between the reasons of the two transports.
+  private static let second = "; nor through srun: "
+
+  /// Joins the failures of both transports, ssh's first; `reasons(in:)` separates them.
   public init(_ refusal: SSHDiagnosis, then diagnosis: SSHDiagnosis) {
     self.init(
-      said: "\(refusal.said); and through srun: \(diagnosis.said)",
-      advice: "\(refusal.advice); or for srun: \(diagnosis.advice)", retry: diagnosis.retry)
+      said: refusal.said,
+      advice: "\(refusal.advice)\(SSHDiagnosis.second)\(diagnosis.message)", retry: diagnosis.retry)
+  }
+
+  /// The reasons in a line, one for each way that was tried.
+  public static func reasons(in line: String) -> [String] {
+    var reasons: [String] = []
+    var rest = line[...]
+    let mark = second.utf8
+    var index = rest.startIndex
+    while index < rest.endIndex {
+      if rest[index...].utf8.starts(with: mark) {
+        reasons.append(String(rest[..<index]))
+        rest = rest[line.utf8.index(index, offsetBy: mark.count)...]
+        index = rest.startIndex
+      } else {
+        index = rest.index(after: index)
+      }
+    }
+    return reasons + [String(rest)]
   }
 }

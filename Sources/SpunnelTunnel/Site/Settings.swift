@@ -34,7 +34,7 @@ public struct Settings: Equatable, Sendable {
   }
 
   /// How ssh reaches the node.
-  public enum Transport: String, Sendable {
+  public enum Transport: String, CaseIterable, Sendable {
     /// By ssh; through srun if the node refuses ssh.
     case auto
     case ssh
@@ -59,6 +59,10 @@ public struct Settings: Equatable, Sendable {
   public var transport = Transport.auto
   /// Whether the lines at the start are left out. Errors are always printed.
   public var quiet = false
+  /// The facility of the lines about a tunnel's start and end; `nil` turns them off.
+  public var syslog: SystemLog.Facility? = .user
+  /// Seconds between two questions to slurmctld about a job that no longer changes.
+  public var poll = 4
   /// The name by which users log in to this host. `%h` in it stands for the host's own name; `nil`
   /// means the host's own name.
   public var loginHost: String?
@@ -126,6 +130,18 @@ public struct Settings: Equatable, Sendable {
         throw .malformed(argument, "transport=auto, transport=ssh or transport=srun")
       }
       transport = value
+    case ("syslog", let value?):
+      let facility = SystemLog.Facility(rawValue: value)
+      guard facility != nil || value == "off" else {
+        throw .malformed(
+          argument, "syslog=off, or a facility: user, daemon, auth, authpriv or local0 to local7")
+      }
+      syslog = facility
+    case ("poll", let value?):
+      guard let seconds = wholeNumber(value), (1...600).contains(seconds) else {
+        throw .malformed(argument, "whole seconds from 1 to 600, as in poll=4")
+      }
+      poll = seconds
     case ("login_host", let value?):
       // The name becomes an argument of ssh, so it must not begin with a dash.
       guard HostName(Settings.loginName(value, on: "h")) != nil else {
@@ -141,8 +157,8 @@ public struct Settings: Equatable, Sendable {
     case ("quiet", nil): quiet = true
     case ("quiet", _): throw .malformed(argument, "quiet alone")
     case ("ssh_cmd", nil), ("ssh_args", nil), ("args", nil), ("state_dir", nil), ("timeout", nil),
-      ("access", nil), ("targets", nil), ("wait", nil), ("transport", nil), ("login_host", nil),
-      ("login_env", nil):
+      ("access", nil), ("targets", nil), ("wait", nil), ("transport", nil), ("syslog", nil),
+      ("poll", nil), ("login_host", nil), ("login_env", nil):
       throw .malformed(argument, "\(key)=<value>")
     default: throw .unknown(argument)
     }
@@ -166,7 +182,7 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .unknown(let argument):
       "unknown argument '\(printable(argument))': there are ssh_cmd=, ssh_args=, state_dir=, "
-        + "timeout=, access=, targets=, transport=, wait=, login_host= and quiet"
+        + "timeout=, access=, targets=, transport=, wait=, login_host=, syslog=, poll= and quiet"
     case .malformed(let argument, let wanted):
       "malformed argument '\(printable(argument))': write \(wanted)"
     }

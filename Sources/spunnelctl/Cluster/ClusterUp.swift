@@ -5,6 +5,7 @@ import SpunnelCluster
 import SpunnelCLI
 import SpunnelSlurm
 import SpunnelSystem
+import SpunnelTunnel
 
 enum ClusterUp {
   private static let processors = Option(
@@ -19,12 +20,15 @@ enum ClusterUp {
   private static let policy = Option(
     "policy", "WORD", ValueKind<Policy>.choice,
     "Choose which waiting job is next: fifo or largest-first (fifo).")
+  private static let transport = Option(
+    "transport", "WORD", ValueKind<Settings.Transport>.choice,
+    "Choose the way of tunnels: auto, ssh or srun (auto).")
   private static let slurmPrefix = Option(
     "slurm-prefix", "DIR", .folder, "Take a Slurm that was unpacked in DIR.")
 
   static let spec = CommandSpec(
     "up", "Start the cluster; when it is up already, say so.",
-    options: [processors, memory, gpus, nodes, policy, slurmPrefix, Output.json],
+    options: [processors, memory, gpus, nodes, policy, transport, slurmPrefix, Output.json],
     details: "The options are remembered for the next up.",
     examples: [
       .init("spunnelctl cluster up", "Start it with all that the machine has."),
@@ -59,6 +63,7 @@ enum ClusterUp {
     request.shape.gpus = call[gpus]
     request.shape.memory = call[memory]
     request.shape.policy = call[policy]
+    request.shape.transport = call[transport]
     if let text = call[slurmPrefix] {
       do throws(SystemError) { request.slurmPrefix = try realPath(text) } catch {
         throw .usage(

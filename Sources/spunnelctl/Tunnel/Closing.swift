@@ -11,6 +11,8 @@ struct Closing {
   /// Milliseconds for all keepers together, and for each one more. The keeper of another user may
   /// never end.
   private static let patience = (all: 5000, each: 20, most: 60_000)
+  /// Milliseconds before a word on what is waited for.
+  private static let silence = 2000
 
   private let directory: String
   /// The tunnels that have ended, in order.
@@ -27,9 +29,16 @@ struct Closing {
     let (all, each, most) = Closing.patience
     let deadline = Clock.milliseconds() + min(all + each * asked.count, most)
     var waiting = asked
+    let lateness = Clock.milliseconds() + Closing.silence
+    var isTold = false
     while true {
       waiting.removeAll { isOver($0) }
       if waiting.isEmpty || Clock.milliseconds() > deadline { break }
+      if !isTold, Clock.milliseconds() > lateness, let first = waiting.first {
+        isTold = true
+        let more = waiting.count > 1 ? " and \(waiting.count - 1) more" : ""
+        remark("spunnelctl: waiting for the tunnel of \(first.step.words)\(more) to end")
+      }
       usleep(10_000)
     }
     let left = Set(waiting.map(\.key))

@@ -2,6 +2,7 @@
 // another host.
 
 import Glibc
+import SpunnelCLI
 import SpunnelSlurm
 import SpunnelSystem
 
@@ -14,7 +15,8 @@ enum JobAbsence {
   /// - Parameter job: the job as the user typed it: `12`, `12.0`, `12_3`
   static func reason(_ job: String) -> String {
     do throws(JobFactsError) {
-      return words(try JobFacts.ask(job), job, user: getuid())
+      let late = { remark("spunnelctl: waiting for Slurm's answer on job \(printable(job))") }
+      return words(try JobFacts.ask(job, whenLate: late), job, user: getuid())
     } catch {
       switch error {
       case .missing where job.contains("."):

@@ -12,6 +12,8 @@ struct OpenRequest {
   private static let patience = 10_000
   /// Microseconds between two attempts to reach a keeper that is starting or ending.
   private static let pause: UInt32 = 20_000
+  /// Milliseconds of silence before a word on what is waited for.
+  private static let silence = 2000
 
   let job: String
   var spec: TunnelSpec
@@ -20,6 +22,10 @@ struct OpenRequest {
   /// Whether the forwards live as long as this process.
   let isHeld: Bool
   let output: Output
+  /// What is waited for; `nil` once the forwards are there.
+  private var awaited: Awaited? = .tunnel
+
+  private enum Awaited { case job, tunnel }
 
   private enum Outcome {
     case done
@@ -27,6 +33,14 @@ struct OpenRequest {
     case unanswered
     /// The step whose tunnel carried the forwards has ended, but its job goes on.
     case outlived
+  }
+
+  /// - Parameter isHeld: whether the forwards live as long as this process
+  init(
+    job: String, spec: TunnelSpec, option: StateOption, waits: Bool, isHeld: Bool, output: Output
+  ) {
+    (self.job, self.spec, self.option) = (job, spec, option)
+    (self.waits, self.isHeld, self.output) = (waits, isHeld, output)
   }
 
   mutating func run() throws(CommandError) {
@@ -133,7 +147,10 @@ struct OpenRequest {
     var connection = connection
     let asked = spec
     var hasAnswer = false
-    while let report = connection.next() {
+    var patience = OpeningPatience(job: job, now: Clock.milliseconds())
+    while true {
+      let next = connection.next(pause: OpenRequest.silence) { tellWait(&patience) }
+      guard let report = next else { break }
       // The keeper ended before it read the request.
       if case .over = report, !hasAnswer { return .unanswered }
       if try take(report, step, isFirst: !hasAnswer) {
@@ -161,12 +178,19 @@ struct OpenRequest {
     _ report: KeeperReport, _ step: StepName, isFirst: Bool
   ) throws(CommandError) -> Bool {
     switch report {
-    case .failed(let reason): throw .failure("open job \(job): \(reason)")
+    case .failed(let reason):
+      let reasons = SSHDiagnosis.reasons(in: reason)
+      throw .failures(
+        reasons.enumerated().map { index, reason in
+          "open job \(job): \(index == 0 ? "" : "nor through srun: ")\(reason)"
+        })
     case .ready(let forwards):
+      awaited = nil
       try tell(step, .up(forwards))
       pin(to: forwards)
       return !isHeld
     case .waiting(let held):
+      awaited = .job
       // A keeper that has just started does not yet know that the job runs.
       guard waits || !isFirst else { return false }
       output.remark("job \(step.job) has not started: waiting")
@@ -176,8 +200,20 @@ struct OpenRequest {
       output.remark(printable(news.text))
       if output.isJSON && isHeld { try tell(step, .news(news)) }
       return false
-    case .over, .bound, .done, .closed: return false
+    case .bound:
+      awaited = .tunnel
+      return false
+    case .over, .done, .closed: return false
     }
+  }
+
+  /// Tells what is waited for.
+  private func tellWait(_ patience: inout OpeningPatience) {
+    guard let awaited else { return }
+    let line = patience.line(at: Clock.milliseconds(), awaitsJob: awaited == .job) {
+      (try? JobFacts.ask(job)).flatMap { $0.state == "pending" ? $0.detail : nil }
+    }
+    if let line { output.remark(line) }
   }
 
   /// Fixes the chosen ports and nodes in the spec, so that reopened forwards keep them.

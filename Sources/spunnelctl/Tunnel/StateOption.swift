@@ -55,7 +55,7 @@ struct StateOption {
   /// The library looks where Slurm was built for, and in /run/slurm/conf on a configless host.
   ///
   /// - Returns: `nil` when this host has no Slurm, or its library finds no file
-  private static func slurmConfiguration() throws(CommandError) -> String? {
+  static func slurmConfiguration() throws(CommandError) -> String? {
     if let named = Process.environment("SLURM_CONF"), !named.isEmpty {
       // Slurm would look in the current directory, where any user may have put a file.
       guard named.contains("/") else { return nil }

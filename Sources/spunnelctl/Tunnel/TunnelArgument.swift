@@ -121,7 +121,8 @@ func reachableTunnels(
 extension JobFacts {
   /// Asks Slurm for a job that the user typed.
   static func find(_ text: String) throws(CommandError) -> JobFacts {
-    do throws(JobFactsError) { return try ask(text) } catch {
+    let late = { remark("spunnelctl: waiting for Slurm's answer on job \(printable(text))") }
+    do throws(JobFactsError) { return try ask(text, whenLate: late) } catch {
       switch error {
       case .malformed(let line): throw .usage(line)
       case .failed(let line), .missing(let line): throw .failure(line)
