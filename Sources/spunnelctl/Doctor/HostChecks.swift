@@ -27,7 +27,7 @@ enum HostChecks {
       return .wrong(
         group, name, "\(error)", "mend '\(base)', or set another state_dir= in plugstack.conf")
     }
-    return .well(group, name, "\(base), which nobody else can change")
+    return .well(group, name, "\(base), which no other user can change")
   }
 
   /// - Parameter content: of /etc/fuse.conf, `nil` where there is none
