@@ -10,10 +10,16 @@ extension TunnelSpec {
   /// a host is named. If it does not answer, the start of the tunnel finds out.
   func checkNodes(_ settings: Settings, _ installation: Installation) throws(SpecError) {
     let named = forwards.compactMap { request -> (HostName, ForwardRequest)? in
-      guard request.kind == .local, case .named(let host) = request.host else { return nil }
+      let node = request.kind == .remote ? request.node : request.host
+      if request.kind == .local && settings.targets == .any { return nil }
+      guard case .named(let host) = node else { return nil }
       return (host, request)
     }
-    if settings.targets == .any || named.isEmpty { return }
+    for request in forwards where request.kind == .remote && settings.targets != .any {
+      guard case .named(let host) = request.host else { continue }
+      throw .thirdHost(text: printable(host.description), forward: printable(request.description))
+    }
+    if named.isEmpty { return }
     guard let nodes = try? SlurmHelper(path: installation.jobs).nodes(), !nodes.isEmpty else {
       return
     }

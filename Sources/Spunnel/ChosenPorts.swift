@@ -24,7 +24,10 @@ struct ChosenPorts {
   }
 
   private mutating func fill(_ request: ForwardRequest) throws(SubmitError) -> ForwardRequest {
-    guard request.kind != .remote, request.host != .all else { return request }
+    if request.isForAll { return request }
+    if request.kind == .remote {
+      return request.listen == .any ? request.listening(on: try freePort()) : request
+    }
     var request = request
     if request.listen == .any {
       let (port, bound) = try SubmitSocket.bindFree()
@@ -41,6 +44,10 @@ struct ChosenPorts {
   /// both hosts. If jobs may run on this host, another number is chosen.
   private mutating func execPort(of request: ForwardRequest) throws(SubmitError) -> Port {
     if !isNode, case .port(let port) = request.listen { return port }
+    return try freePort()
+  }
+
+  private mutating func freePort() throws(SubmitError) -> Port {
     while true {
       // The port is free here now. Nothing reserves it on the node.
       let (port, bound) = try SubmitSocket.bindFree()
@@ -57,7 +64,7 @@ extension TunnelSpec {
   /// - Parameter typed: the spec before ports were chosen
   func environment(typed: TunnelSpec) -> [(name: String, value: String)] {
     let chosen = zip(typed.forwards, forwards)
-      .filter { $0.0.kind == .local && $0.0.connect == .any }.compactMap { $0.1.asForward }
+      .filter { $0.0.wantsExecPort }.compactMap { $0.1.asForward }
     let all = forwards.compactMap(\.asForward)
     return [("SPUNNEL_FORWARDS", description)]
       + CommandTunnel.variables(all, chosen: chosen)
@@ -71,7 +78,7 @@ extension RequestedEnd {
 extension ForwardRequest {
   /// A forward with the request's ends, for the variables only: the node is not known yet.
   fileprivate var asForward: Forward? {
-    guard kind == .local, let node = NodeName("job") else { return nil }
+    guard kind != .dynamic, let node = NodeName("job") else { return nil }
     return Forward(
       kind, node: node, listen: listen.port.map { .port($0) } ?? .free, host: .localhost,
       connect: connect.port.map { .port($0) } ?? .free)

@@ -217,7 +217,7 @@ final class CommandTunnel {
     }
     var variables: [(name: String, value: String)] = []
     for (index, forward) in chosen.enumerated() {
-      let port = forward.connect.port.map { [(name: "PORT", value: "\($0)")] } ?? []
+      let port = forward.exec.port.map { [(name: "PORT", value: "\($0)")] } ?? []
       for (name, value) in port + forward.submitVariables {
         if index == 0 { variables.append(("SPUNNEL_\(name)", value)) }
         variables.append(("SPUNNEL_\(name)_\(index + 1)", value))
@@ -243,9 +243,9 @@ final class CommandTunnel {
     var chosen: [Forward] = []
     var rest = forwards[...]
     for request in spec.forwards {
-      let made = rest.prefix(request.host == .all ? nodes : 1)
+      let made = rest.prefix(request.isForAll ? nodes : 1)
       rest = rest.dropFirst(made.count)
-      if request.kind == .local, request.connect == .any { chosen += made }
+      if request.wantsExecPort { chosen += made }
     }
     return chosen
   }

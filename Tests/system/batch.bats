@@ -197,6 +197,17 @@ PY
     as user1 rm batch.out
 }
 
+@test "R: on a free port: the script knows it" {
+    not_under nohome "no folder that both hosts have"
+    start db user1 /home/tools/service.py 9500
+    eventually says db serving
+    # shellcheck disable=SC2016 # expanded there
+    as user1 sbatch -w n1 --output batch.out --tunnel R::9500 --wrap '
+        until /home/tools/client.py "$SPUNNEL_PORT" name; do sleep 0.1; done' >&2
+    eventually as user1 grep -x login:9500 batch.out
+    as user1 rm batch.out
+}
+
 @test "auto: where --export keeps the port from the job, a line says so" {
     run as user1 sbatch --hold --output /dev/null --tunnel :auto --export=NONE --wrap true
     holds "spunnel: --export keeps SPUNNEL_PORT from the job: add it, as in --export=SPUNNEL_PORT"

@@ -87,9 +87,12 @@ listed() { as root find "$@" \( -user user1 -o -user user2 \) -printf '%p %m %u\
 }
 
 @test "a host that is no node of the step is refused, with the nodes that there are" {
-    no_tunnel 8001:db:5432 "'db' in '8001:db:5432' is no node of step" "which has n1" "targets=any"
+    no_tunnel 8001:n2:5432 "'n2' in '8001:n2:5432' is no node of step" "which has n1" "targets=any"
     no_tunnel 8001:+1:8000 "'+1' in '8001:+1:8000' is no node of step"
-    no_tunnel R:9000:db:5432 "'db' in 'R:9000:db:5432' is no node of step"
+    # What no node can be is refused before the job is queued.
+    not_queued 8001:db:5432 "'db' in '8001:db:5432' is no node of this cluster"
+    not_queued R:9000:db:5432 "'db' in 'R:9000:db:5432' is a third host, which needs targets=any"
+    not_queued R:db:9000:5432 "'db' in 'R:db:9000:5432' is no node of this cluster"
 }
 
 @test "targets=any: the node reaches a third host" {
@@ -291,6 +294,36 @@ carried() {
     carried n1 9000
     carried n1 9001
     carried n1 /tmp/far.sock
+}
+
+@test "R: on a free port, which the tasks are told" {
+    local port
+    start db user1 /home/tools/service.py 9500
+    eventually says db serving
+    # shellcheck disable=SC2016 # expanded there
+    start s user1 srun -w n1 --tunnel R::9500 sh -c 'echo "told $SPUNNEL_PORT $SPUNNEL_FORWARDS"; exec sleep 600'
+    eventually says s told
+    port=$(output s | sed -n 's/^told \([0-9]*\) .*/\1/p')
+    says s "told $port R:$port:9500"
+    says s "spunnel: n1:$port -> localhost:9500"
+    same login:9500 "$(host n1 user1 /home/tools/client.py "$port" name)"
+    # It comes back on the same port.
+    kill -KILL "$(ssh_of "$(processes spunnel-keeper | awk '{ print $6 }')")"
+    eventually far_answers login:9500 "$port"
+}
+
+@test "R: on every node of the step, and on another one than the first" {
+    start db user1 /home/tools/service.py 9500
+    eventually says db serving
+    start s user1 srun -N2 --tunnel R:all:9000:9500,R:+1:9001:9500,R:n2:9002:9500 sleep 600
+    eventually says s "spunnel: n2:9000 -> localhost:9500"
+    says s "spunnel: n1:9000 -> localhost:9500"
+    same login:9500 "$(host n1 user1 /home/tools/client.py 9000 name)"
+    same login:9500 "$(host n2 user1 /home/tools/client.py 9000 name)"
+    same login:9500 "$(host n2 user1 /home/tools/client.py 9001 name)"
+    same login:9500 "$(host n2 user1 /home/tools/client.py 9002 name)"
+    run host n1 user1 /home/tools/client.py 9001 name
+    lacks login
 }
 
 @test "R: a port that is busy on the node is an error that names it" {

@@ -155,6 +155,12 @@ final class ForwardOpener {
 
   private func openRemote(_ route: Route) {
     if case .path(let path) = route.forward.listen { return clear(path, route) }
+    if route.forward.listen == .free {
+      return letNodeChoose(for: "R:") { [weak self] port in
+        route.forward.listen = .port(port)
+        self?.listen(route)
+      }
+    }
     guard inquiry != .none, case .port(let port) = route.forward.listen else {
       return listen(route)
     }
@@ -264,12 +270,12 @@ final class ForwardOpener {
   /// kernel chooses.
   private func choose(_ route: Route) {
     guard let port = route.forward.listen.port, !chosen.contains(port) else {
-      return letNodeChoose(route)
+      return letNodeChoose(for: "auto") { [weak self] in self?.take($0, route) }
     }
     tryOut(port, for: ForwardOpener.nowhere) { [weak self] trial in
       guard let self else { return }
       guard case .free = trial, self.chosen.insert(port).inserted else {
-        return self.letNodeChoose(route)
+        return self.letNodeChoose(for: "auto") { [weak self] in self?.take($0, route) }
       }
       self.take(port, route)
     }
@@ -285,7 +291,9 @@ final class ForwardOpener {
 
   /// Lets the node's kernel choose a port. sshd listens on it for a moment, on both loopback
   /// addresses, so the port is free there.
-  private func letNodeChoose(_ route: Route) {
+  ///
+  /// - Parameter use: what the port is for, for a message
+  private func letNodeChoose(for use: String, _ then: @escaping (Port) -> Void) {
     let forward = master.sockets.reserveChoice()
     ask(MultiplexRequest.open(forward)) { [weak self] reply in
       guard let self else { return }
@@ -296,16 +304,16 @@ final class ForwardOpener {
         }
         self.letGo(forward) {
           // The port is free again at once, so the kernel may choose it twice.
-          if !self.chosen.insert(port).inserted { return self.letNodeChoose(route) }
-          self.take(port, route)
+          if !self.chosen.insert(port).inserted { return self.letNodeChoose(for: use, then) }
+          then(port)
         }
       case .failed(let reason):
         self.finish(
           .failed(
-            "\(self.node) chooses no port for auto: \(printable(reason)): name the exec port; sshd "
+            "\(self.node) chooses no port for \(use): \(printable(reason)): name the exec port; sshd "
               + "may forbid it (AllowTcpForwarding in sshd_config)"))
       case nil: self.finish(.lost)
-      default: self.finish(.failed("\(self.node): ssh chose no port for auto"))
+      default: self.finish(.failed("\(self.node): ssh chose no port for \(use)"))
       }
     }
   }

@@ -111,7 +111,7 @@ final class Tunnel {
         case .port, .path:
           for end in submitEnds(TunnelSpec(forwards: [request])) { _ = try ends.claim(end) }
         // The number of ports for a forward to every node is not known yet.
-        case .any where request.host != .all:
+        case .any where !request.isForAll:
           if case .port(let port) = try ends.claim(.free) {
             held.append(request.listening(on: port))
             continue

@@ -131,7 +131,7 @@ extension ForwardRequest {
   public func promise(_ job: UInt32) -> String {
     switch kind {
     case .local: "\(named(listen)) -> \(destination(job)), while it runs"
-    case .remote: "\(listen.named) of job \(job) -> \(origin), while it runs"
+    case .remote: "\(exit(job)) -> \(origin), while it runs"
     case .dynamic: "\(named(listen)) -> SOCKS, through job \(job), while it runs"
     }
   }
@@ -153,6 +153,17 @@ extension ForwardRequest {
     case .after(let places): "\(end) of node +\(places) of job \(job)"
     case .all: "\(end) of each node of job \(job)"
     case .named(let host): "\(end) of \(host), through job \(job)"
+    }
+  }
+
+  /// Where `R:` listens in a job.
+  private func exit(_ job: UInt32) -> String {
+    let end = listen == .any ? "a free port" : listen.named
+    return switch node {
+    case .nearest: "\(end) of job \(job)"
+    case .after(let places): "\(end) of node +\(places) of job \(job)"
+    case .all: "\(end) of each node of job \(job)"
+    case .named(let host): "\(end) of \(host) in job \(job)"
     }
   }
 

@@ -51,7 +51,7 @@ extension TunnelSpec {
   public func pinned(to planned: [[Forward]]) -> TunnelSpec {
     TunnelSpec(
       forwards: zip(forwards, planned).map { request, forwards in
-        guard request.host != .all, request.listen == .any,
+        guard !request.isForAll, request.listen == .any,
           case .port(let port)? = forwards.first?.listen
         else { return request }
         return request.listening(on: port)
@@ -62,7 +62,7 @@ extension TunnelSpec {
 extension ForwardRequest {
   /// The same forward with a chosen submit port.
   public func listening(on port: Port) -> ForwardRequest {
-    ForwardRequest(kind: kind, listen: .port(port), host: host, connect: connect)
+    ForwardRequest(kind: kind, listen: .port(port), host: host, connect: connect, on: node)
   }
 
   /// The same forward with a chosen exec port.
@@ -88,18 +88,37 @@ extension ForwardRequest {
   private func targets(
     _ facts: StepFacts, anywhere: Bool
   ) throws(SpecError) -> [(place: Int, host: HostName)] {
-    switch host {
-    case .nearest: return [(0, .localhost)]
-    case .all: return facts.nodes.indices.map { ($0, .localhost) }
-    case .after(let places):
-      guard facts.nodes.indices.contains(places) else { throw foreign("+\(places)", facts) }
-      return [(places, .localhost)]
-    case .named(let host):
-      let place = facts.nodes.place(of: host) { .own }
-      if kind == .local, let place { return [(place, .localhost)] }
+    if kind == .remote {
+      let host = try origin(facts, anywhere: anywhere)
+      return try places(of: node, facts).map { ($0, host) }
+    }
+    if case .named(let host) = host, facts.nodes.place(of: host, known: { .own }) == nil {
       if !anywhere { throw foreign(host.description, facts) }
       return [(0, host)]
     }
+    return try places(of: host, facts).map { ($0, .localhost) }
+  }
+
+  private func places(of host: RequestedHost, _ facts: StepFacts) throws(SpecError) -> [Int] {
+    switch host {
+    case .nearest: return [0]
+    case .all: return Array(facts.nodes.indices)
+    case .after(let places):
+      guard facts.nodes.indices.contains(places) else { throw foreign("+\(places)", facts) }
+      return [places]
+    case .named(let host):
+      guard let place = facts.nodes.place(of: host, known: { .own }) else {
+        throw foreign(host.description, facts)
+      }
+      return [place]
+    }
+  }
+
+  /// Where `R:` leads to from the submit host.
+  private func origin(_ facts: StepFacts, anywhere: Bool) throws(SpecError) -> HostName {
+    guard case .named(let host) = host else { return .localhost }
+    if !anywhere { throw foreign(host.description, facts) }
+    return host
   }
 
   private func foreign(_ text: String, _ facts: StepFacts) -> SpecError {

@@ -24,6 +24,8 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
   case noNode(text: String, forward: String, step: String, nodes: String)
   /// The host is not a node of the whole cluster. This is known at the submission.
   case foreign(text: String, forward: String)
+  /// `R:` to another host than this one.
+  case thirdHost(text: String, forward: String)
 
   public var description: String {
     switch self {
@@ -31,6 +33,11 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
       "'' is empty: name at least one forward, as in 8001:8000"
     case .emptyForward(let spec):
       "'\(spec)' has an empty forward: put one between two commas, as in 8001:8000,8889:8888"
+    case .tooManyParts(let forward) where forward.hasPrefix("R:"):
+      "'\(forward)' has too many parts: write R:<exec port>:<submit port>, as in R:9000:5432, or "
+        + "R:<node>:<exec port>:<submit port>"
+    case .lacksEnd(let forward) where forward.hasPrefix("R"):
+      "'\(forward)' lacks a port: write R:<exec port>:<submit port>, as in R:9000:5432"
     case .tooManyParts(let forward):
       "'\(forward)' has too many parts: write <submit port>:<exec port>, as in 8001:8000, or "
         + "<submit port>:<node>:<exec port>"
@@ -65,6 +72,9 @@ public enum SpecError: Error, Equatable, Sendable, CustomStringConvertible {
     case .foreign(let text, let forward):
       "'\(text)' in '\(forward)' is no node of this cluster, and other hosts need targets=any in "
         + "plugstack.conf: name a node as sinfo does, or its place in the job, as in +1"
+    case .thirdHost(let text, let forward):
+      "'\(text)' in '\(forward)' is a third host, which needs targets=any in plugstack.conf: leave it "
+        + "out to lead to this host, as in R:9000:5432"
     case .noNode(let text, let forward, let step, let nodes):
       "'\(text)' in '\(forward)' is no node of \(step), which has \(nodes): name one of them; "
         + "other hosts need targets=any in plugstack.conf"

@@ -95,25 +95,44 @@ struct SpecParser {
     }
   }
 
+  /// `R:[<node>:]<exec end>[:[<host>:]<submit end>]`, the listening end first, as in ssh's -R.
   private func remote(_ parts: [String]) throws(SpecError) -> ForwardRequest {
+    var parts = parts
+    var node = RequestedHost.nearest
+    if let first = parts.first, SpecParser.isNode(first, of: parts.count) {
+      node = try nodes(first)
+      parts.removeFirst()
+    }
     try checkAddress(parts, atMost: 1)
-    guard let first = parts.first, !first.isEmpty else { throw .lacksEnd(forward: shown) }
-    let listen: RequestedEnd =
-      first.hasPrefix("/") ? .path(try path(first)) : .port(try listeningPort(first))
+    guard let first = parts.first, parts.count > 1 || !first.isEmpty else {
+      throw .lacksEnd(forward: shown)
+    }
+    let listen = try submitEnd(first)
     switch parts.count {
     case 1:
-      if case .path = listen { throw .lacksEnd(forward: shown) }
-      return ForwardRequest(kind: .remote, listen: listen, host: .nearest, connect: listen)
+      guard case .port = listen else { throw .lacksEnd(forward: shown) }
+      return ForwardRequest(
+        kind: .remote, listen: listen, host: .nearest, connect: listen, on: node)
     case 2:
       return ForwardRequest(
-        kind: .remote, listen: listen, host: .nearest, connect: try remoteEnd(parts[1]))
+        kind: .remote, listen: listen, host: .nearest, connect: try remoteEnd(parts[1]), on: node)
     case 3:
       let host = try host(parts[1])
       return ForwardRequest(
         kind: .remote, listen: listen, host: host.isLoopback ? .nearest : .named(host),
-        connect: try remoteEnd(parts[2]))
+        connect: try remoteEnd(parts[2]), on: node)
     default: throw .tooManyParts(forward: shown)
     }
+  }
+
+  /// Whether the first part of `R:` names a node, rather than the end that listens there.
+  private static func isNode(_ part: String, of count: Int) -> Bool {
+    if count < 2 { return false }
+    if part == "all" || part.hasPrefix("+") { return true }
+    guard count > 2, let first = part.utf8.first, !isAddress(part), !isRelativePath(part) else {
+      return false
+    }
+    return (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first | 0x20)
   }
 
   // MARK: Parts

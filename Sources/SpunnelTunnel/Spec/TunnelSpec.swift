@@ -42,6 +42,37 @@ public struct ForwardRequest: Hashable, Sendable {
   public let host: RequestedHost
   /// Where the other side connects; `any` when `kind` is `dynamic`.
   public let connect: RequestedEnd
+  /// For `R:` the node that listens; `nearest` for the other kinds.
+  public let node: RequestedHost
+
+  init(
+    kind: Forward.Kind, listen: RequestedEnd, host: RequestedHost, connect: RequestedEnd,
+    on node: RequestedHost = .nearest
+  ) {
+    self.kind = kind
+    self.listen = listen
+    self.host = host
+    self.connect = connect
+    self.node = node
+  }
+
+  /// Whether it is a forward for each node of the step.
+  public var isForAll: Bool { (kind == .remote ? node : host) == .all }
+
+  /// Whether a port of the node is to be chosen.
+  public var wantsExecPort: Bool {
+    switch kind {
+    case .local: connect == .any
+    case .remote: listen == .any
+    case .dynamic: false
+    }
+  }
+}
+
+/// Where `R:` listens, as it is typed.
+private struct ExecPlace: Hashable {
+  let node: RequestedHost
+  let end: RequestedEnd
 }
 
 /// All the forwards of one tunnel, at least one.
@@ -56,13 +87,13 @@ public struct TunnelSpec: Equatable, Sendable {
     if text.isEmpty { throw .empty }
     var forwards: [ForwardRequest] = []
     var submitEnds: Set<RequestedEnd> = []
-    var execEnds: Set<RequestedEnd> = []
+    var execEnds: Set<ExecPlace> = []
     for item in text.split(separator: ",", omittingEmptySubsequences: false) {
       if item.isEmpty { throw .emptyForward(spec: printable(text)) }
       let forward = try SpecParser(String(item)).forward()
       if forward.listen != .any {
         if forward.kind == .remote {
-          guard execEnds.insert(forward.listen).inserted else {
+          guard execEnds.insert(ExecPlace(node: forward.node, end: forward.listen)).inserted else {
             throw .execEndTwice(end: "\(forward.listen)")
           }
         } else if !submitEnds.insert(forward.listen).inserted {
@@ -101,20 +132,20 @@ public struct TunnelSpec: Equatable, Sendable {
   }
 
   /// Whether the keeper has to choose an exec port.
-  public var wantsExecPort: Bool { forwards.contains { $0.kind == .local && $0.connect == .any } }
+  public var wantsExecPort: Bool { forwards.contains(where: \.wantsExecPort) }
 }
 
 extension ForwardRequest: CustomStringConvertible {
   /// The forward as a user may type it.
   public var description: String {
     switch kind {
-    case .local: "\(listen):\(hostPart)\(connect == .any ? "auto" : connect.description)"
-    case .remote: "R:\(listen):\(hostPart)\(connect)"
+    case .local: "\(listen):\(part(host))\(connect == .any ? "auto" : connect.description)"
+    case .remote: "R:\(part(node))\(listen):\(part(host))\(connect)"
     case .dynamic: "D:\(listen)"
     }
   }
 
-  private var hostPart: String {
+  private func part(_ host: RequestedHost) -> String {
     switch host {
     case .nearest: ""
     case .named(let host): host.bracketed + ":"
