@@ -25,9 +25,21 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
     return unsafe String(cString: text)
   }
 
-  /// The operation, the reason, and for a limit of the process what raises it.
+  /// The operation and the reason, with what to do where a limit of the user's or `HOME` is at fault.
   public var description: String {
-    "\(operation): \(reason)" + (code == EMFILE ? ": raise the limit of open files, ulimit -n" : "")
+    "\(operation): \(reason)" + (advice.map { ": \($0)" } ?? "")
+  }
+
+  /// What the user can do, where the error alone tells that.
+  public var advice: String? {
+    if code == EMFILE { return "raise the limit of open files, ulimit -n" }
+    if code == EAGAIN, operation.hasPrefix("start ") {
+      return "raise the limit of processes, ulimit -u, or end some"
+    }
+    if let home = Process.environment("HOME"), operation == "mkdir \(home)" {
+      return "set HOME to a folder that is there and yours"
+    }
+    return nil
   }
 
   /// Whether a limit of the process, its user or the host is reached: a later attempt may succeed.

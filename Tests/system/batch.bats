@@ -64,7 +64,7 @@ waits() { as root grep -i ":$(printf %04X "$1") .* 01 " /proc/net/tcp; }
     same "600 user1" "$(as user1 stat --format '%a %U' "/tmp/user1-$job.sock")"
     run as user1 spunnelctl open --wait --background "$job" "/tmp/user1-$job.sock:8001"
     [[ $status != 0 ]]
-    holds "'/tmp/user1-$job.sock' exists already"
+    holds "'/tmp/user1-$job.sock' is open already"
     # A client who comes too early is served when the job has started.
     start early user1 /home/tools/client.py "/tmp/user1-$job.sock" name
     as root scontrol release "$job"

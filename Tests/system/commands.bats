@@ -114,3 +114,15 @@ offers() {
     run as user1 bash -c 'trap "" PIPE; exec 3> >(true); wait $!; spunnelctl status --help 2>&1 >&3'
     same "0 " "$status $output"
 }
+
+@test "limits and a HOME that cannot be made are told with what to do" {
+    run as user1 bash -c 'ulimit -n 8; spunnelctl nodes'
+    same 1 "$status"
+    holds "Too many open files: raise the limit of open files, ulimit -n"
+    run as user1 bash -c 'ulimit -u 1; spunnelctl nodes'
+    same 1 "$status"
+    holds "spunnel-jobs: Resource temporarily unavailable: raise the limit of processes, ulimit -u, or end some"
+    run as user1 env HOME=/proc/nohome spunnelctl cluster up
+    same 1 "$status"
+    holds "cluster up: mkdir /proc/nohome: No such file or directory: set HOME to a folder that is there and yours"
+}

@@ -14,16 +14,18 @@ public struct KeeperFailure: Error, Equatable {
 
   /// Says why the keeper's process could not be started, with advice for that error.
   public init(unstarted error: SystemError) {
+    // The error may say it itself.
+    if error.advice != nil {
+      reason = "\(error)"
+      return
+    }
     let advice =
       switch error.code {
-      // The error itself says what to do.
-      case EMFILE: ""
-      case EAGAIN: "raise the limit of processes, ulimit -u, or end some"
-      case ENOENT, EACCES, ENOEXEC: "is the installation complete?"
+      case ENOENT, EACCES, ENOEXEC: "is Spunnel installed as a whole?"
       case _ where error.isExhaustion: "this host has no more: try again later"
       default: "ask your administrator"
       }
-    reason = advice.isEmpty ? "\(error)" : "\(error): \(advice)"
+    reason = "\(error): \(advice)"
   }
 }
 
