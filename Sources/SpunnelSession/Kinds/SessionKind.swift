@@ -20,6 +20,9 @@ package protocol SessionKind: AnyObject, SendableMetatype {
   /// What must be installed on the node, for the message when it is not.
   static var needs: String { get }
 
+  /// Whether the session is seen at an address, and not at the terminal.
+  static var isSeenInBrowser: Bool { get }
+
   init()
 
   /// Starts everything that the session needs.
@@ -51,18 +54,27 @@ package protocol SessionKind: AnyObject, SendableMetatype {
   /// - Returns: the program to run at the terminal, or `nil` for kinds that are seen in a browser
   static func attachProgram(_ record: SessionRecord, _ manner: AttachManner) -> Program?
 
+  /// What an attach is told of a session that is seen in a browser: with a new key, which makes those of
+  /// earlier attaches void.
+  static func renew(_ record: SessionRecord) throws(SystemError) -> SessionOffer
+
   /// Whether the session goes on after the program at the terminal has ended: was it left, or is it over?
   static func goesOn(_ record: SessionRecord) -> Bool
 }
 
 extension SessionKind {
   package static var argument: String? { nil }
+  package static var isSeenInBrowser: Bool { false }
 
   package static func attachProgram(_ record: SessionRecord, _ manner: AttachManner) -> Program? {
     nil
   }
 
   package static func goesOn(_ record: SessionRecord) -> Bool { true }
+
+  package static func renew(_ record: SessionRecord) throws(SystemError) -> SessionOffer {
+    record.offer
+  }
 }
 
 /// How a terminal joins a session that may have others.
@@ -77,7 +89,9 @@ package enum AttachManner: String, Sendable {
 
 /// Which kinds there are.
 package enum SessionKinds {
-  package static let all: [any SessionKind.Type] = [ShellKind.self]
+  package static let all: [any SessionKind.Type] = [
+    ShellKind.self, GuiKind.self, DesktopKind.self, JupyterKind.self,
+  ]
 
   package static func named(_ name: String) -> (any SessionKind.Type)? {
     all.first { $0.name == name }
@@ -111,5 +125,14 @@ package enum SessionFailure: Error, Equatable {
     case .noPlace(let reason): "make the session's directory: \(reason)"
     case .refused(let line): "start: \(line)"
     }
+  }
+}
+
+extension SessionFailure {
+  /// What the system refuses is why a session cannot start.
+  static func from<Value: ~Copyable>(
+    _ body: () throws(SystemError) -> Value
+  ) throws(SessionFailure) -> Value {
+    do throws(SystemError) { return try body() } catch { throw .refused("\(error)") }
   }
 }

@@ -9,6 +9,8 @@ enum Attach {
   private static let patience = 20_000
   /// Milliseconds that the program at the terminal has to leave when its srun is gone.
   private static let leave = 1500
+  /// Milliseconds between two looks whether a session that has no terminal is still there.
+  private static let look = 300
 
   /// - Returns: the step's exit status: 0 as well when the session has ended, as it counts in the job's
   ///   `DerivedExitCode`
@@ -30,6 +32,10 @@ enum Attach {
     }
     Process.setEnvironment("TERM", TerminalWords.name(Process.environment("TERM")))
     for name in ["TMUX", "TMUX_PANE"] { Process.removeEnvironment(name) }
+    if kind.isSeenInBrowser {
+      wake(job)
+      return watch(record, job, life)
+    }
     guard let program = kind.attachProgram(record, manner) else {
       return refuse("attach to job \(job): a session of kind \(record.kind) has no terminal")
     }
@@ -40,10 +46,32 @@ enum Attach {
     } else if status != 0 {
       return refuse("attach to job \(job): \(program.path.text) ended with status \(status)")
     } else {
-      tell(
-        "left session \(job): spunnelctl session \(job) comes back, spunnelctl session stop \(job) ends it"
-      )
+      tellLeft(job)
     }
+    return 0
+  }
+
+  private static func tellLeft(_ job: String) {
+    tell(
+      "left session \(job): spunnelctl session \(job) comes back, spunnelctl session stop \(job) ends it"
+    )
+  }
+
+  /// Stays at the terminal of a session that is seen in a browser: warnings are shown here, and its end.
+  private static func watch(_ record: SessionRecord, _ job: String, _ life: SrunLife) -> CInt {
+    do throws(SystemError) {
+      let signals = try SignalWatch([SIGTERM, SIGHUP, SIGINT, SIGQUIT])
+      while life.waits(with: signals.descriptor, milliseconds: look) {
+        if try !signals.take().isEmpty {
+          tellLeft(job)
+          return 0
+        }
+        if unsafe access("\(record.path)/\(SessionRecord.file)", F_OK) != 0 {
+          tell("session \(job) has ended")
+          return 0
+        }
+      }
+    } catch { return refuse("\(error)") }
     return 0
   }
 

@@ -35,10 +35,11 @@ package final class Holder {
   /// - Parameters:
   ///   - type: the session's kind
   ///   - idle: seconds without use after which the session ends, `nil` for none
+  ///   - keeps: whether the session stays when its program has ended
   ///   - command: the words behind `--`
   /// - Returns: the job's exit status
   package static func run(
-    _ type: any SessionKind.Type, idle: Int?, command: [ByteString]
+    _ type: any SessionKind.Type, idle: Int?, keeps: Bool, command: [ByteString]
   ) -> CInt {
     let job = Process.environment("SLURM_JOB_ID") ?? "0"
     Process.keepFilesPrivate()
@@ -48,6 +49,7 @@ package final class Holder {
     do throws(SessionFailure) {
       let place = try SessionPlace(type, inherited: Process.environment())
       defer { place.remove() }
+      place.keeps = keeps
       return CInt(try hold(type, place, job: job, idle: idle, command: command))
     } catch {
       StandardStream.error.write(line: "spunnel-session: \(error.said)")
@@ -141,6 +143,8 @@ package final class Holder {
 
   /// What is left of the session's programs ends, and those who are attached may leave in order.
   private func finish() {
+    // Its absence tells those who are attached.
+    if let directory = try? Directory.open(place.path) { directory.remove(SessionRecord.file) }
     if !isAskedToEnd { kind.end(place) }
     Descendants.end(patience: Holder.patience)
     let end = Clock.milliseconds() + Holder.leave

@@ -23,7 +23,7 @@ enum HolderSearch {
   ///
   /// - Parameter patience: milliseconds that a session may take to start
   static func record(job: String, patience: Int) -> SessionRecord? {
-    let end = Clock.milliseconds() + patience
+    let began = Clock.milliseconds()
     while true {
       for found in directories() where found.job == job {
         if let directory = try? Directory.open(found.path),
@@ -32,8 +32,10 @@ enum HolderSearch {
           return record
         }
       }
-      if Clock.milliseconds() > end { return nil }
-      usleep(10_000)
+      let waited = Clock.milliseconds() - began
+      if waited > patience { return nil }
+      // A look costs a walk through /proc.
+      usleep(waited < 1000 ? 10_000 : 200_000)
     }
   }
 

@@ -15,6 +15,8 @@ package final class SessionPlace {
   package let environment: [ByteString]
   /// Where the user submitted the job: the working directory of what the session runs.
   package let workingDirectory: String
+  /// Whether the session stays when its program has ended.
+  package var keeps = false
 
   /// Directories that may take it, the first that does wins: /tmp may be full.
   private static let parents = ["/tmp", "/dev/shm", "/var/tmp"]

@@ -28,11 +28,12 @@ final class SrunLife {
 
   /// Waits for input on a descriptor.
   ///
+  /// - Parameter milliseconds: the longest wait; negative: for ever
   /// - Returns: false when srun is gone
-  func waits(with other: borrowing FileDescriptor) -> Bool {
+  func waits(with other: borrowing FileDescriptor, milliseconds: Int = -1) -> Bool {
     var entries = [pollfd(fd: other.raw, events: Int16(POLLIN), revents: 0)]
     if let raw { entries.append(pollfd(fd: raw, events: Int16(POLLIN), revents: 0)) }
-    let count = unsafe poll(&entries, nfds_t(entries.count), -1)
+    let count = unsafe poll(&entries, nfds_t(entries.count), CInt(milliseconds))
     // srun writes nothing there: whatever can be read is the end.
     return count < 0 || entries.count < 2 || entries[1].revents == 0
   }

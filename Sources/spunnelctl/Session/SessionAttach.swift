@@ -13,26 +13,32 @@ enum SessionAttach {
   private static let session = Operand("NAME|JOB", .session, .optional)
   private static let share = Flag("share", "Leave the terminals that are attached.")
   private static let readOnly = Flag("read-only", "The same, and this terminal only looks.")
+  private static let browser = Flag("browser", "Open a browser of this host on its page.")
+  private static let viewer = Flag("viewer", "Open vncviewer or xpra of this host on it.")
 
   static let spec = CommandSpec(
     "attach", "Attach to a session that is there.",
-    operands: [session], options: [share, readOnly],
+    operands: [session], options: [share, readOnly, browser, viewer],
     examples: [.init("spunnelctl session attach --share", "Look at it beside others.")],
     exitStatuses: SessionCommand.statuses
   ) { call throws(CommandError) in
     let job = try Sessions.one(call.first(session))
     let manner: AttachManner = call[readOnly] ? .readOnly : call[share] ? .share : .alone
-    return try attach(job.id, isNew: false, manner, notifies: false)
+    let view: SessionPicture = call[viewer] ? .viewer : call[browser] ? .browser : .address
+    return try attach(job.id, isNew: false, manner, notifies: false, view)
   }
 
   /// - Parameters:
   ///   - job: a number
   ///   - isNew: whether it was submitted a moment ago by this command
   ///   - notifies: whether the bell rings when it starts
+  ///   - picture: how a session is seen that has no terminal
   static func attach(
-    _ job: String, isNew: Bool, _ manner: AttachManner, notifies: Bool
+    _ job: String, isNew: Bool, _ manner: AttachManner, notifies: Bool,
+    _ picture: SessionPicture = .address
   ) throws(CommandError) -> ExitCode {
-    guard Sessions.hasTerminal else {
+    let kind = try Sessions.ask(job).flatMap { SessionKinds.named($0.kind) }
+    guard Sessions.hasTerminal || kind?.isSeenInBrowser == true else {
       throw .failure("attach to session \(job): this is no terminal: attach from one")
     }
     let programs = try Sessions.programs()
@@ -41,9 +47,26 @@ enum SessionAttach {
     }
     // A comment of the user's own stays.
     if session.comment == SessionMark.comment || !session.lastAttached.isEmpty { note(job) }
+    if let kind, kind.isSeenInBrowser {
+      try show(try SessionView(session, kind), picture)
+      guard Sessions.hasTerminal else { return .success }
+      remark("Ctrl-C leaves session \(job), which goes on, as do its page and its tunnel")
+    } else if picture != .address {
+      throw .failure("view session \(job): a session of kind \(session.kind) is at the terminal alone")
+    }
     let (status, said) = try show(programs.attach(job: job, manner))
     if status != 0 { try explain(job, status, said) }
     return .success
+  }
+
+  private static func show(
+    _ view: SessionView, _ picture: SessionPicture
+  ) throws(CommandError) {
+    switch picture {
+    case .address: _ = try view.tell()
+    case .browser: try SessionViewer.browse(try view.tell(), job: view.job)
+    case .viewer: try view.startViewer()
+    }
   }
 
   /// Runs srun in the terminal's foreground, until the user leaves or the session ends.
@@ -126,4 +149,13 @@ enum SessionAttach {
       "attach to session \(job): srun ended with status \(status)\(reason): the session goes on: "
         + "spunnelctl session \(job) tries again")
   }
+}
+
+/// How a session is seen that has no terminal.
+enum SessionPicture {
+  /// The address is printed.
+  case address
+  case browser
+  /// A program of the kind's own.
+  case viewer
 }

@@ -96,13 +96,20 @@ enum Sessions {
         + "spunnelctl session list")
   }
 
+  /// Runs srun to its end.
+  static func srun(_ words: [String], milliseconds: Int) throws(CommandError) -> ProgramResult {
+    try slurm("srun", words.map { ByteString($0) }, milliseconds: milliseconds)
+  }
+
   /// Runs one of Slurm's programs to its end.
-  static func slurm(_ name: String, _ words: [ByteString]) throws(CommandError) -> ProgramResult {
+  static func slurm(
+    _ name: String, _ words: [ByteString], milliseconds: Int = 120_000
+  ) throws(CommandError) -> ProgramResult {
     guard let path = Program.find(name) else { throw .failure("\(name): not found on PATH") }
     let program = Program(
       path: ByteString(path), arguments: [ByteString(name)] + words,
       environment: SessionPrograms.environment(from: Process.environment()), descriptors: [])
-    do throws(SystemError) { return try program.capture(milliseconds: 120_000) } catch {
+    do throws(SystemError) { return try program.capture(milliseconds: milliseconds) } catch {
       throw .failure("\(error)")
     }
   }

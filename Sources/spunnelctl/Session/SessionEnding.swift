@@ -53,11 +53,21 @@ enum SessionEnding {
 
   static let url = CommandSpec(
     "url", "Print the address of a session that is seen in a browser.", operands: [perhaps],
+    details: "The address opens the page once its ssh line runs, if one is printed. Addresses printed before open nothing.",
     examples: [.init("spunnelctl session url", "Print that of your only session.")]
   ) { call throws(CommandError) in
     let job = try Sessions.one(call.first(perhaps))
-    throw .failure(
-      "find the address of session \(job.id): a session of kind \(printable(job.kind)) has none: "
-        + "spunnelctl session \(job.id) attaches to it")
+    guard let kind = SessionKinds.named(job.kind), kind.isSeenInBrowser else {
+      throw .failure(
+        "find the address of session \(job.id): a session of kind \(printable(job.kind)) has none: "
+          + "spunnelctl session \(job.id) attaches to it")
+    }
+    guard job.isReady else {
+      throw .failure(
+        "find the address of session \(job.id): it is \(job.state.lowercased()): spunnelctl session "
+          + "\(job.id) waits for it")
+    }
+    _ = try SessionView(job, kind).tell()
+    return .success
   }
 }

@@ -13,6 +13,8 @@ enum StartOptions {
   private static let idle = Option(
     "idle", "TIME", time,
     "End the session after this time without an attached terminal and without computing.")
+  private static let keep = Flag(
+    "keep", "Let the session go on when its program has ended.")
   /// A shell is what a session holds without any of them.
   private static let flags = SessionKinds.all
     .filter { $0.argument == nil && $0.name != ShellKind.name }
@@ -22,7 +24,7 @@ enum StartOptions {
   }
 
   static var all: [any CommandOption] {
-    flags.map { $0.flag } + programs.map { $0.option } + [detach, idle, notify]
+    flags.map { $0.flag } + programs.map { $0.option } + [detach, keep, idle, notify]
   }
 
   /// A time as sbatch takes one, in seconds.
@@ -45,6 +47,12 @@ enum StartOptions {
     words.detaches = call[detach]
     words.notifies = call[notify]
     if let seconds = call[idle] { words.holderWords += ["--idle", String(seconds)] }
+    if call[keep] {
+      guard words.kind == GuiKind.name || words.kind == DesktopKind.name else {
+        throw .usage("\(call.name): --keep goes with --gui or --desktop")
+      }
+      words.holderWords.append("--keep")
+    }
     words.sbatchWords = call.foreign
     words.command = programs.compactMap { call[$0.option] }.map { ByteString($0) } + call.program
     return words
@@ -72,7 +80,8 @@ enum SessionStart {
   static func start(_ words: StartWords) throws(CommandError) -> ExitCode {
     let programs = try Sessions.programs()
     if words.waits { return try submitAndWait(words, programs) }
-    if !words.detaches, !Sessions.hasTerminal {
+    let needsTerminal = SessionKinds.named(words.kind)?.isSeenInBrowser != true
+    if !words.detaches, needsTerminal, !Sessions.hasTerminal {
       throw .failure(
         "start a session: this is no terminal: add --detach, and attach from one later")
     }

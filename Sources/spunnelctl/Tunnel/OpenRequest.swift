@@ -27,6 +27,11 @@ struct OpenRequest {
 
   private enum Awaited { case job, tunnel }
 
+  /// Whether nothing is told of forwards that are open.
+  var isQuiet = false
+  /// The forwards that are open.
+  private(set) var opened: [Forward] = []
+
   private enum Outcome {
     case done
     /// The keeper was starting or ending, so another attempt is needed.
@@ -186,7 +191,8 @@ struct OpenRequest {
         })
     case .ready(let forwards):
       awaited = nil
-      try tell(step, .up(forwards))
+      opened = forwards
+      if !isQuiet { try tell(step, .up(forwards)) }
       pin(to: forwards)
       return !isHeld
     case .waiting(let held):
