@@ -26,7 +26,8 @@ import Testing
       try decide(
         "GET /websockify HTTP/1.1", "Host: localhost:8001", "Origin: http://localhost:8001",
         "Upgrade: websocket", "Sec-Fetch-Site: same-origin", SessionGateTests.cookie) == .pass)
-    #expect(try decide("GET /spunnel/next HTTP/1.1", "Host: localhost", SessionGateTests.cookie) == .next)
+    #expect(
+      try decide("GET /spunnel/next HTTP/1.1", "Host: localhost", SessionGateTests.cookie) == .next)
     #expect(
       try decide("POST /spunnel/enter HTTP/1.1", "Host: localhost:1", "Origin: http://localhost:1")
         == .enter)
@@ -118,10 +119,12 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    [0x82, 0x01, 0x00], [0x81, 0x81, 0, 0, 0, 0], [0xc2, 0x80, 0, 0, 0, 0], [0x09, 0x80, 0, 0, 0, 0],
-    [0x89, 0xfe, 0, 126, 0, 0, 0, 0], [0x82, 0xff, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-  ] as [[UInt8]])
+  @Test(
+    arguments: [
+      [0x82, 0x01, 0x00], [0x81, 0x81, 0, 0, 0, 0], [0xc2, 0x80, 0, 0, 0, 0],
+      [0x09, 0x80, 0, 0, 0, 0],
+      [0x89, 0xfe, 0, 126, 0, 0, 0, 0], [0x82, 0xff, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ] as [[UInt8]])
   func brokenFramesEndIt(_ bytes: [UInt8]) {
     var reader = WebSocketReader()
     #expect(reader.take(bytes + [0, 0, 0]).isOver)

@@ -91,7 +91,8 @@ package final class DesktopKind: SessionKind {
     ]
     program.environment = Process.withoutLibraries(place.environment)
     return try XDisplay.start(
-      place, program, log: DesktopKind.log, patience: DesktopKind.patience) { server = $0 }
+      place, program, log: DesktopKind.log, patience: DesktopKind.patience
+    ) { server = $0 }
   }
 
   private static func environment(_ place: SessionPlace, _ display: XDisplay) -> [ByteString] {

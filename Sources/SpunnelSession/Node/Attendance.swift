@@ -23,17 +23,21 @@ enum Attendance {
   static func count(in path: String) -> Int { living(in: path).count }
 
   /// Writes a line to the terminals that are attached.
-  static func tell(_ line: String, in path: String) {
+  ///
+  /// - Returns: whether there was one
+  static func tell(_ line: String, in path: String) -> Bool {
+    var isTold = false
     for name in living(in: path) {
       guard let directory = try? Directory.open(path),
         let bytes = try? directory.read(name, atMost: 256)
       else { continue }
       let terminal = String(decoding: bytes, as: UTF8.self)
-      guard terminal.hasPrefix("/dev/"),
+      guard terminal.hasPrefix("/dev/"), terminal != "/dev/null",
         let file = try? FileDescriptor.open(terminal, O_WRONLY | O_NOCTTY | O_NONBLOCK)
       else { continue }
-      try? file.writeAll(Array("\r\n\u{7}spunnel: \(line)\r\n".utf8))
+      isTold = (try? file.writeAll(Array("\r\n\u{7}spunnel: \(line)\r\n".utf8))) != nil || isTold
     }
+    return isTold
   }
 
   private static func living(in path: String) -> [String] {

@@ -127,7 +127,7 @@ package final class Holder {
   private func nextWait() -> Int { min(time.nextLook, idle?.nextLook ?? .max) }
 
   private func show(_ line: String) {
-    if !kind.warn(line, place) { Attendance.tell(line, in: place.path) }
+    if !kind.warn(line, place), !Attendance.tell(line, in: place.path) { time.takeBack() }
   }
 
   private func reap() -> Int? {

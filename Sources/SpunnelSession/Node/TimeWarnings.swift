@@ -15,6 +15,7 @@ final class TimeWarnings {
   private var next = 0
   private var warned: Set<Int> = []
   private var wasAsked = false
+  private var last: [Int] = []
 
   convenience init(job: String) { self.init { JobTime.secondsLeft(job: job) } }
 
@@ -38,12 +39,16 @@ final class TimeWarnings {
     warned = warned.filter { left <= $0 + 30 }
     let due = TimeWarnings.moments.filter { left <= $0 && !warned.contains($0) }
     warned.formUnion(due)
+    last = due
     // What was asked for as a short session is no news at its start.
     guard let moment = due.min(), wasAsked || moment == TimeWarnings.moments.last else {
       return nil
     }
     return TimeWarnings.line(left: left)
   }
+
+  /// Nobody has seen the last warning: it is due again when Slurm is asked next.
+  func takeBack() { warned.subtract(last) }
 
   static func line(left: Int) -> String {
     let minutes = (left + 59) / 60

@@ -11,7 +11,8 @@ enum Gate {
 
   /// - Returns: the exit status
   static func run() -> CInt {
-    guard let path = Process.environment("XDG_RUNTIME_DIR"), let settings = GateSettings.read(in: path)
+    guard let path = Process.environment("XDG_RUNTIME_DIR"),
+      let settings = GateSettings.read(in: path)
     else { return refuse("the session's directory is not there") }
     Process.keepFilesPrivate()
     do throws(SystemError) {

@@ -12,7 +12,8 @@ enum SHA1 {
     for start in stride(from: 0, to: padded.count, by: 64) {
       add(padded[start..<(start + 64)], to: &state)
     }
-    return state.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) } }
+    return state.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) }
+    }
   }
 
   private static func add(_ block: ArraySlice<UInt8>, to state: inout [UInt32]) {
@@ -53,7 +54,8 @@ enum SHA1 {
       }
       for place in 0..<4 {
         text.append(
-          place <= group.count ? letters[Int(value >> (18 - 6 * UInt32(place)) & 63)] : UInt8(ascii: "="))
+          place <= group.count
+            ? letters[Int(value >> (18 - 6 * UInt32(place)) & 63)] : UInt8(ascii: "="))
       }
     }
     return String(decoding: text, as: UTF8.self)

@@ -37,7 +37,8 @@ enum WebSocket {
     switch payload.count {
     case ..<126: head.append(UInt8(payload.count))
     case ..<65536: head += [126, UInt8(payload.count >> 8), UInt8(payload.count & 0xff)]
-    default: head += [127] + (0..<8).map { UInt8(truncatingIfNeeded: payload.count >> (56 - 8 * $0)) }
+    default:
+      head += [127] + (0..<8).map { UInt8(truncatingIfNeeded: payload.count >> (56 - 8 * $0)) }
     }
     return head + payload
   }

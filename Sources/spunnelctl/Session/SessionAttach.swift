@@ -52,7 +52,8 @@ enum SessionAttach {
       guard Sessions.hasTerminal else { return .success }
       remark("Ctrl-C leaves session \(job), which goes on, as do its page and its tunnel")
     } else if picture != .address {
-      throw .failure("view session \(job): a session of kind \(session.kind) is at the terminal alone")
+      throw .failure(
+        "view session \(job): a session of kind \(session.kind) is at the terminal alone")
     }
     let (status, said) = try show(programs.attach(job: job, manner))
     if status != 0 { try explain(job, status, said) }

@@ -53,7 +53,8 @@ enum SessionEnding {
 
   static let url = CommandSpec(
     "url", "Print the address of a session that is seen in a browser.", operands: [perhaps],
-    details: "The address opens the page once its ssh line runs, if one is printed. Addresses printed before open nothing.",
+    details:
+      "The address opens the page once its ssh line runs, if one is printed. Addresses printed before open nothing.",
     examples: [.init("spunnelctl session url", "Print that of your only session.")]
   ) { call throws(CommandError) in
     let job = try Sessions.one(call.first(perhaps))

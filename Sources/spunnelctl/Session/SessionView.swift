@@ -54,14 +54,16 @@ struct SessionView {
   /// A viewer of the kind's own, by a tunnel to the program itself.
   func startViewer() throws(CommandError) {
     guard let socket = record.offer.facts["viewer"] else {
-      throw .failure("view session \(job): a session of kind \(kind.name) has no viewer: add --browser")
+      throw .failure(
+        "view session \(job): a session of kind \(kind.name) has no viewer: add --browser")
     }
     let forward = try SessionTunnel.forward(job, to: socket)
     let viewer = SessionViewer(port: "\(forward.listen)", password: record.offer.facts["password"])
     guard try viewer.start(kind.name) else {
       throw .failures([
         "view session \(job): no \(viewer.names(kind.name)) on PATH of this host: open \(viewer.place) "
-          + "with yours", Announcement([forward]).command.map { "on your own computer, first: \($0)" } ?? "",
+          + "with yours",
+        Announcement([forward]).command.map { "on your own computer, first: \($0)" } ?? "",
       ])
     }
   }
@@ -83,7 +85,8 @@ enum SessionTunnel {
     request.isQuiet = true
     try request.run()
     guard let forward = request.opened.first else {
-      throw .failure("open a tunnel to session \(job): it has no port: see spunnelctl status \(job)")
+      throw .failure(
+        "open a tunnel to session \(job): it has no port: see spunnelctl status \(job)")
     }
     return forward
   }
