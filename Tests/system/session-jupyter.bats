@@ -8,18 +8,23 @@ teardown() { picture_teardown; }
 
 # In Python: what a user does in JupyterLab.
 LAB='
-CELL = "document.querySelector(\".jp-NotebookPanel .cm-content\")"
+RUN = """(() => {
+    const shown = [...document.querySelectorAll(".jp-OutputArea-output")].map(e => e.innerText).join();
+    if (shown) return shown;
+    const cell = document.querySelector(".jp-NotebookPanel .jp-CodeCell");
+    const text = cell && cell.querySelector(".cm-content");
+    if (!text || !document.querySelector(".jp-Notebook-ExecutionIndicator[data-status=idle]")) return null;
+    // A new notebook is drawn twice, and the first drawing takes what was typed along.
+    if (!text.innerText.trim()) { text.focus(); document.execCommand("insertText", false, CODE); return null }
+    if (cell.querySelector(".jp-InputPrompt").innerText.includes("[ ]"))
+        document.querySelector("[data-command=\"notebook:run-cell-and-select-next\"]").click();
+    return null })()"""
 def run_cell(page, code):
     """Types into the first cell of a new notebook, runs it, and returns what it printed."""
-    page.until("document.querySelector(\".jp-LauncherCard[data-category=Notebook]\")")
-    page.value("document.querySelector(\".jp-LauncherCard[data-category=Notebook]\").click()")
-    page.until("document.querySelector(\".jp-Notebook-ExecutionIndicator[data-status=idle]\")")
-    page.until(f"({CELL}.focus(), document.activeElement === {CELL})")
-    page.value(f"document.execCommand(\"insertText\", false, {json.dumps(code)})")
-    page.until(f"{CELL}.innerText.length >= {len(code)}")
-    page.value(f"{CELL}.dispatchEvent(new KeyboardEvent(\"keydown\", {{key: \"Enter\", code: \"Enter\", "
-               "keyCode: 13, shiftKey: true, bubbles: true, cancelable: true}))")
-    return page.until("[...document.querySelectorAll(\".jp-OutputArea-output\")].map(e => e.innerText).join()")
+    card = "document.querySelector(\".jp-LauncherCard[data-category=Notebook]\")"
+    page.until(card)
+    page.value(card + ".click()")
+    return page.until(RUN.replace("CODE", json.dumps(code)))
 '
 
 @test "jupyter: a cell is run and read back from the page; the address before the newest opens nothing" {
@@ -112,7 +117,7 @@ assert t.exitstatus == 0, t.seen
 t = Terminal("user1", "spunnelctl", "session", "--jupyter")
 t.expect("Ctrl-C leaves session " + job)
 login("user1", "spunnelctl", "session", "stop", job)
-t.expect("session " + job + " has ended")
+t.expect("session " + job + ":? (it )?has ended")
 PY
     eventually pictures_are_gone
 }
