@@ -17,7 +17,7 @@ RUN = """(() => {
     // A new notebook is drawn twice, and the first drawing takes what was typed along.
     if (!text.innerText.trim()) { text.focus(); document.execCommand("insertText", false, CODE); return null }
     if (cell.querySelector(".jp-InputPrompt").innerText.includes("[ ]"))
-        document.querySelector("[data-command=\"notebook:run-cell-and-select-next\"]").click();
+        document.querySelector("[data-command$=run-cell-and-select-next]").click();
     return null })()"""
 def run_cell(page, code):
     """Types into the first cell of a new notebook, runs it, and returns what it printed."""
