@@ -71,7 +71,7 @@ class Page:
             return "exception: " + answer["exceptionDetails"].get("exception", {}).get("description", "")
         return answer["result"].get("value")
 
-    def until(self, script, patience=90):
+    def until(self, script, patience=45):
         """Waits until an expression is true, and returns it."""
         end = time.monotonic() + patience
         while True:

@@ -16,7 +16,7 @@ RUN = """(() => {
     if (!text || !document.querySelector(".jp-Notebook-ExecutionIndicator[data-status=idle]")) return null;
     // A new notebook is drawn twice, and the first drawing takes what was typed along.
     if (!text.innerText.trim()) { text.focus(); document.execCommand("insertText", false, CODE); return null }
-    if (cell.querySelector(".jp-InputPrompt").innerText.includes("[ ]"))
+    if (cell.querySelector(".jp-InputPrompt").innerText.match(/\[\s\]/))
         document.querySelector("[data-command$=run-cell-and-select-next]").click();
     return null })()"""
 def run_cell(page, code):

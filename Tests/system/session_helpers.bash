@@ -91,6 +91,7 @@ strangers_stay_out() {
     [[ $status != 0 && -z $output ]]
     run as user1 curl -s -m 5 "http://localhost:$port/spunnel/"
     holds "Opening the session"
+    # shellcheck disable=SC2016 # expanded there
     run host n1 user2 sh -c 'ls /tmp/spunnel-session-*/; for file in web vnc xpra.sock jupyter.sock; do
         curl -s -m 5 --unix-socket "$(echo /tmp/spunnel-session-*)/$file" http://localhost/ && echo ANSWERED; done'
     holds "Permission denied"
