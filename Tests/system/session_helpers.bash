@@ -70,9 +70,11 @@ secrets() {
 
 # no_secret_shows: is none of the session's secrets in a command line, a job's record or Slurm's logs?
 no_secret_shows() {
-    local secret found
+    local secret found lines
+    # Read before any command has a secret as its argument.
+    lines=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ')
     for secret in $(secrets); do
-        found=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -aoF -- "$secret" || true)
+        found=$([[ $lines != *"$secret"* ]] || echo "a command line")
         found+=$(as root sh -c 'scontrol show job; squeue -o %all' | grep -F -- "$secret" || true)
         found+=$(grep -rlF -- "$secret" "$STATE"/*/log || true)
         [[ -z $found ]] || {

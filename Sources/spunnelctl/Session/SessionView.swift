@@ -40,7 +40,10 @@ struct SessionView {
       throw .failure("find the address of session \(job): its kind has none")
     }
     let forward = try SessionTunnel.forward(job, to: socket)
-    return ("http://localhost:\(forward.listen)\(page)", Announcement([forward], through: try StateOption(nil).loginName).command)
+    return (
+      "http://localhost:\(forward.listen)\(page)",
+      Announcement([forward], through: try StateOption(nil).loginName).command
+    )
   }
 
   /// Prints the address.
@@ -63,7 +66,9 @@ struct SessionView {
       throw .failures([
         "view session \(job): no \(viewer.names(kind.name)) on PATH of this host: open \(viewer.place) "
           + "with yours",
-        Announcement([forward], through: try StateOption(nil).loginName).command.map { "on your own computer, first: \($0)" } ?? "",
+        Announcement([forward], through: try StateOption(nil).loginName).command.map {
+          "on your own computer, first: \($0)"
+        } ?? "",
       ])
     }
   }
