@@ -16,12 +16,19 @@ package struct Table {
     case bad = "31"
   }
 
-  private typealias Row = (cells: [String], moods: [Int: Mood])
-
-  private var rows: [Row]
+  private let columnCount: Int
+  /// Row by row, in one array: a table may have a hundred thousand rows.
+  private var cells: [String]
+  private var moods: [Int: [Int: Mood]] = [:]
+  /// Of the widest cells.
+  private var widths: [Int]
 
   /// - Parameter titles: the cells of the first row
-  package init(_ titles: [String]) { rows = [(titles, [:])] }
+  package init(_ titles: [String]) {
+    columnCount = titles.count
+    cells = titles
+    widths = titles.map(\.count)
+  }
 
   /// Adds a row.
   ///
@@ -29,7 +36,12 @@ package struct Table {
   ///   - row: one cell for each title; control characters are escaped, and long cells are cut
   ///   - moods: the mood of each column, shown on a terminal only
   package mutating func add(_ row: [String], moods: [Int: Mood] = [:]) {
-    rows.append((row.map { cell($0) }, moods))
+    if !moods.isEmpty { self.moods[cells.count / columnCount] = moods }
+    for (column, text) in row.enumerated() {
+      let cell = cell(text)
+      cells.append(cell)
+      widths[column] = max(widths[column], Table.width(cell))
+    }
   }
 
   /// The table for standard output: folded and coloured if that is a terminal.
@@ -42,29 +54,39 @@ package struct Table {
   ///   - inColour: whether to show moods
   package func text(columns: Int?, inColour: Bool = false) -> String {
     let widths = fitted(to: columns ?? 0)
-    return rows.map { row in
-      // A folded cell continues below itself.
-      let folded = row.cells.enumerated().map { Table.fold($1, widths[$0]) }
-      let height = folded.map(\.count).max() ?? 0
-      return (0..<height).map { index in
-        let parts = folded.map { index < $0.count ? $0[index] : "" }
-        return line(parts, widths, inColour ? row.moods : [:])
+    let isFolded = widths != self.widths
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity((widths.reduce(0, +) + 2 * columnCount) * (cells.count / columnCount))
+    for row in 0..<cells.count / columnCount {
+      if row > 0 { bytes.append(10) }
+      let cells = cells[row * columnCount..<(row + 1) * columnCount]
+      let moods = inColour ? moods[row] ?? [:] : [:]
+      if isFolded {
+        bytes += Table.folded(Array(cells), widths, moods).utf8
+      } else {
+        Table.write(cells, widths, moods, to: &bytes)
       }
-      .joined(separator: "\n")
     }
-    .joined(separator: "\n")
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// A row over several lines. A folded cell continues below itself.
+  private static func folded(_ cells: [String], _ widths: [Int], _ moods: [Int: Mood]) -> String {
+    let folded = cells.enumerated().map { fold($1, widths[$0]) }
+    let height = folded.map(\.count).max() ?? 0
+    var bytes: [UInt8] = []
+    for index in 0..<height {
+      if index > 0 { bytes.append(10) }
+      write(folded.map { index < $0.count ? $0[index] : "" }[...], widths, moods, to: &bytes)
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   /// The widths of the columns. The widest column shrinks until the table fits.
   private func fitted(to columns: Int) -> [Int] {
-    var widths = [Int](repeating: 0, count: rows[0].cells.count)
-    for row in rows {
-      for (column, cell) in row.cells.enumerated() {
-        widths[column] = max(widths[column], cell.count)
-      }
-    }
+    var widths = widths
     if columns <= 0 { return widths }
-    let least = rows[0].cells.map { max($0.count, Table.narrowest) }
+    let least = cells.prefix(columnCount).map { max($0.count, Table.narrowest) }
     var excess = widths.reduce(0, +) + Table.gap * (widths.count - 1) - columns
     while excess > 0 {
       let shrinkable = widths.indices.filter { widths[$0] > least[$0] }
@@ -90,18 +112,24 @@ package struct Table {
     return [String(first)] + fold(String(rest), width)
   }
 
-  private func line(_ cells: [String], _ widths: [Int], _ moods: [Int: Mood]) -> String {
-    var line = ""
+  private static func write(
+    _ cells: ArraySlice<String>, _ widths: [Int], _ moods: [Int: Mood], to bytes: inout [UInt8]
+  ) {
     var gap = 0
     for (column, cell) in cells.enumerated() {
       // The last cell of a line gets no padding.
       if !cell.isEmpty {
-        line += String(repeating: " ", count: gap) + Colours.paint(cell, moods[column])
+        for _ in 0..<gap { bytes.append(32) }
+        bytes += (moods.isEmpty ? cell : Colours.paint(cell, moods[column])).utf8
         gap = 0
       }
-      gap += widths[column] - cell.count + Table.gap
+      gap += widths[column] - width(cell) + Table.gap
     }
-    return line
+  }
+
+  /// Characters; most cells have a byte for each.
+  private static func width(_ cell: String) -> Int {
+    cell.utf8.allSatisfy { $0 < 0x80 } ? cell.utf8.count : cell.count
   }
 
   private func cell(_ text: String) -> String {

@@ -14,10 +14,19 @@ struct Terminal {
   func giveBack() { StandardStream.output.write(Screen.leave) }
 
   func draw(_ text: String) throws(SystemError) {
-    // A terminal that does not know its size reports 0.
+    let (columns, rows) = size
+    try StandardStream.output.put(Screen.frame(text, columns: columns, rows: rows))
+  }
+
+  func draw(_ screen: any KeyedScreen) throws(SystemError) {
+    let (columns, rows) = size
+    let lines = screen.lines(columns: columns, rows: rows)
+    try StandardStream.output.put(Screen.frame(lines, columns: columns, rows: rows))
+  }
+
+  /// A terminal that does not know its size reports 0.
+  private var size: (columns: Int, rows: Int) {
     let size = StandardStream.output.size ?? (0, 0)
-    try StandardStream.output.put(
-      Screen.frame(
-        text, columns: size.columns > 0 ? size.columns : 80, rows: size.rows > 0 ? size.rows : 24))
+    return (size.columns > 0 ? size.columns : 80, size.rows > 0 ? size.rows : 24)
   }
 }

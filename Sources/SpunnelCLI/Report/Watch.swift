@@ -26,6 +26,9 @@ package final class Watch: EventHandler {
   private let news: (any ChangeNews)?
   private let isJSON: Bool
   private let terminal: Terminal?
+  /// What keys act on; `nil` where nobody can press any.
+  private let screen: (any KeyedScreen)?
+  private let keyboard: Keyboard?
   private let look: Look
   /// The text that was printed last.
   private var shown: String?
@@ -38,26 +41,31 @@ package final class Watch: EventHandler {
   /// - Parameters:
   ///   - output: the form of the reports
   ///   - news: reports changes; `nil` for reports at intervals only
+  ///   - screen: the screen that keys act on, on a terminal; `look` hands it each report
   ///   - look: makes the report
   package static func run(
-    _ output: Output, _ news: (any ChangeNews)?, _ look: @escaping Look
+    _ output: Output, _ news: (any ChangeNews)?, screen: (any KeyedScreen)? = nil,
+    _ look: @escaping Look
   ) throws(CommandError) {
     let watch: Watch
     do throws(SystemError) {
-      watch = try Watch(output, news, look)
+      watch = try Watch(output, news, screen, look)
       try watch.run()
     } catch { throw .failure("watch: \(error)") }
     if let failure = watch.failure { throw failure }
   }
 
   private init(
-    _ output: Output, _ news: (any ChangeNews)?, _ look: @escaping Look
+    _ output: Output, _ news: (any ChangeNews)?, _ screen: (any KeyedScreen)?,
+    _ look: @escaping Look
   ) throws(SystemError) {
     loop = try EventLoop()
     signals = try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH])
     self.news = news
     isJSON = output.isJSON
     terminal = isJSON ? nil : Terminal()
+    keyboard = screen != nil && terminal != nil ? Keyboard() : nil
+    self.screen = keyboard != nil ? screen : nil
     self.look = look
   }
 
@@ -66,8 +74,9 @@ package final class Watch: EventHandler {
     // epoll(7) reports a closed pipe without being asked. A regular file cannot be watched and
     // never closes.
     try? loop.add(STDOUT_FILENO, [], self)
-    terminal?.take()
-    defer { terminal?.giveBack() }
+    if keyboard != nil { try loop.add(STDIN_FILENO, [.input], self) }
+    take()
+    defer { giveBack() }
     update()
     try loop.run()
     if let descriptor = news?.descriptor { loop.remove(descriptor) }
@@ -78,6 +87,8 @@ package final class Watch: EventHandler {
       for signal in (try? signals.take()) ?? [] { take(signal) }
     } else if descriptor == STDOUT_FILENO {
       loop.stop()
+    } else if descriptor == STDIN_FILENO {
+      takeKeys()
     } else {
       // One event is enough until the next report, however many changes follow.
       loop.remove(descriptor)
@@ -89,11 +100,33 @@ package final class Watch: EventHandler {
     switch signal {
     case SIGWINCH: redraw()
     case SIGTSTP:
-      terminal?.giveBack()
+      giveBack()
       kill(getpid(), SIGSTOP)
-      terminal?.take()
+      take()
       redraw()
     default: loop.stop()
+    }
+  }
+
+  private func take() {
+    terminal?.take()
+    keyboard?.take()
+  }
+
+  private func giveBack() {
+    keyboard?.giveBack()
+    terminal?.giveBack()
+  }
+
+  private func takeKeys() {
+    guard let screen, let keys = keyboard?.keys() else { return loop.stop() }
+    for key in keys {
+      switch screen.press(key) {
+      case .nothing: break
+      case .redraw: redraw()
+      case .look: update()
+      case .quit: return loop.stop()
+      }
     }
   }
 
@@ -123,7 +156,7 @@ package final class Watch: EventHandler {
   }
 
   private func tell(_ text: String) {
-    if text == shown { return }
+    if text == shown, screen == nil { return }
     let isFirst = shown == nil
     shown = text
     if terminal != nil { return redraw() }
@@ -133,6 +166,9 @@ package final class Watch: EventHandler {
   }
 
   private func redraw() {
+    if let terminal, let screen {
+      return write { () throws(SystemError) in try terminal.draw(screen) }
+    }
     if let terminal, let shown { write { () throws(SystemError) in try terminal.draw(shown) } }
   }
 

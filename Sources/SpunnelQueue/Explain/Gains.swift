@@ -18,6 +18,8 @@ package struct Gains: Equatable, Sendable {
   /// A smaller gain, in seconds, is not worth a change.
   private static let leastGain = 60
   private static let mostGains = 3
+  /// Slurm tells a year from now of a job whose nodes nobody knows when to be free.
+  private static func farAway(_ now: Int) -> Int { now + 300 * 86400 }
   /// The most questions to Slurm.
   private static let mostChanges = 8
 
@@ -31,20 +33,24 @@ package struct Gains: Equatable, Sendable {
   /// - Parameters:
   ///   - wishes: what the job asks for
   ///   - changes: the changes to test
+  ///   - impossible: why Slurm never starts it as it is, where Slurm said so itself
   ///   - test: asks sbatch, with the words of the changed job
   package init(
-    _ wishes: JobWishes, _ changes: [JobWishes.Change],
+    _ wishes: JobWishes, _ changes: [JobWishes.Change], impossible: String? = nil,
     test: ([String]) throws(SystemError) -> StartTest
   ) throws(SystemError) {
-    asItIs = try test(wishes.words)
+    let now = Clock.wallMilliseconds() / 1000
+    if let impossible { asItIs = .never(impossible) } else { asItIs = try test(wishes.words) }
     var found: [Gain] = []
     for change in changes.prefix(Gains.mostChanges) {
       guard case .starts(let start, _) = try test(change.wishes.words) else { continue }
       switch asItIs {
-      case .never: found.append(Gain(option: change.option, start: start, seconds: nil))
-      case .starts(let now, _):
-        if now - start >= Gains.leastGain {
-          found.append(Gain(option: change.option, start: start, seconds: now - start))
+      case .never where start < Gains.farAway(now):
+        found.append(Gain(option: change.option, start: start, seconds: nil))
+      case .never: break
+      case .starts(let unchanged, _):
+        if unchanged - start >= Gains.leastGain {
+          found.append(Gain(option: change.option, start: start, seconds: unchanged - start))
         }
       }
     }

@@ -1,5 +1,7 @@
 // Explains Slurm's reason why a job waits, and what the user can do.
 
+import SpunnelSystem
+
 /// The meaning of a reason.
 package struct ReasonWords: Equatable, Sendable {
   /// A sentence without its full stop.
@@ -8,14 +10,22 @@ package struct ReasonWords: Equatable, Sendable {
   package let advice: String
   /// Whether waiting alone never helps.
   package let isForever: Bool
+  /// Whether the job asks for what it can never have.
+  package var isImpossible: Bool { isForever && advice.mentions("release") == false }
 
   private init(_ meaning: String, _ advice: String = "", isForever: Bool = false) {
     (self.meaning, self.advice, self.isForever) = (meaning, advice, isForever)
   }
 
-  /// - Parameter reason: Slurm's word for the reason
-  package init(reason: String) {
-    if let known = ReasonWords.table[reason] {
+  /// - Parameters:
+  ///   - reason: Slurm's word for the reason
+  ///   - explanation: Slurm's sentence, which tells a reservation from a node that is down
+  package init(reason: String, explanation: String = "") {
+    if explanation.mentions("Reserved for maintenance") {
+      self.init(
+        "its nodes are reserved for maintenance before it would end",
+        "ask for less time: set JOB --time")
+    } else if let known = ReasonWords.table[reason] {
       self = known
     } else if reason.hasPrefix("QOS") || reason.hasPrefix("Assoc") || reason.hasPrefix("Max")
       || reason.hasPrefix("Grp")

@@ -109,6 +109,19 @@ package struct JobWishes: Equatable, Sendable {
     return words
   }
 
+  /// Minutes as `2:00:00`.
+  private static func time(_ minutes: Int) -> String {
+    "\(minutes / 60):\(minutes % 60 < 10 ? "0" : "")\(minutes % 60):00"
+  }
+
+  /// Whether the bounds of its partition allow it; sbatch --test-only does not look at all of them.
+  package func fits(_ partitions: [PartitionInfo]) -> Bool {
+    guard let own = partitions.first(where: { $0.name == partition }) else { return true }
+    if case .of(let most) = own.timeLimit, let minutes, minutes > most { return false }
+    if case .of(let most) = own.mostNodes, let nodes, nodes > most { return false }
+    return nodes ?? .max >= own.leastNodes ?? 0
+  }
+
   /// A change, and the option that makes it.
   package struct Change: Equatable, Sendable {
     package let option: String
@@ -126,9 +139,15 @@ package struct JobWishes: Equatable, Sendable {
       changes.append(Change(option: option, wishes: wishes))
     }
     if let minutes, minutes > 1 {
-      add("--time=\(minutes / 2)") { $0.minutes = minutes / 2 }
+      add("--time=\(JobWishes.time(minutes / 2))") { $0.minutes = minutes / 2 }
     } else if minutes == nil {
-      add("--time=60") { $0.minutes = 60 }
+      add("--time=1:00:00") { $0.minutes = 60 }
+    }
+    // Longer than its partition allows: as long as it allows.
+    if case .of(let most) = partitions.first(where: { $0.name == partition })?.timeLimit,
+      minutes ?? .max > most, minutes.map({ $0 / 2 }) != most
+    {
+      add("--time=\(JobWishes.time(most))") { $0.minutes = most }
     }
     if let nodes, nodes > 1 {
       add("--nodes=\(nodes / 2)") {
@@ -152,6 +171,6 @@ package struct JobWishes: Equatable, Sendable {
     for other in partitions where other.name != partition && other.state == "UP" {
       add("--partition=\(other.name)") { $0.partition = other.name }
     }
-    return changes
+    return changes.filter { $0.wishes.fits(partitions) }
   }
 }

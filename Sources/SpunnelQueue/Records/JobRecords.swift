@@ -75,6 +75,19 @@ package struct JobRecords: Sendable {
     } catch { return [] }
   }
 
+  /// The notes of ends that were written since a time, in seconds since 1970.
+  package func recent(since time: Int) -> [String] {
+    do throws(SystemError) {
+      let folder = try Directory.open(following: path)
+      return try folder.names().filter { name in
+        guard name.hasSuffix(".end") || name.hasSuffix(".run") else { return false }
+        var found = stat()
+        return unsafe fstatat(folder.descriptor.raw, name, &found, AT_SYMLINK_NOFOLLOW) == 0
+          && found.st_mtim.tv_sec >= time
+      }
+    } catch { return [] }
+  }
+
   /// Removes the oldest files if there are too many.
   package func sweep() {
     let names = names()

@@ -19,9 +19,14 @@ package enum JobStatus: Equatable, Sendable {
   case unknown(String)
 
   /// - Parameter job: a job that is over
-  package init(_ job: JobInfo) {
-    let exit = job.exit ?? 0
-    switch job.state {
+  package init(_ job: JobInfo) { self.init(job.state, exit: job.exit ?? 0, reason: job.reason) }
+
+  /// - Parameters:
+  ///   - state: Slurm's word
+  ///   - exit: as wait(2) tells it
+  ///   - reason: Slurm's word for it
+  package init(_ state: String, exit: Int, reason: String) {
+    switch state {
     case "COMPLETED": self = JobStatus(wait: exit)
     case "CANCELLED": self = .cancelled
     case "TIMEOUT", "DEADLINE": self = .outOfTime
@@ -32,11 +37,11 @@ package enum JobStatus: Equatable, Sendable {
       if exit & 0x7f == JobStatus.filesFailed {
         self = .notStarted("its output or input file cannot be opened")
       } else if exit == 0 {
-        self = .notStarted(job.reason.isEmpty ? "FAILED" : job.reason)
+        self = .notStarted(reason.isEmpty ? "FAILED" : reason)
       } else {
         self = JobStatus(wait: exit)
       }
-    default: self = .unknown(job.state)
+    default: self = .unknown(state)
     }
   }
 

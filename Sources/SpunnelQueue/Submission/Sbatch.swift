@@ -27,13 +27,15 @@ package struct Submission: Sendable {
 
   /// The result of a submission.
   package enum Outcome: Equatable, Sendable {
-    /// The job id, and the name of the cluster if sbatch printed one.
-    case submitted(UInt32, cluster: String?)
-    /// sbatch refused the job, and said why on standard error.
+    /// The job's number, the cluster's name if sbatch told one, and a signal that came too late.
+    case submitted(UInt32, cluster: String?, interrupted: CInt?)
+    /// This signal came, and no job was made.
+    case interrupted(CInt)
+    /// sbatch has said why on standard error.
     case refused(status: Int)
   }
 
-  package typealias Said = (status: Int, output: String)
+  package typealias Said = (status: Int, output: String, interrupted: CInt?)
 
   /// `O_TMPFILE` of open(2), a macro that Swift does not import.
   private static let temporaryFile: CInt = 0o20000000 | O_DIRECTORY
@@ -43,12 +45,16 @@ package struct Submission: Sendable {
   /// - Parameter sbatch: the path of sbatch
   package func submit(sbatch: ByteString) throws(SystemError) -> Outcome {
     let result = try run(sbatch: sbatch, extra: ["--parsable"], mergesErrors: false)
-    guard result.status == 0 else { return .refused(status: result.status) }
-    // A site's wrapper may print other lines before the job id.
+    guard result.status == 0 else {
+      return result.interrupted.map { .interrupted($0) } ?? .refused(status: result.status)
+    }
+    // A site's wrapper may say more on the lines before.
     for line in result.output.split(separator: "\n").reversed() {
       let parts = line.split(separator: ";", maxSplits: 1)
       if let number = parts.first.flatMap({ UInt32($0) }) {
-        return .submitted(number, cluster: parts.count == 2 ? String(parts[1]) : nil)
+        return .submitted(
+          number, cluster: parts.count == 2 ? String(parts[1]) : nil,
+          interrupted: result.interrupted)
       }
     }
     return .refused(status: 125)
@@ -71,18 +77,32 @@ package struct Submission: Sendable {
       ])
     program.newSession = false
     defer { if let input { _ = close(input) } }
+    // A job must not be made without anybody's knowledge of its number: sbatch is told, and heard to its end.
+    let signals = try SignalWatch([SIGINT, SIGTERM, SIGHUP])
+    defer { Process.unblockSignals() }
     let child = try program.start()
     let reader = pipe.reader
     Submission.drop(pipe.writer)
     var output: [UInt8] = []
-    while reader.waitReadable(milliseconds: -1),
-      let bytes = try reader.read(atMost: 1 << 16), !bytes.isEmpty
-    {
+    var interrupted: CInt?
+    while true {
+      var entries = [
+        pollfd(fd: reader.raw, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: signals.descriptor.raw, events: Int16(POLLIN), revents: 0),
+      ]
+      _ = unsafe poll(&entries, 2, -1)
+      for signal in try signals.take() {
+        interrupted = signal
+        _ = kill(-child, signal)
+      }
+      if entries[0].revents == 0 { continue }
+      guard let bytes = try reader.read(atMost: 1 << 16) else { continue }
+      if bytes.isEmpty { break }
       if output.count < 1 << 20 { output += bytes }
     }
     while true {
       if case .ended(let status) = Process.poll(child) {
-        return (status, String(decoding: output, as: UTF8.self))
+        return (status, String(decoding: output, as: UTF8.self), interrupted)
       }
       usleep(300)
     }

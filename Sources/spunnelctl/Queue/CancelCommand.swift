@@ -117,7 +117,8 @@ enum RetryCommand {
       throw .failure("retry job \(reference): \(error)")
     }
     let submission = Submission(
-      words, scriptWords: submitted.scriptWords, script: submitted.script)
+      words, scriptWords: submitted.scriptWords, script: submitted.script,
+      environment: tools.environment)
     let new = try SubmitCommand.submit(submission, try tools.program("sbatch"), tools)
     try say(call[SubmitCommand.parsable] ? "\(new)" : "Submitted batch job \(new)")
     if !call[waits] { return .success }

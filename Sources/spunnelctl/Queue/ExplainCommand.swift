@@ -34,8 +34,10 @@ enum ExplainCommand {
   private static func waiting(_ job: JobInfo, _ tools: QueueTools) throws(CommandError)
     -> ExplainReport
   {
-    let reason = ReasonWords(reason: job.reason)
-    var lines = ["It waits: \(reason.meaning)."]
+    let reason = ReasonWords(reason: job.reason, explanation: job.explanation)
+    var lines = [
+      reason.isImpossible ? "It can never run: \(reason.meaning)." : "It waits: \(reason.meaning)."
+    ]
     if !job.explanation.isEmpty { lines.append("Slurm says: \(printable(job.explanation)).") }
     if !reason.advice.isEmpty { lines.append("What helps: \(reason.advice).") }
     lines += try ahead(of: job, tools)
@@ -47,10 +49,14 @@ enum ExplainCommand {
     }
     let wishes = JobWishes(job)
     do throws(SystemError) {
-      gains = try Gains(wishes, wishes.changes(partitions)) { words throws(SystemError) in
-        let test = Submission(words.map { ByteString($0) }, script: Array("#!/bin/sh\n".utf8))
-        let (status, output) = try test.test(sbatch: sbatch)
-        return StartTest(status: status, output: output)
+      gains = try Gains(
+        wishes, wishes.changes(partitions), impossible: reason.isImpossible ? reason.meaning : nil
+      ) { words throws(SystemError) in
+        let test = Submission(
+          words.map { ByteString($0) }, script: Array("#!/bin/sh\n".utf8),
+          environment: tools.environment)
+        let said = try test.test(sbatch: sbatch)
+        return StartTest(status: said.status, output: said.output)
       }
     } catch { throw .failure("explain: run sbatch: \(error)") }
     if !reason.isForever, let planned = job.started {
@@ -59,12 +65,21 @@ enum ExplainCommand {
     switch gains.asItIs {
     case .starts(_, let text) where !reason.isForever:
       lines.append("It could start no earlier than \(text).")
-    case .never(let why): lines.append("As it is it can never run: \(printable(why)).")
+    case .never(let why) where !reason.isImpossible:
+      lines.append("As it is it can never run: \(printable(why)).")
     default: break
     }
     for gain in gains.gains {
-      let tail = gain.seconds.map { ", \(QueueTime.span($0)) earlier" } ?? ""
-      lines.append("With \(gain.option) it could start at \(QueueTime.point(gain.start))\(tail).")
+      let tail =
+        gain.seconds.map {
+          " instead of \(QueueTime.point(gain.start + $0)), \(QueueTime.span($0)) earlier"
+        } ?? ""
+      let option =
+        gain.option.hasPrefix("-") ? "With \(gain.option)" : "Without" + gain.option.dropFirst(7)
+      lines.append("\(option) it could start at \(QueueTime.point(gain.start))\(tail).")
+    }
+    if gains.gains.isEmpty, !reason.isForever || reason.isImpossible {
+      lines.append("No single change of it that was asked of Slurm helps.")
     }
     return ExplainReport(job: job, lines: lines, gains: gains.gains)
   }
@@ -102,8 +117,7 @@ enum ExplainCommand {
           "Its limit was \(QueueTime.span(minutes * 60)): give it more, as in --time=\(minutes * 2)."
         )
       }
-    case .outOfMemory: lines.append(memoryAdvice(story))
-    case .killed(let signal) where signal == 9: lines.append(memoryAdvice(story))
+    case .outOfMemory, .killed(signal: 9): lines += memoryAdvice(story)
     case .notStarted:
       lines.append(
         "Its output is '\(job.outputPath)', in '\(job.folder)': can it be written from the nodes?")
@@ -116,14 +130,25 @@ enum ExplainCommand {
     return ExplainReport(job: job, lines: lines)
   }
 
-  private static func memoryAdvice(_ story: JobStory) -> String {
-    let limit =
-      story.job.memoryPerNode.map { $0 > 0 ? "\($0)M a node" : "no bound" }
-      ?? story.job.memoryPerCPU.map { "\($0)M a CPU" } ?? "not known"
-    let peak =
-      story.run.flatMap { $0.peakKiB > 0 ? Units.byteCount($0.peakKiB << 10) : nil } ?? "not known"
-    return
-      "Signal 9 often means memory: its peak was \(peak), its limit \(limit): give it more by --mem."
+  private static func memoryAdvice(_ story: JobStory) -> [String] {
+    let job = story.job
+    let had =
+      job.memoryPerNode.flatMap { $0 > 0 ? "\(Units.byteCount($0 << 20)) a node" : nil }
+      ?? job.memoryPerCPU.map { "\(Units.byteCount($0 << 20)) a CPU" }
+    if let limit = MemoryKill(job) {
+      let wanted = max((limit.peak / 4 * 5) >> 20, 1)
+      return [
+        "Slurm killed it for its memory: it used \(Units.byteCount(limit.peak)), and its limit was "
+          + "\(Units.byteCount(limit.limit)): give it more, as in --mem=\(wanted)M."
+      ]
+    }
+    let noted = story.run.map { $0.peakKiB << 10 } ?? 0
+    let peak = noted > 0 ? Units.byteCount(noted) : "not known"
+    let isCertain = JobStatus(job) == .outOfMemory
+    return [
+      (isCertain ? "It ran out of memory" : "Signal 9 often means memory")
+        + ": its peak was \(peak), its limit \(had ?? "not known"): give it more by --mem."
+    ]
   }
 }
 

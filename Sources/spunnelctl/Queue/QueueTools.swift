@@ -16,11 +16,13 @@ struct QueueTools {
   /// `NAME=value` entries for another cluster; `nil` for the environment of this process.
   let environment: [ByteString]?
 
-  /// - Parameter environment: the environment of another cluster, or `nil`
-  /// - Throws: when the installation is incomplete
+  /// - Parameter environment: of a cluster that this process's own does not name; `nil`: of the site's, or on a
+  ///   machine without one of the user's own cluster
   init(environment: [ByteString]? = nil) throws(CommandError) {
     guard let installation = Installation.current else { throw .failure(Installation.absence) }
     self.installation = installation
+    let environment =
+      environment ?? PersonalCluster.standIn(SlurmHelper(path: installation.jobs))
     self.environment = environment
     slurm = SlurmHelper(path: installation.jobs, environment: environment)
     records = JobRecords { QueueTools.value(of: $0, in: environment) }
@@ -37,8 +39,7 @@ struct QueueTools {
     let path = QueueTools.value(of: "PATH", in: environment) ?? "/usr/bin:/bin"
     if let found = Program.find(ByteString(name), searchPath: ByteString(path)) { return found }
     throw .failure(
-      "find '\(name)': no such program on PATH: is Slurm here? spunnelctl cluster up makes one of "
-        + "your own")
+      "find '\(name)': no such program on PATH: \(PersonalCluster.advice)")
   }
 
   var runner: String { installation.prefix + "/libexec/spunnel/spunnel-run" }

@@ -2,7 +2,6 @@
 
 import Glibc
 import SpunnelCLI
-import SpunnelCluster
 import SpunnelQueue
 import SpunnelSlurm
 import SpunnelSystem
@@ -24,6 +23,15 @@ enum SubmitCommand {
   static let taskTime = Option(
     "task-time", "TIME", .text, "Of --pool: begin no task when less time is left than this.")
   static let resumes = Flag("resume", "Of --pool: leave out what its log says is done.")
+  static let resumesFailed = Flag(
+    "resume-failed", "Of --pool: leave out what its log says has succeeded.")
+  static let log = Option(
+    "log", "FILE", .file, "Of --pool: where the log is (the list's name with .joblog behind it).")
+  static let jobs = Option(
+    "jobs", letter: "j", "N", .number(in: 1...4096),
+    "Of --pool: run N tasks at once on each node (as many as Slurm gives).")
+  static let nulls = Flag(
+    "null", letter: "0", "Of --pool: the commands end with NUL bytes, not with lines.")
   static let waits = Flag(
     "wait", letter: "W", "Wait for the end, and exit with the job's own status.")
   static let dryRun = Flag(
@@ -35,8 +43,9 @@ enum SubmitCommand {
   static let spec = CommandSpec(
     "submit", "Give Slurm a command to run.",
     options: [
-      file, require, lines, pool, retries, taskTime, resumes, waits, dryRun, parsable, personal,
-      Output.json,
+      file, require, lines, pool, retries, taskTime, resumes, resumesFailed, log, jobs, nulls,
+      waits,
+      dryRun, parsable, personal, Output.json,
     ],
     foreignOptions: .sbatch, programWords: .init(.afterOperands, "CMD…"),
     details: """
@@ -86,12 +95,20 @@ enum SubmitCommand {
       throw .failure("submit: run sbatch: \(error)")
     }
     switch outcome {
-    case .submitted(let job, _):
+    case .submitted(let job, _, let interrupted):
       note(job, submission, tools, poolLog)
+      if let interrupted {
+        remark("spunnelctl: submit: job \(job) was submitted: spunnelctl cancel \(job) cancels it")
+        throw .exit(ExitCode(rawValue: 128 + interrupted))
+      }
       return job
     case .refused(let status):
+      let advice =
+        tools.environment == nil && !PersonalCluster.hasSite ? ": \(PersonalCluster.advice)" : ""
       throw .failure(
-        "submit: sbatch refused the job, and ended with status \(status): nothing was submitted")
+        "submit: sbatch refused the job, and ended with status \(status): nothing was "
+          + "submitted\(advice)")
+    case .interrupted(let signal): throw .exit(ExitCode(rawValue: 128 + signal))
     }
   }
 
@@ -141,26 +158,4 @@ private struct SubmitReport: Report {
   let job: UInt32
   var text: String { "Submitted batch job \(job)" }
   var object: JSON { JSON(["job": .number(Int(job))]) }
-}
-
-/// The user's own Slurm, for `--personal`.
-enum PersonalCluster {
-  /// Brings the cluster up if it is down.
-  ///
-  /// - Returns: the environment that makes Slurm's commands use it
-  static func environment() throws(CommandError) -> [ByteString] {
-    guard let own = Host.executable else {
-      throw .failure("submit: /proc does not tell where spunnelctl is")
-    }
-    let up = Program(own, ["cluster", "up"], environment: Process.environment())
-    let result: ProgramResult
-    do throws(SystemError) { result = try up.capture(milliseconds: 120_000) } catch {
-      throw .failure("submit: spunnelctl cluster up: \(error)")
-    }
-    if !result.succeeded { throw .failure("submit: \(printable(result.lastLine))") }
-    do throws(ClusterError) {
-      let change = try Cluster(.standard, in: try .current()).environment()
-      return change.applied(to: Process.environment())
-    } catch { throw .failure("submit: \(error)") }
-  }
 }

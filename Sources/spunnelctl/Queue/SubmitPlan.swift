@@ -193,14 +193,24 @@ struct SubmitPlan {
   private mutating func readPool(
     _ call: Call, _ typed: inout [ByteString], _ tools: QueueTools
   ) throws(CommandError) -> [String] {
-    guard let file = call[SubmitCommand.pool] else { return [] }
+    guard let file = call[SubmitCommand.pool] else {
+      try SubmitPlan.refusePoolOptions(call)
+      return []
+    }
     if !call.program.isEmpty || job.command != nil {
       throw .usage(
         "submit: --pool has its commands in '\(printable(file))': leave the other one out")
     }
     var options = PoolOptions(file: try SubmitPlan.absolute(file))
     options.retries = call[SubmitCommand.retries] ?? 0
-    options.resumes = call[SubmitCommand.resumes]
+    options.retriesFailed = call[SubmitCommand.resumesFailed]
+    options.resumes = call[SubmitCommand.resumes] || options.retriesFailed
+    options.isNullSeparated = call[SubmitCommand.nulls]
+    options.tasksPerNode = call[SubmitCommand.jobs]
+    options.log = try call[SubmitCommand.log].map { path throws(CommandError) in
+      // The job may begin in another folder.
+      path.hasPrefix("/") ? path : try SubmitPlan.absolute(".") + "/" + path
+    }
     if let text = call[SubmitCommand.taskTime] {
       guard let seconds = SlurmTime.seconds(text) else {
         throw .usage("submit: --task-time '\(printable(text))': write a time, as in 10 or 1:30:00")
@@ -217,7 +227,19 @@ struct SubmitPlan {
     return PoolJob.sbatchOptions
   }
 
-  /// Removes an option from sbatch's options, and returns its last value.
+  /// They would be left aside without a word.
+  private static func refusePoolOptions(_ call: Call) throws(CommandError) {
+    let flags = [SubmitCommand.resumes, SubmitCommand.resumesFailed, SubmitCommand.nulls]
+    let titles =
+      flags.filter { call[$0] }.map(\.spec.title)
+      + [SubmitCommand.log.spec, SubmitCommand.taskTime.spec].filter { call.has($0) }.map(\.title)
+      + [SubmitCommand.jobs.spec, SubmitCommand.retries.spec].filter { call.has($0) }.map(\.title)
+    if let title = titles.first {
+      throw .usage("submit: \(title) is an option of --pool: name the list, as in --pool FILE")
+    }
+  }
+
+  /// Takes an option out of sbatch's words; the last one counts.
   private static func takeValue(
     of name: String, _ letter: String, from words: inout [ByteString]
   ) -> String? {
