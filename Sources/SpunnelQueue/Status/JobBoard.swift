@@ -9,6 +9,8 @@ import SpunnelSystem
 package struct JobBoard {
   /// The least time between two questions of all waiting commands of a user, in milliseconds.
   package static let pause = 1000
+  /// The same right after the end of a job. Slurm often hears of an end later than its note is written.
+  private static let shortPause = 200
 
   private static let sharedColumns = [
     "id", "array", "task", "tasks", "throttle", "het", "component", "name", "user", "phase",
@@ -35,12 +37,15 @@ package struct JobBoard {
 
   /// Waits for the next shared answer, at least a second after the last one. Any waiting command of
   /// the user may ask for it. Jobs of other users are asked for separately.
-  package func poll(_ numbers: [UInt32]) throws(SlurmError) -> [JobInfo] {
+  ///
+  /// - Parameter hurries: whether an end was just noted; the answer then comes sooner
+  package func poll(_ numbers: [UInt32], hurries: Bool = false) throws(SlurmError) -> [JobInfo] {
     guard let records, let gate = SharedAnswer(records) else {
       usleep(UInt32(JobBoard.pause) * 1000)
       return try ask(numbers)
     }
-    let bytes = try gate.take(every: JobBoard.pause) { () throws(SlurmError) in
+    let pause = hurries ? JobBoard.shortPause : JobBoard.pause
+    let bytes = try gate.take(every: pause) { () throws(SlurmError) in
       try slurm.answer(.user(user), columns: JobBoard.sharedColumns)
     }
     guard let own = SlurmHelper.jobs(in: bytes) else { return try ask(numbers) }

@@ -22,12 +22,18 @@ package struct Waiter {
   /// Milliseconds that slurmctld may need to learn of an end that a note reports.
   private static let settling = 150
 
+  private static let mostHurries = 3
+
   private let board: JobBoard
   private let references: [JobReference]
   private var ends: [JobReference: JobEnd] = [:]
   /// The tasks and components that Slurm showed, or that the submission names.
   private var expected: [JobReference: [JobReference]] = [:]
   private var isLost = false
+  /// How many requests may still come sooner than others, and when there were that many last.
+  private var hurries = Waiter.mostHurries
+  private var lastHurry = 0
+  private var sawEnd = false
 
   /// - Parameters:
   ///   - board: looks jobs up
@@ -49,7 +55,7 @@ package struct Waiter {
     while true {
       do throws(SlurmError) {
         let numbers = references.map(\.job)
-        let jobs = isFirst ? try board.ask(numbers) : try board.poll(numbers)
+        let jobs = isFirst ? try board.ask(numbers) : try board.poll(numbers, hurries: mayHurry())
         isFirst = false
         isLost = false
         let open = references.filter { !isOver($0, jobs) }
@@ -63,6 +69,17 @@ package struct Waiter {
       }
     }
     return references.flatMap { found(of: $0) }
+  }
+
+  /// Saved requests are spent at an end: over a few seconds there is no more than one a second.
+  private mutating func mayHurry() -> Bool {
+    if !sawEnd { return false }
+    let now = Clock.milliseconds()
+    if now - lastHurry > Waiter.notedPause { hurries = Waiter.mostHurries }
+    if hurries == 0 { return false }
+    if hurries == Waiter.mostHurries { lastHurry = now }
+    hurries -= 1
+    return true
   }
 
   private func unknown(_ reference: JobReference, _ error: SlurmError) -> JobEnd {
@@ -140,17 +157,19 @@ package struct Waiter {
 
   /// Waits until a note reports an end, or for `notedPause`. If a job has no note, it returns at
   /// once: `JobBoard.poll` then limits the rate.
-  private func pause(for open: [JobReference], _ jobs: [JobInfo]) {
+  private mutating func pause(for open: [JobReference], _ jobs: [JobInfo]) {
     let labels = open.flatMap { reference in
       reference.find(in: jobs).filter { $0.phase != .over }.map(\.label)
     }
     let notes = labels.prefix(64).map { board.run($0) }
+    sawEnd = notes.contains { $0?.ended != nil }
     let hasAll = labels.count <= 64 && notes.allSatisfy { $0 != nil && $0?.ended == nil }
     if !hasAll { return }
     let deadline = Clock.milliseconds() + Waiter.notedPause
     while Clock.milliseconds() < deadline {
       usleep(UInt32(Waiter.glance) * 1000)
       if labels.contains(where: { board.run($0)?.ended != nil }) {
+        sawEnd = true
         usleep(UInt32(Waiter.settling) * 1000)
         return
       }

@@ -50,8 +50,15 @@ package struct JobScript: Equatable, Sendable {
     case .shell(let text):
       let replaced = text.replacing("%hostfile%", with: "\"$SPUNNEL_HOSTFILE\"")
         .replacing("%threads%", with: String(threads))
-      script.add(" /bin/sh -c ")
-      script.add(word: ByteString(replaced))
+      if replaced.utf8.count < JobScript.longestWord {
+        script.add(" /bin/sh -c ")
+        script.add(word: ByteString(replaced))
+      } else {
+        // execve(2) takes no longer word: the shell reads the command from a here-document.
+        script.add(" /bin/sh /dev/fd/9")
+        let end = JobScript.mark(notIn: replaced)
+        script.add("\nexec 9<<'\(end)'\n\(replaced)\n\(end)")
+      }
     }
     script.add("\n")
     if let runner, let records {
@@ -63,6 +70,16 @@ package struct JobScript: Equatable, Sendable {
     }
     script.add("exec \"$@\"\n")
     bytes = script.bytes
+  }
+
+  /// execve(2), MAX_ARG_STRLEN.
+  private static let longestWord = 131_072
+
+  /// A line that the text does not have.
+  private static func mark(notIn text: String) -> String {
+    var mark = "END_OF_COMMAND"
+    while text.mentions(mark) { mark += "_" }
+    return mark
   }
 
   private static func marks(in work: JobWork) -> (host: Bool, threads: Bool) {

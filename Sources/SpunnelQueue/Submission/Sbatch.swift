@@ -37,10 +37,16 @@ package struct Submission: Sendable {
 
   package typealias Said = (status: Int, output: String, interrupted: CInt?)
 
+  /// How many milliseconds sbatch has for its answer after a signal.
+  private static let patience = 2000
+
   /// `O_TMPFILE` of open(2), a macro that Swift does not import.
   private static let temporaryFile: CInt = 0o20000000 | O_DIRECTORY
 
   /// Runs sbatch. Its standard error goes to that of this process.
+  ///
+  /// Signals that end a process stay blocked: the caller first says which job was made, and then calls
+  /// `Process.unblockSignals`.
   ///
   /// - Parameter sbatch: the path of sbatch
   package func submit(sbatch: ByteString) throws(SystemError) -> Outcome {
@@ -62,7 +68,11 @@ package struct Submission: Sendable {
 
   /// Asks when the job would start, without submitting it (sbatch(1), `--test-only`).
   package func test(sbatch: ByteString) throws(SystemError) -> Said {
-    try run(sbatch: sbatch, extra: ["--test-only"], mergesErrors: true)
+    let said = try run(sbatch: sbatch, extra: ["--test-only"], mergesErrors: true)
+    Process.unblockSignals()
+    // There is no job that anybody would have to know of.
+    if let signal = said.interrupted { _ = raise(signal) }
+    return said
   }
 
   private func run(
@@ -77,23 +87,30 @@ package struct Submission: Sendable {
       ])
     program.newSession = false
     defer { if let input { _ = close(input) } }
-    // A job must not be made without anybody's knowledge of its number: sbatch is told, and heard to its end.
+    // A signal must not end sbatch between slurmctld's answer and its own: nobody would know of the job.
+    // sbatch gets the signal when it has not answered for a while, or when a second one comes.
     let signals = try SignalWatch([SIGINT, SIGTERM, SIGHUP])
-    defer { Process.unblockSignals() }
     let child = try program.start()
     let reader = pipe.reader
     Submission.drop(pipe.writer)
     var output: [UInt8] = []
     var interrupted: CInt?
+    var deadline: Int?
     while true {
       var entries = [
         pollfd(fd: reader.raw, events: Int16(POLLIN), revents: 0),
         pollfd(fd: signals.descriptor.raw, events: Int16(POLLIN), revents: 0),
       ]
-      _ = unsafe poll(&entries, 2, -1)
+      let left = deadline.map { CInt(max(0, $0 - Clock.milliseconds())) }
+      let count = unsafe poll(&entries, 2, left ?? -1)
+      if let interrupted, count == 0 {
+        _ = kill(-child, interrupted)
+        deadline = nil
+      }
       for signal in try signals.take() {
+        if interrupted != nil { _ = kill(-child, signal) }
         interrupted = signal
-        _ = kill(-child, signal)
+        deadline = Clock.milliseconds() + Submission.patience
       }
       if entries[0].revents == 0 { continue }
       guard let bytes = try reader.read(atMost: 1 << 16) else { continue }

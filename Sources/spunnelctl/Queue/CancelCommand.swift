@@ -121,6 +121,7 @@ enum RetryCommand {
       environment: tools.environment)
     let new = try SubmitCommand.submit(submission, try tools.program("sbatch"), tools)
     try say(call[SubmitCommand.parsable] ? "\(new)" : "Submitted batch job \(new)")
+    Process.unblockSignals()
     if !call[waits] { return .success }
     var waiter = Waiter(tools.board, [JobReference(job: new)])
     let ends = waiter.wait { remark("spunnelctl: \(printable($0))") }

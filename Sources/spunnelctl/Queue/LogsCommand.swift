@@ -43,7 +43,7 @@ enum LogsCommand {
     }
     let follower = LogFollower(tools.board, reference) { write($0) }
     let status = follower.follow(job) { remark("spunnelctl: \(printable($0))") }
-    guard let status else { return .success }
+    guard let status else { return unsafe isUnwritten ? .failure : .success }
     tellEnds([JobEnd(label: job.label, status: status)])
     return status.exitCode
   }
@@ -52,7 +52,7 @@ enum LogsCommand {
     do throws(SystemError) {
       let file = try FileDescriptor.open(path, O_RDONLY | O_NONBLOCK)
       while let bytes = try file.read(atMost: 1 << 16), !bytes.isEmpty {
-        if !write(bytes) { return true }
+        if !write(bytes) { return unsafe !isUnwritten }
       }
       return true
     } catch {
@@ -64,12 +64,23 @@ enum LogsCommand {
     }
   }
 
+  /// - Returns: false when nobody reads any more
   private static func write(_ bytes: [UInt8]) -> Bool {
     do throws(SystemError) {
       // Duplicated, because this process does not own its standard output.
       let output = FileDescriptor(owning: try check("dup") { dup(STDOUT_FILENO) })
       try output.writeAll(bytes)
       return true
-    } catch { return false }
+    } catch {
+      // head(1), for one, has read enough.
+      if error.code != EPIPE {
+        remark("spunnelctl: logs: write to standard output: \(error.reason)")
+      }
+      unsafe isUnwritten = error.code != EPIPE
+      return false
+    }
   }
+
+  /// Whether output was lost.
+  nonisolated(unsafe) private static var isUnwritten = false
 }

@@ -81,6 +81,7 @@ enum SubmitCommand {
     if !call[waits] || call[Output.json] || call[parsable] { try tell(job, call) }
     if !call[waits] { return .success }
     if !call[parsable], !call[Output.json] { remark("Submitted batch job \(job)") }
+    Process.unblockSignals()
     var waiter = Waiter(tools.board, [JobReference(job: job)])
     let ends = waiter.wait { remark("spunnelctl: \(printable($0))") }
     tellEnds(ends)
@@ -108,7 +109,10 @@ enum SubmitCommand {
       throw .failure(
         "submit: sbatch refused the job, and ended with status \(status): nothing was "
           + "submitted\(advice)")
-    case .interrupted(let signal): throw .exit(ExitCode(rawValue: 128 + signal))
+    case .interrupted(let signal):
+      remark(
+        "spunnelctl: submit: sbatch was ended before it answered: spunnelctl queue tells of a job")
+      throw .exit(ExitCode(rawValue: 128 + signal))
     }
   }
 

@@ -286,7 +286,7 @@ struct SubmitPlan {
 
   /// A shell command that does the same.
   var line: String {
-    var line = "sbatch " + words.map { shellWord($0.text) }.joined(separator: " ")
+    var line = "sbatch " + words.map { optionWord($0.text) }.joined(separator: " ")
     switch work {
     case .words(let words):
       let command = words.map { shellQuoted($0.text) }.joined(separator: " ")
@@ -295,6 +295,13 @@ struct SubmitPlan {
     case nil: line += scriptWords.map { " " + shellWord($0.text) }.joined()
     }
     return line
+  }
+
+  /// `--nodes=2`: the equals sign of an option needs no quotes.
+  private func optionWord(_ word: String) -> String {
+    let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    guard word.hasPrefix("--"), parts.count == 2, !parts[1].isEmpty else { return shellWord(word) }
+    return "\(shellWord(String(parts[0])))=\(shellWord(String(parts[1])))"
   }
 }
 

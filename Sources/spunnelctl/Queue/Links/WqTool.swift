@@ -42,7 +42,16 @@ enum WqTool {
   ) { call throws(CommandError) in
     let tools = try tools(call)
     if call[batch] {
-      for file in call[files] { try submit(file, call, tools) }
+      // What is wrong with one file keeps no other from being submitted.
+      var problems: [String] = []
+      for file in call[files] {
+        do throws(CommandError) { try submit(file, call, tools) } catch {
+          if call[files].count == 1 { throw error }
+          if case .exit = error { throw error }
+          problems += error.lines
+        }
+      }
+      if !problems.isEmpty { throw .failures(problems) }
       if call[files].isEmpty {
         throw .usage("sub: name a job file: type, for example, wq sub -b job.yaml")
       }
