@@ -117,12 +117,14 @@ package struct Submission: Sendable {
       if bytes.isEmpty { break }
       if output.count < 1 << 20 { output += bytes }
     }
-    while true {
-      if case .ended(let status) = Process.poll(child) {
-        return (status, String(decoding: output, as: UTF8.self), interrupted)
-      }
-      usleep(300)
+    // sbatch has closed its output: it ends now.
+    var status: CInt = 0
+    while unsafe waitpid(child, &status, 0) < 0 {
+      if errno != EINTR { return (255, String(decoding: output, as: UTF8.self), interrupted) }
     }
+    return (
+      Int(Process.exitCode(status)), String(decoding: output, as: UTF8.self), interrupted
+    )
   }
 
   private static func drop(_ end: consuming FileDescriptor) { _ = consume end }
