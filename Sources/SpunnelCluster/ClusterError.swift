@@ -13,6 +13,8 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
   case missing([MissingProgram])
   /// The user id has no passwd entry. Slurm and OpenSSH need one.
   case unknownUser(UInt32)
+  /// Slurm takes 63 letters at the most (MAXHOSTNAMELEN), Linux one more.
+  case longHostName(String)
   case noCluster(ClusterName)
   case notUp(ClusterName)
   /// A Slurm that the plugin was not built for.
@@ -49,6 +51,9 @@ public enum ClusterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unknownUser(let user):
       "user id \(user) has no name here (getent passwd \(user)): Slurm and OpenSSH look it up; "
         + "ask your administrator for an entry, or run as another user"
+    case .longHostName(let name):
+      "this host is called '\(printable(name))', and Slurm takes names of 63 letters at the most: give it a "
+        + "shorter one, as root with hostname NAME"
     case .noCluster(let name):
       "there is no cluster '\(name)': spunnelctl cluster up\(option(name)) makes one, and spunnelctl "
         + "cluster list shows all clusters"

@@ -32,6 +32,7 @@ extension Cluster {
   /// - Throws: the first failure; every daemon that this attempt started is ended
   public func up(_ request: UpRequest) throws(ClusterError) -> UpResult {
     if unsafe getpwuid(home.user) == nil { throw .unknownUser(home.user) }
+    if Host.name.utf8.count > 63 { throw .longHostName(Host.name) }
     let folder = try home.create(name)
     _ = try working { () throws(SystemError) in try folder.lock(waiting: true) }
     var record = Cluster.record(in: folder)

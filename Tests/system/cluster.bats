@@ -636,6 +636,15 @@ no_steps() { ! daemons | grep -q slurmstepd:; }
     [[ $(slurm srun hostname) == machine ]]
 }
 
+@test "a host name that is too long for Slurm is told as such" {
+    local long
+    long=$(printf 'a%.0s' {1..64})
+    on_machine hostname "$long"
+    run ctl up
+    on_machine hostname machine
+    [[ $status != 0 && $output == *"this host is called '$long', and Slurm takes names of 63 letters at the most"* ]]
+}
+
 @test "missing programs are named at once, with their packages" {
     [[ -z $SLURM_PATH ]] || skip "the machine's own packages, and the plugin is for another Slurm"
     mkdir -p "$MACHINE/hidden"
