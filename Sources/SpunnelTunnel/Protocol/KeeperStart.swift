@@ -21,7 +21,7 @@ public struct KeeperFailure: Error, Equatable {
     }
     let advice =
       switch error.code {
-      case ENOENT, EACCES, ENOEXEC: "is Spunnel installed as a whole?"
+      case ENOENT, EACCES, ENOEXEC: "is the installation complete?"
       case _ where error.isExhaustion: "this host has no more: try again later"
       default: "ask your administrator"
       }
