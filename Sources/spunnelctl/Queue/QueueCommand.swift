@@ -30,7 +30,7 @@ enum QueueCommand {
     let screen = QueueScreen(tools)
     let look: Watch.Look = { () throws(CommandError) in
       let report = try report(tools, users: isEverybody ? nil : users ?? [getuid()])
-      screen.take(report)
+      if output.watches { screen.take(report) }
       return report
     }
     if output.watches {

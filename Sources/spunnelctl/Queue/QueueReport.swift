@@ -7,24 +7,29 @@ import SpunnelSlurm
 import SpunnelSystem
 
 struct QueueReport: Report {
-  /// In the order in which they are shown.
-  let rows: [QueueRow]
+  /// Rows as they came, and the order in which they are shown: rows are not copied, as there may be a
+  /// hundred thousand.
+  private let all: [QueueRow]
+  private let order: [Int]
   let now: Int
   let showsUsers: Bool
 
   init(rows: [QueueRow], now: Int, showsUsers: Bool) {
-    // Numbers are moved while they are sorted, and not rows.
     var order = rows.indices.map { (key: rows[$0].order, index: $0) }
     order.sort { ($0.key, $0.index) < ($1.key, $1.index) }
-    self.rows = order.map { rows[$0.index] }
+    all = rows
+    self.order = order.map(\.index)
     self.now = now
     self.showsUsers = showsUsers
   }
 
+  /// The rows in their order.
+  var rows: some Sequence<QueueRow> { order.lazy.map { all[$0] } }
+
   var text: String { table(of: rows).text }
 
   /// A row for each job behind that of the titles.
-  func table(of rows: [QueueRow]) -> Table {
+  func table(of rows: some Sequence<QueueRow>) -> Table {
     var table = Table(
       ["JOB", "NAME"] + (showsUsers ? ["USER"] : []) + [
         "PARTITION", "STATE", "TIME", "LIMIT", "NODES", "CPUS", "WHERE",
