@@ -22,12 +22,12 @@ with Page(address(os.environ["JOB"])) as page:
 # The window is closed with its browser; the program goes on.
 assert os.environ["JOB"] in login("user1", "squeue", "-h", "-t", "R", "-o", "%i")
 with Page(address(os.environ["JOB"])) as page:
-    page.until("document.querySelector('canvas')")
-    time.sleep(1)
-    page.click(640, 400)
-    page.keys("exit 5\n")
-    eventually(lambda: "ExitCode=5:0" in login("user1", "scontrol", "show", "job", os.environ["JOB"]), True)
+    page.until("[...document.querySelectorAll('.windowhead')].some(e => e.innerText.includes('user1@n1'))")
 PY
+    as user1 spunnelctl session stop "$job"
+    job=$(begin -w n1 --gui sh -- -c 'exit 5')
+    eventually is_over "$job"
+    as root scontrol show job "$job" | grep -q 'ExitCode=5:0'
     within 15 pictures_are_gone
 }
 

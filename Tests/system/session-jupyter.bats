@@ -8,24 +8,24 @@ teardown() { picture_teardown; }
 
 # In Python: what a user does in JupyterLab.
 LAB='
-RUN = """(() => {
-    const shown = [...document.querySelectorAll(".jp-OutputArea-output")].map(e => e.innerText).join();
-    if (shown) return shown;
-    const cell = document.querySelector(".jp-NotebookPanel .jp-CodeCell");
-    const text = cell && cell.querySelector(".cm-content");
-    if (!text || !document.querySelector(".jp-Notebook-ExecutionIndicator[data-status=idle]")) return null;
-    // A new notebook is drawn twice, and the first drawing takes what was typed along.
-    if (!text.innerText.trim()) { text.focus(); document.execCommand("insertText", false, CODE); return null }
-    text.focus();
-    return "typed" })()"""
+CELL = "document.querySelector(\".jp-NotebookPanel .cm-content\")"
 def run_cell(page, code):
     """Types into the first cell of a new notebook, runs it, and returns what it printed."""
     card = "document.querySelector(\".jp-LauncherCard[data-category=Notebook]\")"
     page.until(card)
     page.value(card + ".click()")
-    while (shown := page.until(RUN.replace("CODE", json.dumps(code)))) == "typed":
-        page.press("Enter", "Enter", 13, modifiers=8)
-        time.sleep(1)
+    page.until("document.querySelector(\".jp-Notebook-ExecutionIndicator[data-status=idle]\")")
+    shown, end = "", time.monotonic() + PATIENCE
+    while not shown:
+        assert time.monotonic() < end, "the cell prints nothing"
+        page.until(CELL)
+        # A new notebook is drawn twice, and the first drawing takes what was typed along.
+        if not page.value(CELL + ".innerText.trim()"):
+            page.value(f"({CELL}.focus(), document.execCommand(\"insertText\", false, {json.dumps(code)}))")
+        page.value(CELL + ".focus()")
+        page.press("Enter", "Enter", 13, modifiers=8, text="\r")
+        time.sleep(0.5)
+        shown = page.value("[...document.querySelectorAll(\".jp-OutputArea-output\")].map(e => e.innerText).join()")
     return shown
 '
 
@@ -38,15 +38,15 @@ first = address(job)
 second = address(job)
 assert first != second and first.split("#")[0] == second.split("#")[0], (first, second)
 with Page(second) as page:
+    page.until("location.pathname.startsWith('/lab')")
+    # The same browser knows the session by its cookie, whatever key it brings.
+    page.go(first)
     printed = run_cell(page, "import os; print(os.environ['SLURM_JOB_ID'], 6 * 7)")
     assert printed.strip() == f"{job} 42", printed
     assert "#" not in page.value("location.href"), page.value("location.href")
     if "SPUNNEL_PICTURES" in os.environ:
         page.value("[...document.querySelectorAll('.Toastify button')].pop()?.click()")
         page.picture(os.environ["SPUNNEL_PICTURES"] + "/session-jupyter.png")
-    # The same browser knows the session by its cookie, whatever key it brings.
-    page.go(first)
-    page.until("location.pathname.startsWith('/lab')")
 with Page(first) as page:
     page.until("document.body && document.body.innerText.includes('not the session\\'s newest')")
     page.go(first.split("/spunnel")[0] + "/lab")

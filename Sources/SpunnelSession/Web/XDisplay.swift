@@ -59,13 +59,23 @@ struct XDisplay: Sendable {
   /// that was killed. Another user's, and another session's, are left alone.
   static func clear(_ number: Int) {
     let lock = "/tmp/.X\(number)-lock"
+    // A server that found its display by itself may have no lock.
+    defer { removeSocket("/tmp/.X11-unix/X\(number)") }
     guard let owner = owner(ofLock: lock) else { return }
     if Descendants.all().contains(owner) { _ = kill(owner, SIGTERM) }
     let end = Clock.milliseconds() + 1000
     while ProcessTable.isRunning(owner), Clock.milliseconds() < end { usleep(5000) }
     guard !ProcessTable.isRunning(owner), self.owner(ofLock: lock) == owner else { return }
-    _ = unsafe unlink("/tmp/.X11-unix/X\(number)")
     _ = unsafe unlink(lock)
+  }
+
+  /// Removes a socket of this user's that nobody listens on.
+  private static func removeSocket(_ path: String) {
+    var found = stat()
+    guard unsafe lstat(path, &found) == 0, found.st_uid == getuid(),
+      found.st_mode & S_IFMT == S_IFSOCK, !Socket.canConnect(unix: path)
+    else { return }
+    _ = unsafe unlink(path)
   }
 
   /// The process in a display's lock file, when the file is this user's.
