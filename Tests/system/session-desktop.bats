@@ -29,9 +29,12 @@ SOCKET = """new Promise(done => {
 one, two = os.environ["ONE"], os.environ["TWO"]
 with desktop(one) as page:
     before = page.picture()
-    page.click(600, 400)
-    page.keys("touch typed.out\n")
-    eventually(lambda: "typed.out" in login("user1", "ls"), True)
+    def typed():
+        # The terminal may not be there yet.
+        page.click(600, 400)
+        page.keys("touch typed.out\n")
+        return "typed.out" in login("user1", "ls")
+    eventually(typed, True)
     assert page.picture() != before
     page.keys("env -u x\n")
     time.sleep(1)
