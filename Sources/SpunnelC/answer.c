@@ -6,10 +6,12 @@
  * passes everything on unchanged. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -18,10 +20,9 @@ static struct {
 	FILE *stream;
 	pid_t process;
 	void (*heard)(uint32_t job);
-	char line[4096];  /* text that is not written yet */
+	char line[4096];  /* a copy of the line so far */
 	size_t length;
 	int is_rest;      /* the line continues one that was too long */
-	int is_finished;
 } self;
 
 /* Parses `Submitted batch job 12`, or `12` with --parsable, both perhaps followed by a cluster's
@@ -43,13 +44,13 @@ static uint32_t told_number(const char *line)
 	return number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
-/* Writes the held text. Returns 0, or -1 (errno). */
-static int write_out(void)
+/* Writes text. Returns 0, or -1 (errno). */
+static int write_out(const char *text, size_t size)
 {
 	size_t done = 0;
 
-	while (done < self.length) {
-		ssize_t count = write(STDOUT_FILENO, self.line + done, self.length - done);
+	while (done < size) {
+		ssize_t count = write(STDOUT_FILENO, text + done, size - done);
 
 		if (count < 0 && errno != EINTR)
 			return -1;
@@ -58,12 +59,30 @@ static int write_out(void)
 	return 0;
 }
 
-/* Writes the line and parses it. The answer counts even if it could not be written. */
-static int end_line(int is_whole)
+/* The same with SIGPIPE held back: if it would have ended the process, *is_cut is set. */
+static int write_quietly(const char *text, size_t size, int *is_cut)
+{
+	const struct timespec now = {0};
+	sigset_t broken, before;
+	int result, code;
+
+	sigemptyset(&broken);
+	sigaddset(&broken, SIGPIPE);
+	(void)sigprocmask(SIG_BLOCK, &broken, &before);
+	result = write_out(text, size);
+	code = errno;
+	*is_cut = result != 0 && code == EPIPE && !sigismember(&before, SIGPIPE);
+	if (*is_cut)
+		(void)sigtimedwait(&broken, NULL, &now);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	errno = code;
+	return result;
+}
+
+/* Parses the copied line. */
+static void end_line(int is_whole)
 {
 	void (*heard)(uint32_t job) = self.heard;
-	int result = write_out();
-	int code = errno;
 	uint32_t job = 0;
 
 	if (is_whole && !self.is_rest) {
@@ -76,16 +95,15 @@ static int end_line(int is_whole)
 		self.heard = NULL;
 		heard(job);
 	}
-	errno = code;
-	return result;
 }
 
-/* Takes text as a stream of fopencookie(3) does. Lines are held here and not in the stream:
- * Slurm's log flushes stdout, even from within `heard`, and a stream that is being flushed would
- * write its text again. */
+/* Takes text as a stream of fopencookie(3) does, and writes it at once: another plugin's question may have no newline.
+ * The answer counts even if nobody reads it; only then does a broken pipe end sbatch. */
 static ssize_t pass_on(void *cookie, const char *text, size_t size)
 {
-	int result = 0;
+	int is_cut;
+	int result = write_quietly(text, size, &is_cut);
+	int code = errno;
 
 	(void)cookie;
 	for (size_t index = 0; index < size; index++) {
@@ -93,10 +111,11 @@ static ssize_t pass_on(void *cookie, const char *text, size_t size)
 
 		self.line[self.length++] = text[index];
 		if (is_whole || self.length == sizeof self.line)
-			result |= end_line(is_whole);
+			end_line(is_whole);
 	}
-	if (self.is_finished && self.length > 0)
-		result |= end_line(0);
+	if (is_cut)
+		(void)raise(SIGPIPE);
+	errno = code;
 	return result == 0 ? (ssize_t)size : 0;
 }
 
@@ -120,7 +139,4 @@ int answer_await(void (*heard)(uint32_t job))
 void answer_finish(void)
 {
 	self.heard = NULL;
-	self.is_finished = 1;
-	if (self.length > 0)
-		(void)end_line(0);
 }

@@ -64,7 +64,7 @@ enum HostScripts {
         shift
         setsid env -i PATH="$PATH" HOME="$HOME" USER="$(id -un)" LOGNAME="$(id -un)" SLURM_CONF="$conf" \\
           LD_PRELOAD="$root/plugin/loopback.so" SPUNNEL_PEERS=\(shellQuoted(delivery.peers.joined(separator: ","))) \\
-          LD_LIBRARY_PATH=\(shellQuoted(libraries)) SPUNNEL_LOGS="$log" "$@" </dev/null >>"$log.start" 2>&1 &
+          LD_LIBRARY_PATH=\(shellQuoted(libraries)) SPUNNEL_LOGS="$log:$log.start" "$@" </dev/null >>"$log.start" 2>&1 &
         started="$started $!"
       }
       started=

@@ -174,7 +174,7 @@ SCRIPT
     done
     run as user1 "$JOBS"
     same 2 "$status"
-    holds "spunnel-jobs: usage: spunnel-jobs show JOB, watch JOB [RECORDS], list"
+    holds "spunnel-jobs: usage: spunnel-jobs show JOB, watch JOB [RECORDS [SECONDS]], list"
 }
 
 @test "with an empty configuration of Slurm's there is one line" {

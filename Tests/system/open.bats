@@ -219,7 +219,7 @@ ctl_tells_of() { [[ $(ctl status "$1") == *"$2"* ]]; }
     fails "open job $job: it is not yours" "$job"
     fails "it does not run" "$job.7"
     run ctl open twelve 8001:8000
-    same 2 "$status"
+    same 1 "$status"
     holds "'twelve'"
     run ctl open "$job" 8001:http
     same 2 "$status"

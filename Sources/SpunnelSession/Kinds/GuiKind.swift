@@ -8,7 +8,7 @@ import SpunnelSystem
 package final class GuiKind: SessionKind {
   package static let name = "gui"
   package static let letters = "gui"
-  package static let summary = "Start a graphical program, seen in the browser or by xpra."
+  package static let summary = "Start a graphical program, seen in the browser."
   package static let argument: String? = "CMD"
   package static let needs = "the program, or one of the packages xpra, xvfb"
   package static let isSeenInBrowser = true
@@ -35,7 +35,8 @@ package final class GuiKind: SessionKind {
     self.program = try SessionFailure.from { () throws(SystemError) in try program.start() }
     let gate = try BrowserGate(place, try server.gateSettings())
     self.gate = gate
-    return gate.offer(["viewer": server.socket])
+    // No viewer: a web page could speak with an xpra that stands behind no gate.
+    return gate.offer()
   }
 
   package func childEnded(_ child: pid_t, status: Int, _ place: SessionPlace) -> Int? {

@@ -17,6 +17,8 @@ package final class SessionPlace {
   package let workingDirectory: String
   /// Whether the session stays when its program has ended.
   package var keeps = false
+  /// The directory, locked for as long as the holder lives: another holder of the user's leaves it alone.
+  private let held: Directory?
 
   /// Directories that may take it, the first that does wins: /tmp may be full.
   private static let parents = ["/tmp", "/dev/shm", "/var/tmp"]
@@ -30,7 +32,9 @@ package final class SessionPlace {
   package init(
     _ kind: any SessionKind.Type, inherited: [ByteString]
   ) throws(SessionFailure) {
-    path = try SessionPlace.make()
+    let made = try SessionPlace.make()
+    path = made.path
+    held = consume made
     workingDirectory = SessionPlace.currentDirectory()
     environment = SessionEnvironment.inside(inherited, kind: kind, runtimeDirectory: path)
   }
@@ -38,13 +42,15 @@ package final class SessionPlace {
   /// The directory of a session that is there, for tests.
   package init(path: String, environment: [ByteString], workingDirectory: String) {
     self.path = path
+    held = nil
     self.environment = environment
     self.workingDirectory = workingDirectory
   }
 
-  private static func make() throws(SessionFailure) -> String {
+  private static func make() throws(SessionFailure) -> Directory {
     var reason = "no directory"
-    for parent in parents {
+    // Each twice: another holder may sweep a directory before it is locked.
+    for parent in parents + parents {
       var template = Array("\(parent)/\(prefix)XXXXXX".utf8CString)
       let made = unsafe template.withUnsafeMutableBufferPointer { buffer in
         guard let start = buffer.baseAddress else { return false }
@@ -53,7 +59,15 @@ package final class SessionPlace {
       let code = errno
       let path = String(
         decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      if made { return path }
+      if made {
+        if let own = try? Directory.open(path), (try? own.lock(waiting: false)) == true,
+          (try? own.attributes().st_nlink) ?? 0 > 0
+        {
+          return own
+        }
+        reason = "\(path) was removed"
+        continue
+      }
       reason = "\(SystemError("make a directory in \(parent)", code))"
     }
     throw .noPlace(reason)
@@ -86,13 +100,16 @@ package final class SessionPlace {
   /// Removes directories of this user's that a killed holder has left, here and now.
   package static func sweep(except living: Set<String>) {
     for parent in parents {
-      guard let names = try? Directory.open(parent).names() else { continue }
-      for name in names where name.hasPrefix(prefix) {
-        let path = parent + "/" + name
-        guard !living.contains(path), let owner = try? Directory.open(path).attributes().st_uid,
-          owner == getuid()
+      guard let base = try? Directory.open(parent),
+        let names = try? base.names(as: { $0.hasPrefix(prefix) ? $0 : nil })
+      else { continue }
+      // Opened within its parent: another user's file system is not entered.
+      for name in names where !living.contains(parent + "/" + name) {
+        guard let found = try? base.open(name), (try? found.attributes().st_uid) == getuid(),
+          (try? found.lock(waiting: false)) == true
         else { continue }
-        removeTree(path)
+        try? empty(found)
+        base.removeDirectory(name)
       }
     }
   }

@@ -41,11 +41,13 @@ struct ByteRelay {
   /// Runs until the service has ended, or either side is broken.
   mutating func run() {
     while !toBrowser.isClosed {
+      let wanted = [events(toService, toBrowser), events(toBrowser, toService)]
+      if wanted.allSatisfy({ $0 == 0 }) { return }
+      // poll(2) reports a peer's end whatever is asked for: a side of which nothing is wanted is left out.
       var entries = [
-        pollfd(fd: toService.from, events: events(toService, toBrowser), revents: 0),
-        pollfd(fd: toService.to, events: events(toBrowser, toService), revents: 0),
+        pollfd(fd: wanted[0] == 0 ? -1 : toService.from, events: wanted[0], revents: 0),
+        pollfd(fd: wanted[1] == 0 ? -1 : toService.to, events: wanted[1], revents: 0),
       ]
-      if entries.allSatisfy({ $0.events == 0 }) { return }
       let count = unsafe poll(&entries, 2, -1)
       if count < 0 && errno != EINTR { return }
       guard readBrowser(entries[0]), readService(entries[1]), ByteRelay.write(&toService),

@@ -14,7 +14,7 @@ enum SessionAttach {
   private static let share = Flag("share", "Leave the terminals that are attached.")
   private static let readOnly = Flag("read-only", "The same, and this terminal only looks.")
   private static let browser = Flag("browser", "Open a browser of this host on its page.")
-  private static let viewer = Flag("viewer", "Open vncviewer or xpra of this host on it.")
+  private static let viewer = Flag("viewer", "Open vncviewer of this host on a desktop.")
 
   static let spec = CommandSpec(
     "attach", "Attach to a session that is there.",

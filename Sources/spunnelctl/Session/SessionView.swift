@@ -143,7 +143,8 @@ struct SessionViewer {
       throw .failure("open a browser: HOME is not set: open the address yourself")
     }
     let folder = home + "/.spunnel"
-    let name = "session-\(job).html"
+    // One name: the page has a key, and nobody removes it.
+    let name = "session.html"
     do throws(SystemError) {
       try Directory.createPath(folder)
       let page = """
