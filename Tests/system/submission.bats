@@ -151,6 +151,19 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     lacks "no-shell"
 }
 
+@test "an sbatch whose reader has gone follows its job all the same, and ends by SIGPIPE as without a tunnel" {
+    local job
+    job=$(next_job)
+    run as user1 python3 -c 'import os, signal, sys
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 1)
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])' sbatch --output /dev/null --tunnel 8001:8000 --wrap true
+    same 141 "$status"
+    calls "claim 8001:8000 submitted" "follow $job"
+}
+
 @test "a job array has no tunnel, and the line tells how a task of it has" {
     submits --tunnel 8001:8000 --array=7-9%1 --wrap 'sleep 600'
     same 0 "$status"
