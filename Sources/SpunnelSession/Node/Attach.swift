@@ -61,18 +61,34 @@ enum Attach {
   private static func watch(_ record: SessionRecord, _ job: String, _ life: SrunLife) -> CInt {
     do throws(SystemError) {
       let signals = try SignalWatch([SIGTERM, SIGHUP, SIGINT, SIGQUIT])
+      // Said here, where Ctrl-C is heard: an srun that is still starting takes it for itself.
+      tell("Ctrl-C leaves session \(job), which goes on, as do its page and its tunnel")
       while life.waits(with: signals.descriptor, milliseconds: look) {
-        if try !signals.take().isEmpty {
-          tellLeft(job)
+        let came = try signals.take()
+        // scancel ends this step and the session at the same time.
+        if isOver(record, within: came.contains(SIGTERM) ? leave : 0) {
+          tell("session \(job) has ended")
           return 0
         }
-        if unsafe access("\(record.path)/\(SessionRecord.file)", F_OK) != 0 {
-          tell("session \(job) has ended")
+        if !came.isEmpty {
+          tellLeft(job)
           return 0
         }
       }
     } catch { return refuse("\(error)") }
     return 0
+  }
+
+  /// Whether the session's record is gone.
+  ///
+  /// - Parameter milliseconds: the longest wait for that
+  private static func isOver(_ record: SessionRecord, within milliseconds: Int) -> Bool {
+    let end = Clock.milliseconds() + milliseconds
+    while unsafe access("\(record.path)/\(SessionRecord.file)", F_OK) == 0 {
+      if Clock.milliseconds() >= end { return false }
+      usleep(10_000)
+    }
+    return true
   }
 
   private static func tell(_ line: String) { StandardStream.error.write(line: "spunnel: \(line)") }

@@ -50,7 +50,6 @@ enum SessionAttach {
     if let kind, kind.isSeenInBrowser {
       try show(try SessionView(session, kind), picture)
       guard Sessions.hasTerminal else { return .success }
-      remark("Ctrl-C leaves session \(job), which goes on, as do its page and its tunnel")
     } else if picture != .address {
       throw .failure(
         "view session \(job): a session of kind \(session.kind) is at the terminal alone")
