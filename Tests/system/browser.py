@@ -100,8 +100,9 @@ class Page:
                       modifiers=modifiers, **words)
 
     def keys(self, text):
-        """Types a line key by key, as a desktop wants it; \\n is Enter."""
+        """Types a line key by key, as a desktop wants it and no faster than a person; \\n is Enter."""
         for letter in text:
+            time.sleep(0.03)
             if letter == "\n":
                 self.press("Enter", "Enter", 13, text="\r")
             elif letter.isalpha():

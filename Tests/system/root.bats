@@ -275,6 +275,7 @@ getenv
 geteuid
 getpeername
 getsockname
+inet_ntop
 inet_pton
 memcpy
 open
@@ -288,6 +289,8 @@ setsockopt
 snprintf
 socket
 strchrnul
+strlen
+strncmp
 syscall
 truncate
 NAMES

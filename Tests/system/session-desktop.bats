@@ -30,9 +30,10 @@ one, two = os.environ["ONE"], os.environ["TWO"]
 with desktop(one) as page:
     before = page.picture()
     def typed():
-        # The terminal may not be there yet.
-        page.click(600, 400)
+        # The terminal may not be there yet, and fills the screen only if it came after the window manager.
+        page.click(240, 160)
         page.keys("touch typed.out\n")
+        time.sleep(1)
         return "typed.out" in login("user1", "ls")
     eventually(typed, True)
     assert page.picture() != before
