@@ -12,7 +12,7 @@ teardown() { picture_teardown; }
     cat <<'PY' | JOB=$job on_page
 with Page(address(os.environ["JOB"])) as page:
     page.until("document.querySelector('canvas')")
-    page.until("[...document.querySelectorAll('.windowhead')].some(e => e.innerText.includes('user1@n1'))")
+    page.until("[...document.querySelectorAll('.windowhead')].some(e => /xterm|user1@n1/.test(e.innerText))")
     page.click(640, 400)
     if "SPUNNEL_PICTURES" in os.environ:
         time.sleep(1)
@@ -22,7 +22,7 @@ with Page(address(os.environ["JOB"])) as page:
 # The window is closed with its browser; the program goes on.
 assert os.environ["JOB"] in login("user1", "squeue", "-h", "-t", "R", "-o", "%i")
 with Page(address(os.environ["JOB"])) as page:
-    page.until("[...document.querySelectorAll('.windowhead')].some(e => e.innerText.includes('user1@n1'))")
+    page.until("[...document.querySelectorAll('.windowhead')].some(e => /xterm|user1@n1/.test(e.innerText))")
 PY
     as user1 spunnelctl session stop "$job"
     job=$(begin -w n1 --gui sh -- -c 'exit 5')
