@@ -20,9 +20,10 @@ static struct {
 	FILE *stream;
 	pid_t process;
 	void (*heard)(uint32_t job);
-	char line[4096];  /* a copy of the line so far */
+	char line[4096];  /* text that is not written yet */
 	size_t length;
 	int is_rest;      /* the line continues one that was too long */
+	int is_finished;
 } self;
 
 /* Parses `Submitted batch job 12`, or `12` with --parsable, both perhaps followed by a cluster's
@@ -79,10 +80,13 @@ static int write_quietly(const char *text, size_t size, int *is_cut)
 	return result;
 }
 
-/* Parses the copied line. */
-static void end_line(int is_whole)
+/* Writes the line and parses it. The answer counts even if it could not be written: only then does a broken pipe end
+ * sbatch. */
+static int end_line(int is_whole)
 {
 	void (*heard)(uint32_t job) = self.heard;
+	int is_cut, result = write_quietly(self.line, self.length, &is_cut);
+	int code = errno;
 	uint32_t job = 0;
 
 	if (is_whole && !self.is_rest) {
@@ -95,15 +99,19 @@ static void end_line(int is_whole)
 		self.heard = NULL;
 		heard(job);
 	}
+	if (is_cut)
+		(void)raise(SIGPIPE);
+	errno = code;
+	return result;
 }
 
-/* Takes text as a stream of fopencookie(3) does, and writes it at once: another plugin's question may have no newline.
- * The answer counts even if nobody reads it; only then does a broken pipe end sbatch. */
+/* Takes text as a stream of fopencookie(3) does. Lines are held here and not in the stream:
+ * Slurm's log flushes stdout, even from within `heard`, and a stream that is being flushed would
+ * write its text again. A line is written whole, as sbatch prints its answer in parts and many sbatch may share one
+ * pipe. */
 static ssize_t pass_on(void *cookie, const char *text, size_t size)
 {
-	int is_cut;
-	int result = write_quietly(text, size, &is_cut);
-	int code = errno;
+	int result = 0;
 
 	(void)cookie;
 	for (size_t index = 0; index < size; index++) {
@@ -111,11 +119,10 @@ static ssize_t pass_on(void *cookie, const char *text, size_t size)
 
 		self.line[self.length++] = text[index];
 		if (is_whole || self.length == sizeof self.line)
-			end_line(is_whole);
+			result |= end_line(is_whole);
 	}
-	if (is_cut)
-		(void)raise(SIGPIPE);
-	errno = code;
+	if (self.is_finished && self.length > 0)
+		result |= end_line(0);
 	return result == 0 ? (ssize_t)size : 0;
 }
 
@@ -139,4 +146,7 @@ int answer_await(void (*heard)(uint32_t job))
 void answer_finish(void)
 {
 	self.heard = NULL;
+	self.is_finished = 1;
+	if (self.length > 0)
+		(void)end_line(0);
 }

@@ -50,7 +50,7 @@ int program_is_quiet(void);
  *  @return 0, or -1 (errno) */
 int answer_await(void (*heard)(uint32_t job));
 
-/** `heard` is not called any more. */
+/** Writes the rest of the output. `heard` is not called any more. */
 void answer_finish(void);
 
 /** Claims the ports of --tunnel in sbatch. Before submission_settle another call replaces the
