@@ -24,6 +24,7 @@ static struct {
 	size_t length;
 	int is_rest;      /* the line continues one that was too long */
 	int is_finished;
+	int is_telling;   /* `heard` runs */
 } self;
 
 /* Parses `Submitted batch job 12`, or `12` with --parsable, both perhaps followed by a cluster's
@@ -97,7 +98,9 @@ static int end_line(int is_whole)
 	self.length = 0;
 	if (job != 0 && heard != NULL && self.process == getpid()) {
 		self.heard = NULL;
+		self.is_telling = 1;
 		heard(job);
+		self.is_telling = 0;
 	}
 	if (is_cut)
 		(void)raise(SIGPIPE);
@@ -106,14 +109,16 @@ static int end_line(int is_whole)
 }
 
 /* Takes text as a stream of fopencookie(3) does. Lines are held here and not in the stream:
- * Slurm's log flushes stdout, even from within `heard`, and a stream that is being flushed would
- * write its text again. A line is written whole, as sbatch prints its answer in parts and many sbatch may share one
+ * Slurm's log flushes stdout, even from within `heard`, and a stream that is being flushed
+ * writes its text again, which is left out. A line is written whole, as sbatch prints its answer in parts and many sbatch may share one
  * pipe. */
 static ssize_t pass_on(void *cookie, const char *text, size_t size)
 {
 	int result = 0;
 
 	(void)cookie;
+	if (self.is_telling)
+		return (ssize_t)size;
 	for (size_t index = 0; index < size; index++) {
 		int is_whole = text[index] == '\n';
 

@@ -151,6 +151,12 @@ submitted() { sed -n 's/^Submitted batch job //p' <<<"$output"; }
     lacks "no-shell"
 }
 
+@test "what sbatch prints is what it prints without a tunnel, byte by byte" {
+    as user1 sh -c 'sbatch --output /dev/null --tunnel 8001:8000 --wrap true 2>/dev/null >answer.out'
+    [[ $(cat "$STATE/home/user1/answer.out"; echo .) =~ ^"Submitted batch job "[0-9]+$'\n.'$ ]]
+    rm "$STATE/home/user1/answer.out"
+}
+
 @test "an sbatch whose reader has gone follows its job all the same, and ends by SIGPIPE as without a tunnel" {
     local job
     job=$(next_job)
