@@ -171,7 +171,8 @@ int slurm_spank_init(spank_t spank, int argument_count, char **arguments)
 	self.process = getpid();
 	self.argument_count = argument_count;
 	self.arguments = arguments;
-	export_begin();
+	if (self.context == S_CTX_ALLOCATOR)
+		export_begin();
 	return spank_option_register(spank, &tunnel_option) == ESPANK_SUCCESS ? 0 : -1;
 }
 
