@@ -17,7 +17,11 @@ teardown_file() {
 setup() {
     not_under nohome "keys in the user's home"
     job=$(hold user1 -w n1 -c 2 --export=ALL,MINE=here)
+    # Slurm makes the environment in a login shell first, and the job counts as running meanwhile.
+    eventually script_runs
 }
+
+script_runs() { processes sleep | grep -q 'sleep 600'; }
 
 teardown() {
     rm -rf "$STATE/home/user1/.ssh/spunnel" "$STATE"/home/user1/{down,up,tree,copy,plain}
