@@ -9,6 +9,7 @@ setup_file() {
 }
 
 teardown_file() {
+    configure optional
     service n1 sshd start
     service n2 sshd start
 }
