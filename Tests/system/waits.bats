@@ -18,7 +18,7 @@ teardown() {
     [[ $output == *"spunnel: waiting for the tunnel to n1, 5 seconds at most"*"spunnel: no tunnel: n1"*"spunnel: the job goes on without it"* ]]
     configure optional transport=ssh timeout=5 quiet
     run as user1 srun -w n1 --tunnel 8001:8000 true
-    lacks "waiting for"
+    lacks "spunnel: waiting for"
 }
 
 @test "open --wait says why the job waits, and again when that changes" {
