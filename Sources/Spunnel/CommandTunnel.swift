@@ -106,7 +106,7 @@ final class CommandTunnel {
     }
   }
 
-  /// Tells somebody who has waited for a while what is waited for.
+  /// Tells a user who has waited for a while what srun waits for.
   private static func tellWait(_ nodes: [NodeName], _ settings: Settings, _ voice: Voice) {
     if settings.quiet { return }
     let names = nodes.prefix(3).map(\.description).joined(separator: ", ")

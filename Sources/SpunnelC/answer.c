@@ -22,7 +22,7 @@ static struct {
 	void (*heard)(uint32_t job);
 	char line[4096];  /* text that is not written yet */
 	size_t length;
-	int is_rest;      /* the line continues one that was too long */
+	int is_rest;      /* the text continues a line that was too long */
 	int is_finished;
 	int is_telling;   /* `heard` runs */
 } self;

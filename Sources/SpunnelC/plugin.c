@@ -223,7 +223,7 @@ int slurm_spank_init_post_opt(spank_t spank, int argument_count, char **argument
 
 /* The step's node if its allocation has only one: then slurmctld need not be asked. srun sets this
  * variable before the call, from slurmctld's answer (srun.c, setup_one_job_env; the same from
- * 20.11 to 26.05). If SLURM_JOB_NODELIST was set before, srun uses that one, and it may belong to
+ * 20.11 to 26.05). If SLURM_JOB_NODELIST was set before, srun uses that value, which may belong to
  * another job. */
 static char *only_node(void)
 {

@@ -103,7 +103,7 @@ struct ClusterFiles {
     try folder.replaceKeeping("plugstack.conf", with: plugins)
   }
 
-  /// Writes cgroup.conf, or removes one that an earlier `up` wrote for another Slurm.
+  /// Writes cgroup.conf, or removes the cgroup.conf that an earlier `up` wrote for another Slurm.
   private func writeControlGroups(
     _ version: SlurmVersion?, in folder: borrowing Directory
   ) throws(SystemError) {

@@ -27,7 +27,7 @@ package enum Key: Equatable, Sendable {
         } else if rest.isEmpty {
           keys.append(.escape)
         } else {
-          // A key that nobody asked for: up to the letter that ends it.
+          // An unknown key: its bytes up to the letter that ends it are skipped.
           rest = rest.drop { !(0x41...0x7E).contains($0) || $0 == 0x5B || $0 == 0x4F }.dropFirst()
         }
       case 10, 13: keys.append(.enter)

@@ -26,7 +26,7 @@ package final class Watch: EventHandler {
   private let news: (any ChangeNews)?
   private let isJSON: Bool
   private let terminal: Terminal?
-  /// What keys act on; `nil` where nobody can press any.
+  /// What keys act on; `nil` without a terminal.
   private let screen: (any KeyedScreen)?
   private let keyboard: Keyboard?
   private let look: Look

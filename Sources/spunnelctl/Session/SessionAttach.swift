@@ -64,7 +64,7 @@ enum SessionAttach {
   ) throws(CommandError) {
     switch picture {
     case .address: _ = try view.tell()
-    case .browser: try SessionViewer.browse(try view.tell(), job: view.job)
+    case .browser: try SessionViewer.browse(try view.tell())
     case .viewer: try view.startViewer()
     }
   }

@@ -62,9 +62,9 @@ struct SessionView {
     }
     let forward = try SessionTunnel.forward(job, to: socket)
     let viewer = SessionViewer(port: "\(forward.listen)", password: record.offer.facts["password"])
-    guard try viewer.start(kind.name) else {
+    guard try viewer.start() else {
       throw .failures([
-        "view session \(job): no \(viewer.names(kind.name)) on PATH of this host: open \(viewer.place) "
+        "view session \(job): no \(SessionViewer.name) on PATH of this host: open \(viewer.place) "
           + "with yours",
         Announcement([forward], through: try StateOption(nil).loginName).command.map {
           "on your own computer, first: \($0)"
@@ -115,25 +115,24 @@ struct SessionViewer {
   let port: String
   let password: String?
 
-  func names(_ kind: String) -> String { kind == "desktop" ? "vncviewer" : "xpra" }
+  static let name = "vncviewer"
 
   var place: String {
     "localhost:\(port)" + (password.map { ", password \($0)," } ?? "")
   }
 
   /// - Returns: false when there is no such program
-  func start(_ kind: String) throws(CommandError) -> Bool {
-    guard let path = Program.find(names(kind)) else { return false }
-    let words =
-      kind == "desktop" ? ["localhost::\(port)"] : ["attach", "tcp://localhost:\(port)/"]
+  func start() throws(CommandError) -> Bool {
+    guard let path = Program.find(SessionViewer.name) else { return false }
     // TigerVNC's viewer takes the password from here.
     let secret = password.map { [ByteString("VNC_PASSWORD=\($0)")] } ?? []
-    try SessionViewer.start(Program(path, words, environment: Process.environment() + secret))
+    try SessionViewer.start(
+      Program(path, ["localhost::\(port)"], environment: Process.environment() + secret))
     return true
   }
 
   /// Opens an address by way of a page that only the user can read, as a command line is everybody's.
-  static func browse(_ address: String, job: String) throws(CommandError) {
+  static func browse(_ address: String) throws(CommandError) {
     let own = Process.environment("BROWSER").flatMap { $0.isEmpty ? nil : $0 }
     let names = [own, "xdg-open", "firefox", "chromium", "google-chrome"].compactMap { $0 }
     guard let path = names.lazy.compactMap({ Program.find($0) }).first else {
